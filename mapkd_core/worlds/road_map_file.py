@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The open road-map format: gzipped JSON, described in docs/formats.md."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from mapkd_core.types import CLASSES
+from mapkd_core.worlds.road_map import Agent, Line, RoadMap
+
+MAX_BYTES = 200 * 2**20  # of JSON after decompression: a map is 1 MB, and a small bad file must not fill the memory
+UNITS = (
+    "metres in the map frame (x east, y north); yaw in radians; ego rows are [t_s,x,y,yaw] at 10 Hz; "
+    "agent poses are [ego_row_index,x,y,yaw]"
+)
+REQUIRED = ("divider", "boundary", "ped_crossing", "lane_centerline", "ego")
+
+
+def load(path: Path | str) -> RoadMap:
+    """Read a `*.json.gz` road map.
+
+    FileNotFoundError without the file; ValueError, naming the file, the key and the remedy, when it is no gzip, cut
+    off, larger than MAX_BYTES, no JSON, or a key is missing, of the wrong shape or not finite.
+    """
+    path = Path(path)
+    text = _decompressed(path)
+    try:
+        content = json.loads(text, parse_constant=lambda name: float(name.replace("Infinity", "inf")))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no JSON inside the gzip ({error}); write it with road_map_file.save") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: the JSON is a {type(content).__name__}, not an object; see docs/formats.md")
+    try:
+        return _road_map(content, path.name.removesuffix(".gz").removesuffix(".json"))
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: {error}; see docs/formats.md") from error
+
+
+def save(road_map: RoadMap, path: Path | str) -> None:
+    """Write the format that `load` reads, coordinates to the millimetre; the file appears whole or not at all.
+
+    The same map gives the same bytes (no time stamp in the gzip header).
+    """
+    path = Path(path)
+    content = {
+        "scene": road_map.name,
+        "location": road_map.location,
+        "units": UNITS,
+        "classes_labelled": list(road_map.labelled),
+        "divider": [_rounded(line) for line in road_map.dividers],
+        "boundary": [_rounded(line) for line in road_map.boundaries],
+        "ped_crossing": [_rounded(np.vstack([ring, ring[:1]])) for ring in road_map.crossings],
+        "lane_centerline": [_rounded(line) for line in road_map.centrelines],
+        "sd_road": _sd_road_rows(road_map),
+        "ego": _rounded(road_map.ego, 5),
+        "agents": [_agent_row(agent, road_map.ego[:, 0]) for agent in road_map.agents],
+    }
+    if road_map.drivable is not None:
+        rings = [[part.exterior, *part.interiors] for part in road_map.drivable.geoms]
+        content["drivable"] = [[_rounded(shapely.get_coordinates(ring)) for ring in part] for part in rings]
+    if road_map.licence:
+        content["licence"] = road_map.licence
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0))
+    aside.replace(path)
+
+
+def _decompressed(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such road map; give a *.json.gz file")
+    try:
+        with gzip.open(path) as stream:
+            text = stream.read(MAX_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not a whole gzip file ({error}); copy it again, or gzip the JSON") from error
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"{path}: more than {MAX_BYTES >> 20} MB of JSON; cut the map to the surroundings of the drive")
+    return text
+
+
+def _road_map(content: dict[str, Any], fallback_name: str) -> RoadMap:
+    if missing := [key for key in REQUIRED if key not in content]:
+        raise ValueError(f"missing keys {missing}; found {sorted(content)}")
+    labelled = tuple(content.get("classes_labelled", CLASSES))
+    if unknown := [name for name in labelled if name not in CLASSES]:
+        raise ValueError(f"classes_labelled has {unknown}; known classes are {list(CLASSES)}")
+    ego = _array(content["ego"], 4, "ego", 1)
+    if np.any(np.diff(ego[:, 0]) <= 0):
+        raise ValueError(f"ego times do not rise strictly (row {int(np.argmax(np.diff(ego[:, 0]) <= 0)) + 1})")
+    sd_roads = content.get("sd_road", [])
+    return RoadMap(
+        name=str(content.get("scene", fallback_name)),
+        dividers=_lines(content, "divider", 2),
+        boundaries=_lines(content, "boundary", 2),
+        crossings=tuple(_opened(ring) for ring in _lines(content, "ped_crossing", 3)),
+        centrelines=_lines(content, "lane_centerline", 2),
+        ego=ego,
+        agents=tuple(_agent(row, i, ego[:, 0]) for i, row in enumerate(content.get("agents", []))),
+        sd_roads=tuple(_array(row["points"], 2, f"sd_road[{i}].points", 2) for i, row in enumerate(sd_roads)),
+        labelled=labelled,
+        drivable=_drivable(content["drivable"]) if "drivable" in content else None,
+        sd_road_types=tuple(str(row["type"]) for row in sd_roads),
+        location=str(content.get("location", "")),
+        licence=str(content.get("licence", "")),
+    )
+
+
+def _array(rows: Any, columns: int, what: str, min_rows: int) -> NDArray[np.float64]:
+    try:
+        array = np.array(rows, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} is not a table of numbers ({error})") from error
+    if array.ndim != 2 or array.shape[1] != columns or len(array) < min_rows:
+        raise ValueError(f"{what} has shape {array.shape}; want at least {min_rows} rows of {columns}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} holds NaN or infinity in row {int(np.argmin(np.isfinite(array).all(1)))}")
+    return array
+
+
+def _lines(content: dict[str, Any], key: str, min_rows: int) -> tuple[Line, ...]:
+    return tuple(_array(rows, 2, f"{key}[{i}]", min_rows) for i, rows in enumerate(content[key]))
+
+
+def _opened(ring: Line) -> Line:
+    """A ring without its repeated first vertex."""
+    opened = ring[:-1] if np.array_equal(ring[0], ring[-1]) else ring
+    if len(opened) < 3:
+        raise ValueError(f"a ped_crossing has {len(opened)} different vertices; a ring needs three")
+    return opened
+
+
+def _agent(row: dict[str, Any], index: int, times: NDArray[np.float64]) -> Agent:
+    """Times come as (possibly fractional) row numbers of `ego`."""
+    if missing := [key for key in ("type", "length", "width", "height", "poses") if key not in row]:
+        raise ValueError(f"agents[{index}] lacks {missing}")
+    poses = _array(row["poses"], 4, f"agents[{index}].poses", 1)
+    if poses[0, 0] < 0 or poses[-1, 0] > len(times) - 1 or np.any(np.diff(poses[:, 0]) <= 0):
+        raise ValueError(f"agents[{index}].poses: row numbers must rise within 0..{len(times) - 1} of ego")
+    size = _array([[row["length"], row["width"], row["height"]]], 3, f"agents[{index}] size", 1)[0]
+    if np.any(size <= 0):
+        raise ValueError(f"agents[{index}]: length, width, height = {size.tolist()}; must be positive")
+    poses[:, 0] = np.interp(poses[:, 0], np.arange(len(times)), times)
+    return Agent(str(row["type"]), *size.tolist(), poses)
+
+
+def _agent_row(agent: Agent, times: NDArray[np.float64]) -> dict[str, Any]:
+    poses = agent.poses.copy()
+    poses[:, 0] = np.interp(poses[:, 0], times, np.arange(len(times)))
+    size = {"length": agent.length, "width": agent.width, "height": agent.height}
+    return {"type": agent.kind, **{k: round(float(v), 3) for k, v in size.items()}, "poses": _rounded(poses, 5)}
+
+
+def _sd_road_rows(road_map: RoadMap) -> list[dict[str, Any]]:
+    types = road_map.sd_road_types or ("road",) * len(road_map.sd_roads)
+    return [{"type": t, "points": _rounded(line)} for t, line in zip(types, road_map.sd_roads, strict=True)]
+
+
+def _drivable(polygons: Any) -> shapely.MultiPolygon:
+    rings = [[_array(r, 2, f"drivable[{i}]", 4) for r in polygon] for i, polygon in enumerate(polygons)]
+    area = shapely.make_valid(shapely.MultiPolygon([shapely.Polygon(part[0], part[1:]) for part in rings]))
+    return shapely.MultiPolygon([part for part in shapely.get_parts(area) if part.geom_type == "Polygon"])
+
+
+def _rounded(array: NDArray[np.float64], digits: int = 3) -> list[list[float]]:
+    return np.round(array, digits).tolist()
