@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from mapkd_core.worlds.road_map import RoadMap
 
 LANE_HALF_WIDTH_M = 1.9
-RIM_M = 0.5  # maps are cut at a distance from the drive; just inside that rim every cut boundary still crosses it
+RIM_M = 2.0  # maps are cut at a distance from the drive; ends this near to the farthest one are cuts, not true ends
+CAR_LENGTH_M = 5.0
 SIDE_STEP_M = 0.25
 MIN_SIDE_AGREEMENT = 0.75
 
@@ -19,17 +20,18 @@ def drivable_area(road_map: RoadMap) -> shapely.MultiPolygon:
     """The road area in the map frame.
 
     `road_map.drivable` where the source knows it. Otherwise boundaries and the rim of the mapped region are
-    polygonised, and a face is road where lane centrelines run in it, or, without any, where the boundaries around it
-    have it on the side on which the roads of this map lie. A map without usable boundaries gives lanes as wide as
-    lanes usually are.
+    polygonised. Where the boundaries of this map have the lanes consistently on one side, a face is road when the
+    boundaries around it have it on that side; else when lane centrelines run in it for a car's length. A map without
+    usable boundaries gives lanes as wide as lanes usually are.
     """
     if road_map.drivable is not None:
         return road_map.drivable
     faces = _faces(road_map)
     lanes = shapely.multilinestrings([shapely.linestrings(x) for x in road_map.centrelines if len(x) > 1])
     lengths = shapely.length(shapely.intersection(faces, lanes)) if len(faces) else np.zeros(0)
-    score = lengths + 0.2 * _side_votes(road_map, faces, lanes)
-    road = shapely.union_all(faces[score > 0]) if np.any(score > 0) else lanes.buffer(LANE_HALF_WIDTH_M)
+    votes = _side_votes(road_map, faces, lanes)
+    is_road = votes > 0 if votes.any() else lengths > CAR_LENGTH_M
+    road = shapely.union_all(faces[is_road]) if is_road.any() else lanes.buffer(LANE_HALF_WIDTH_M)
     polygons = [part for part in shapely.get_parts(road) if part.geom_type == "Polygon"]
     return shapely.MultiPolygon(polygons)
 
@@ -39,17 +41,18 @@ def _faces(road_map: RoadMap) -> NDArray[np.object_]:
     vertices = [line for line in road_map.boundaries if len(line) > 1]
     if not vertices:
         return np.zeros(0, object)
-    track = shapely.MultiPoint(road_map.ego[:, 1:3]) if len(road_map.ego) < 2 else _track(road_map)
-    reach = float(shapely.distance(track, shapely.points(np.concatenate(vertices))).max()) - RIM_M
+    track = _track(road_map)
+    ends = shapely.distance(track, shapely.points([line[i] for line in vertices for i in (0, -1)]))
+    # Just inside the rim every boundary that was cut there still crosses it, and so closes its face.
+    reach = float(ends[ends > ends.max() - RIM_M].min()) - 0.2
     region = track.buffer(max(reach, 1.0), quad_segs=64)
-    lines = shapely.intersection(shapely.multilinestrings([shapely.linestrings(x) for x in vertices]), region)
-    noded = shapely.union_all([lines, region.exterior])
+    noded = shapely.union_all([shapely.multilinestrings([shapely.linestrings(x) for x in vertices]), region.exterior])
     return shapely.get_parts(shapely.polygonize(shapely.get_parts(noded)))
 
 
 def _track(road_map: RoadMap) -> shapely.Geometry:
-    line = shapely.LineString(road_map.ego[:, 1:3])
-    return line if line.length > 1e-6 else shapely.Point(road_map.ego[0, 1:3])
+    xy = road_map.ego[:, 1:3]
+    return shapely.LineString(xy) if len(xy) > 1 and np.ptp(xy, axis=0).max() > 1e-6 else shapely.Point(xy[0])
 
 
 def _side_votes(road_map: RoadMap, faces: NDArray[np.object_], lanes: shapely.Geometry) -> NDArray[np.float64]:
