@@ -93,6 +93,6 @@ def _band(
         across = np.sort(np.stack([(-radius + dx * uy) / ux, (radius + dx * uy) / ux]), axis=0)
     # A slab parallel to the column holds all of it or nothing.
     everything, nothing = np.array([[-np.inf], [np.inf]]), np.array([[np.inf], [-np.inf]])
-    along = np.where(level, np.where((dx >= 0) & (dx <= length), everything, nothing), along)
+    along = np.where(level, np.where((dx * ux >= 0) & (dx * ux <= length), everything, nothing), along)
     across = np.where(upright, np.where(np.abs(dx) <= radius, everything, nothing), across)
     return start[:, 1] + np.maximum(along[0], across[0]), start[:, 1] + np.minimum(along[1], across[1])

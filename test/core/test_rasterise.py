@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mapkd_core.data.rasterise import directions, instances, layers, raster_targets, rasterise
@@ -47,7 +47,9 @@ def test_ends_are_round() -> None:
     assert [8, 8] not in drawn.tolist() and [10, 8] in drawn.tolist() and [9, 9] in drawn.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@example([(1.0, 0.0), (0.0, 0.0)], False, 3)
+@example([(0.0, 1.0), (0.0, 0.0)], False, 3)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-1, 5), st.floats(-1, 4)), min_size=1, max_size=5),
     st.booleans(),
