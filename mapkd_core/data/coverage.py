@@ -84,8 +84,9 @@ def _band(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows of `column` inside the rectangle along the segment (without its ends): two slabs; empty where low > high."""
     delta = end - start
-    length = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)
+    length = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-12)
     ux, uy = delta[:, 0] / length, delta[:, 1] / length
+    ux = np.where((ux == 0) & (uy == 0), 1.0, ux)  # a point: a band of no length
     dx = column - start[:, 0]
     upright, level = np.abs(ux) < 1e-9, np.abs(uy) < 1e-9
     with np.errstate(divide="ignore", invalid="ignore"):
