@@ -144,7 +144,10 @@ def decode_compressed(
     shape = (-(-height // reduce), -(-width // reduce), 3)
     image = _decode_jpeg(flat, shape, reduce) if codec == "jpeg" else _decode_cv(flat)
     if image.shape != shape:
-        image = cv2.resize(image, shape[1::-1], interpolation=cv2.INTER_AREA)
+        # Whole blocks, as the JPEG decoder takes them: otherwise the scale, and with it K, would depend on the codec.
+        bottom, right = shape[0] * reduce - height, shape[1] * reduce - width
+        whole = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        image = cv2.resize(whole, shape[1::-1], interpolation=cv2.INTER_AREA)
     return image[..., ::-1] if declared.is_swapped else image
 
 
