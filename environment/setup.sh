@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Sets up all that `make test` and `make demo` need, and writes .ros/setup.bash, the file to source before running nodes:
+#   1. .venv          Python packages, pinned in requirements/
+#   2. .ros/install   the messages of this package, and what the ROS wheels of PyPI lack
+# Where a ROS 2 distribution is sourced (ROS_DISTRO is set), it is used; otherwise ROS comes from PyPI wheels.
+# Each step is skipped where its inputs have not changed since it last succeeded; `make clean` starts over.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD venv=$PWD/.venv ros=$PWD/.ros
+distribution=${ROS_DISTRO:-}
+
+main() {
+  local packages messages
+  packages=$(fingerprint environment/requirements/* pyproject.toml setup.py)
+  unchanged "$venv/.fingerprint" "$packages" || { install_packages && echo "$packages" >"$venv/.fingerprint"; }
+  messages=$(fingerprint environment/*.* environment/requirements/* msg/* package.xml CMakeLists.txt)
+  unchanged "$ros/.fingerprint" "$messages" || { build_messages && echo "$messages" >"$ros/.fingerprint"; }
+}
+
+fingerprint() { { echo "$distribution $root"; cat "$@"; } | sha256sum; }
+
+unchanged() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+
+install_packages() {
+  local python=${PYTHON:-python3}
+  "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
+    { echo "setup: need Python 3.10-3.13, found $("$python" --version); choose with PYTHON=python3.11 make setup" >&2; exit 1; }
+  if [ -n "$distribution" ]; then
+    echo "setup: Python packages beside ROS 2 $distribution, into .venv (some minutes)"
+    "$python" -m venv --system-site-packages "$venv"
+    # The distribution's compiled parts (cv_bridge) are bound to its numpy: keep that version.
+    "$python" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$venv/constraints.txt"
+    "$venv/bin/pip" install -q --progress-bar off -c "$venv/constraints.txt" -e '.[train]' \
+      -r environment/requirements/develop.txt
+  else
+    echo "setup: Python packages and ROS 2 wheels into .venv (about 1 GB, some minutes)"
+    "$python" -m venv "$venv"
+    "$venv/bin/pip" install -q --progress-bar off -r environment/requirements/product.txt \
+      -r environment/requirements/develop.txt -r environment/requirements/ros.txt
+    "$venv/bin/pip" install -q --no-deps --no-build-isolation -e .
+  fi
+}
+
+build_messages() {
+  echo "setup: messages into .ros/install (half a minute)"
+  rm -rf "$ros" && mkdir -p "$ros/src/mapkd"
+  # Links: CMake refuses a source folder that contains the virtual environment.
+  ln -s "$root/msg" "$root/package.xml" "$root/CMakeLists.txt" "$ros/src/mapkd"
+  export PATH=$venv/bin:$PATH
+  if [ -z "$distribution" ]; then
+    export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv
+    python environment/mend_wheels.py
+    python environment/write_interface_package.py tf2_msgs "$ros/src/tf2_msgs"
+  fi
+  (cd "$ros" && colcon --log-level error build --merge-install --event-handlers console_cohesion- \
+    --cmake-args -DMAPKD_MESSAGES_ONLY=ON -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli \
+    >"$ros/build.log" 2>&1) || { tail -n 60 "$ros/build.log" >&2; exit 1; }
+  write_setup_file
+  add_stand_ins
+}
+
+write_setup_file() {
+  local libraries
+  {
+    echo "# Written by environment/setup.sh: source it to use ROS, the messages of mapkd and the source tree."
+    if [ -z "$distribution" ]; then
+      # What the wheels would otherwise set by starting every Python process twice.
+      libraries=$(python -c 'from ros_wheels_bootstrapper import get_ros_paths; print(get_ros_paths())')
+      echo "export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 AMENT_PREFIX_PATH=$venv"
+      echo "export LD_LIBRARY_PATH=$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+    fi
+    echo "source $ros/install/local_setup.bash"
+    echo "export PATH=$venv/bin:\$PATH PYTHONPATH=$root\${PYTHONPATH:+:\$PYTHONPATH}"
+  } >"$ros/setup.bash"
+}
+
+# Small stand-ins of packages that are on no registry: only those which are absent, and only into the overlay.
+add_stand_ins() {
+  local package site
+  set +u && source "$ros/setup.bash" && set -u
+  site=$(dirname "$(python -c 'import mapkd; print(mapkd.__path__[0])')")
+  for package in message_filters cv_bridge sensor_msgs_py; do
+    python -c "import importlib.util as u, sys; sys.exit(u.find_spec('$package') is None)" ||
+      ln -s "$root/environment/stand_ins/$package" "$site/$package"
+  done
+}
+
+main

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stand-in of ROS 2's message_filters for machines without a distribution: Subscriber and SimpleFilter, no more.
+
+Written from the public API documentation. environment/setup.sh puts it into the overlay only where the real package is
+absent. Anything else of message_filters answers with an AttributeError that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+__all__ = ["SimpleFilter", "Subscriber"]
+
+
+class SimpleFilter:
+    """Hands every message it is signalled to its callbacks, in the order of their registration."""
+
+    def __init__(self) -> None:
+        self.callbacks: dict[int, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+
+    def registerCallback(self, cb: Callable[..., Any], *args: Any) -> int:  # noqa: N802 (the name is the API's)
+        """Calls `cb(*messages, *args)` for each message from now on; returns the connection number."""
+        connection = len(self.callbacks)
+        self.callbacks[connection] = (cb, args)
+        return connection
+
+    def signalMessage(self, *msg: Any) -> None:  # noqa: N802
+        """Calls all callbacks with the message (or messages)."""
+        for cb, args in self.callbacks.values():
+            cb(*(msg + args))
+
+
+class Subscriber(SimpleFilter):
+    """A subscription as the first filter of a chain: `Subscriber(node, type, topic, qos_profile=...)`."""
+
+    def __init__(
+        self, node: Node, msg_type: type, topic: str, qos_profile: QoSProfile | int = 10, **subscription: Any
+    ) -> None:
+        super().__init__()
+        self.node = node
+        self.topic = topic
+        self.sub = node.create_subscription(msg_type, topic, self.callback, qos_profile, **subscription)
+
+    def callback(self, msg: Any) -> None:
+        self.signalMessage(msg)
+
+    def getTopic(self) -> str:  # noqa: N802
+        """The topic as it was asked for."""
+        return self.topic
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise AttributeError(
+        f"message_filters.{name}: this is mapkd's stand-in, which has {', '.join(__all__)} only; "
+        "install ROS 2's message_filters for the rest"
+    )
