@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Raster to vector: thinning, tracing and joining of lines, outlines of polygons."""

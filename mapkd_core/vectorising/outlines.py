@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closed outlines in a raster -> polygons. An outline is found by the area that it encloses, so that two crossings
+that share a side stay two; what encloses nothing (an outline with a gap, a filled blob) becomes its convex hull.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_ENCLOSED_BY = 0.5  # share of an area's rim that must be of the class itself; the rest may be a kerb drawn over it
+_MIN_INSIDE = 20  # cells; smaller holes are noise
+
+
+def outlines(
+    own: NDArray[np.uint8], others: NDArray[np.uint8], thickness: int, min_cells: int
+) -> list[NDArray[np.float64]]:
+    """Polygons, each V x 2 column row along the middle of the drawn outline, fractional cells.
+
+    own, others: 0/1 uint8 [Y, X], cells of the class and of the classes that may be drawn over it.
+    thickness: cells of the drawn outline. min_cells: smaller components that enclose nothing are noise.
+    """
+    explained = np.zeros_like(own)
+    polygons = []
+    for inside, corner in _enclosed(own, others):
+        # The hole's outermost cell lies half a thickness and half a cell inside the line.
+        filled, origin = _grow(inside, corner, (thickness + 1) // 2)
+        polygons.append(_contour(filled) + origin)
+        _mark(explained, polygons[-1], thickness + 2)
+    polygons += _hulls(own & (explained == 0), thickness, min_cells)
+    return polygons
+
+
+def _enclosed(own: NDArray[np.uint8], others: NDArray[np.uint8]) -> list[tuple[NDArray[np.uint8], tuple[int, int]]]:
+    """Areas that `own`, with some help of `others`, closes off: each a 0/1 patch and the column row of its corner."""
+    count, label, stats, _ = cv2.connectedComponentsWithStats(((own | others) == 0).astype(np.uint8), connectivity=4)
+    if count <= 2:
+        return []
+    rim_own, rim_all = _rim(label, own, count), _rim(label, own | others, count)
+    found = []
+    for area in range(1, count):
+        left, top, width, height, cells = stats[area]
+        touches = left == 0 or top == 0 or left + width == own.shape[1] or top + height == own.shape[0]
+        if cells >= _MIN_INSIDE and not touches and rim_own[area] >= _ENCLOSED_BY * rim_all[area]:
+            patch = (label[top : top + height, left : left + width] == area).astype(np.uint8)
+            found.append((patch, (left, top)))
+    return found
+
+
+def _rim(label: NDArray[np.int32], mask: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+    """For each area, how often one of its cells has a side neighbour in `mask`."""
+    total = np.zeros(count, np.int64)
+    for axis in (0, 1):
+        near, far = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
+        for a, b in ((near, far), (far, near)):
+            total += np.bincount(label[a][mask[b] > 0], minlength=count)
+    total[0] = 0
+    return total
+
+
+def _grow(
+    patch: NDArray[np.uint8], corner: tuple[int, int], radius: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    padded = cv2.copyMakeBorder(patch, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0)
+    return cv2.dilate(padded, _disc(radius)), np.array(corner, float) - radius
+
+
+def _hulls(left_over: NDArray[np.uint8], thickness: int, min_cells: int) -> list[NDArray[np.float64]]:
+    """Convex hulls of the components, moved in by half the thickness of the line."""
+    count, label, stats, _ = cv2.connectedComponentsWithStats(left_over, connectivity=8)
+    polygons = []
+    for component in range(1, count):
+        left, top, width, height, cells = stats[component]
+        if cells < min_cells:
+            continue
+        patch = (label[top : top + height, left : left + width] == component).astype(np.uint8)
+        hull = cv2.convexHull(cv2.findNonZero(patch))
+        filled = cv2.fillConvexPoly(np.zeros_like(patch), hull, 1)
+        inner = cv2.erode(filled, _disc(thickness // 2), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        if cv2.countNonZero(inner) >= _MIN_INSIDE:
+            polygons.append(_contour(inner) + np.array([left, top], float))
+    return polygons
+
+
+def _contour(filled: NDArray[np.uint8]) -> NDArray[np.float64]:
+    found, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return max(found, key=len)[:, 0].astype(float)
+
+
+def _mark(mask: NDArray[np.uint8], polygon: NDArray[np.float64], thickness: int) -> None:
+    """Fill the polygon and a line around it: what lies there needs no second polygon."""
+    points = [np.round(polygon).astype(np.int32)]
+    cv2.fillPoly(mask, points, 1)
+    cv2.polylines(mask, points, True, 1, thickness)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
