@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's topics: images are decoded in a pool as they arrive, the newest CameraInfo is kept."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only from Python 3.11 on
+from dataclasses import dataclass
+from typing import Any
+
+import message_filters
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from mapkd_ros.conversions import image_array
+
+# More undecoded images of one camera than this means that decoding cannot keep up.
+_MAX_UNDECODED = 4
+
+
+@dataclass(frozen=True)
+class CameraImage:
+    """An image on its way through the decoder."""
+
+    header: Header
+    decoded: Future[NDArray[np.uint8]]
+
+    def array(self, timeout_s: float = 5.0) -> NDArray[np.uint8]:
+        """H W 3 RGB, as soon as it is decoded; ValueError for an image that could not be."""
+        try:
+            return self.decoded.result(timeout_s)
+        except CancelledError as error:
+            raise ValueError("decoding fell behind; raise decode_threads or lower the cameras' rate") from error
+        except FutureTimeoutError as error:
+            raise ValueError(f"decoding took longer than {timeout_s} s") from error
+
+
+class CameraInput(message_filters.SimpleFilter):
+    """A filter that signals a `CameraImage` for every image of one camera.
+
+    counts: received, infos, qos_incompatible, decode_overload. last_arrival_s: time.monotonic() of the newest image.
+    """
+
+    def __init__(self, node: Node, name: str, transport: str, qos: QoSProfile, pool: Executor) -> None:
+        super().__init__()
+        self.name = name
+        self.info: CameraInfo | None = None
+        self.counts: Counter[str] = Counter()
+        self.last_arrival_s: float | None = None
+        self.topic = f"{name.lower()}/image" + ("/compressed" if transport == "compressed" else "")
+        self.other_topic = f"{name.lower()}/image" + ("" if transport == "compressed" else "/compressed")
+        self._node, self._pool = node, pool
+        self._undecoded: deque[Future[Any]] = deque()
+        kind = CompressedImage if transport == "compressed" else Image
+        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
+        self._images = message_filters.Subscriber(node, kind, self.topic, qos_profile=qos, event_callbacks=events)
+        self._images.registerCallback(self._on_image)
+        self._infos = node.create_subscription(CameraInfo, f"{name.lower()}/camera_info", self._on_info, qos)
+
+    def _on_image(self, message: Any) -> None:
+        self.counts["received"] += 1
+        self.last_arrival_s = time.monotonic()
+        while self._undecoded and self._undecoded[0].done():
+            self._undecoded.popleft()
+        if len(self._undecoded) >= _MAX_UNDECODED and self._undecoded.popleft().cancel():
+            self.counts["decode_overload"] += 1
+        decoded = self._pool.submit(image_array, message)
+        self._undecoded.append(decoded)
+        self.signalMessage(CameraImage(message.header, decoded))
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self.counts["infos"] += 1
+        self.info = message
+
+    def _on_incompatible_qos(self, event: Any) -> None:
+        self.counts["qos_incompatible"] += 1
+        self._node.get_logger().error(
+            f"{self.topic}: a publisher offers incompatible QoS (policy {event.last_policy_kind}); nothing of it "
+            "arrives; set qos.image_reliability: best_effort or make the publisher reliable"
+        )

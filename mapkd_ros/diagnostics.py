@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the map node knows about its own health, and how that becomes diagnostic_msgs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+Level = bytes
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+def status(name: str, level: Level, message: str, values: Mapping[str, Any]) -> DiagnosticStatus:
+    """One status; floats are written with three decimals."""
+    written = [KeyValue(key=k, value=f"{v:.3f}" if isinstance(v, float) else str(v)) for k, v in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id="mapkd", values=written)
+
+
+class RateMeter:
+    """Events a second between two readings of a running count."""
+
+    def __init__(self) -> None:
+        self._count, self._at_s = 0, time.monotonic()
+
+    def read(self, count: int) -> float:
+        now_s = time.monotonic()
+        rate = (count - self._count) / max(now_s - self._at_s, 1e-6)
+        self._count, self._at_s = count, now_s
+        return rate
+
+
+class ThrottledLog:
+    """Logs each kind of message at most once every `period_s`, however the text varies."""
+
+    def __init__(self, period_s: float = 5.0) -> None:
+        self._period_s = period_s
+        self._last_s: dict[str, float] = {}
+
+    def __call__(self, log: Callable[[str], Any], key: str, text: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s.get(key, -1e9) >= self._period_s:
+            self._last_s[key] = now_s
+            log(text)
+
+
+class CameraHealth:
+    """One camera's state: what is wrong with it first, if anything.
+
+    rejected: images that came but could not be used; last_rejection says why, until the next one that could.
+    """
+
+    def __init__(self, name: str, max_age_s: float) -> None:
+        self.name, self._max_age_s = name, max_age_s
+        self.rejected = 0
+        self.last_rejection = ""
+        self.last_skew_ms = 0.0
+        self._rate = RateMeter()
+
+    def used(self, skew_ms: float) -> None:
+        self.last_rejection, self.last_skew_ms = "", skew_ms
+
+    def reject(self, reason: str) -> None:
+        self.rejected += 1
+        self.last_rejection = reason
+
+    def state(self, source: Any, publishers: int, publishers_of_other: int) -> tuple[Level, str, str]:
+        """(level, state, message) from a `CameraInput` and the number of publishers on its topic and on the other."""
+        age_s = None if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
+        if age_s is None and not publishers:
+            hint = f"; {source.other_topic} has one: set cameras.transports" if publishers_of_other else ""
+            return WARN, "waiting_image", f"no publisher on {source.topic}{hint}"
+        if age_s is None:
+            return WARN, "waiting_image", f"no image on {source.topic} yet"
+        if age_s > self._max_age_s:
+            return WARN, "stale", f"no image for {age_s:.1f} s"
+        if source.info is None:
+            return WARN, "waiting_camera_info", f"no CameraInfo on {self.name.lower()}/camera_info yet"
+        if self.last_rejection:
+            return WARN, "rejected", self.last_rejection
+        return OK, "active", "active"
+
+    def report(self, node_name: str, source: Any, state: tuple[Level, str, str], sync: Counter[str]) -> DiagnosticStatus:
+        level, word, message = state
+        age_s = -1.0 if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
+        values: dict[str, Any] = {
+            "state": word,
+            "rate_hz": self._rate.read(source.counts["received"]),
+            "age_s": age_s,
+            "skew_ms": self.last_skew_ms,
+            "rejected": self.rejected,
+        }
+        values |= {key: source.counts[key] for key in ("received", "infos", "qos_incompatible", "decode_overload")}
+        values |= {f"sync_{reason}": count for reason, count in sorted(sync.items()) if reason != "received"}
+        return status(f"{node_name}: {self.name}", level, message, values)
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The gravest of several levels."""
+    return max(levels, default=OK)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a set of camera images, their calibration and the transforms to the core's Frame.
+
+The cameras of a set were exposed tens of milliseconds apart. Each camera is placed where it was at its own capture time,
+seen from the ego frame at the set's stamp: ego(t)_T_camera = inverse(odom_T_ego(t)) odom_T_ego(t_camera) ego_T_camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.geometry import Matrix, inverse
+from mapkd_core.types import Camera, Frame
+from mapkd_ros.conversions import intrinsics
+from mapkd_ros.pose_track import PoseTrack, PoseUnavailable
+from mapkd_ros.synchroniser import FrameSet
+from mapkd_ros.transforms import TransformBuffer
+
+# Odometry at 10 Hz or more may come a little after the images; constant velocity over this is good to centimetres.
+_EXTRAPOLATE_NS = 150_000_000
+
+
+@dataclass(frozen=True)
+class AssembledFrame:
+    """rejected: camera -> why its image could not be used. has_ego_motion: odometry covered the capture times."""
+
+    frame: Frame
+    rejected: dict[str, str]
+    has_ego_motion: bool
+
+
+class FrameAssembler:
+    """Makes Frames; keeps no images.
+
+    odometry wins over the transform odom -> base where both are there. frame_ids: camera -> frame id in the
+    transform tree, for drivers that leave Image.header.frame_id empty or wrong; otherwise the header's is used.
+    """
+
+    def __init__(
+        self,
+        transforms: TransformBuffer,
+        odometry: PoseTrack,
+        *,
+        base_frame: str = "base_link",
+        odom_frame: str = "odom",
+        frame_ids: Mapping[str, str] | None = None,
+        is_rectified: bool = False,
+    ) -> None:
+        self._transforms, self._odometry = transforms, odometry
+        self._base_frame, self._odom_frame = base_frame, odom_frame
+        self._frame_ids = dict(frame_ids or {})
+        self._is_rectified = is_rectified
+
+    def assemble(
+        self, frame_set: FrameSet, infos: Mapping[str, Any], image_of: Callable[[Any], NDArray[np.uint8]]
+    ) -> AssembledFrame:
+        """infos: camera -> newest CameraInfo. image_of: payload -> H W 3 RGB, may raise ValueError.
+
+        Every camera of the set with a readable image, calibration and transform is in the frame, the others are in
+        `rejected`.
+        """
+        odom_T_ego = self._odom_T_ego(frame_set.stamp_ns)
+        cameras, rejected, has_motion = [], {}, odom_T_ego is not None
+        for name, stamped in frame_set.frames.items():
+            try:
+                image = image_of(stamped.payload)
+                motion = self._ego_motion(odom_T_ego, stamped.stamp_ns, frame_set.stamp_ns)
+                has_motion &= motion is not None
+                cameras.append(self._camera(name, stamped, infos.get(name), image, motion))
+            except (ValueError, PoseUnavailable) as error:
+                rejected[name] = str(error)
+        frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=odom_T_ego)
+        return AssembledFrame(frame, rejected, has_motion)
+
+    def _camera(self, name: str, stamped: Any, info: Any, image: NDArray[np.uint8], motion: Matrix | None) -> Camera:
+        if info is None:
+            raise ValueError("no CameraInfo received yet; is its topic remapped and published?")
+        height, width = image.shape[:2]
+        frame_id = self._frame_ids.get(name) or stamped.payload.header.frame_id or info.header.frame_id
+        ego_T_camera = self._transforms.lookup_or_latest(self._base_frame, frame_id, stamped.stamp_ns)
+        return Camera(
+            name=name,
+            image=image,
+            K=intrinsics(info, width, height, self._is_rectified),
+            ego_T_camera=ego_T_camera if motion is None else motion @ ego_T_camera,
+            width=width,
+            height=height,
+            stamp_ns=stamped.stamp_ns,
+        )
+
+    def _odom_T_ego(self, stamp_ns: int) -> Matrix | None:
+        try:
+            if len(self._odometry):
+                return self._odometry.at(stamp_ns, _EXTRAPOLATE_NS)
+            return self._transforms.lookup(self._odom_frame, self._base_frame, stamp_ns, _EXTRAPOLATE_NS)
+        except PoseUnavailable:
+            return None
+
+    def _ego_motion(self, odom_T_ego: Matrix | None, camera_ns: int, frame_ns: int) -> Matrix | None:
+        """ego(frame)_T_ego(camera); None where unknown."""
+        if camera_ns == frame_ns:
+            return np.eye(4)
+        odom_T_then = self._odom_T_ego(camera_ns) if odom_T_ego is not None else None
+        return None if odom_T_then is None else inverse(odom_T_ego) @ odom_T_then

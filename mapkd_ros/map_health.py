@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The map node's health: cameras, drops by reason, stage times, and a watchdog on the output."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+
+from mapkd_ros.camera_input import CameraInput
+from mapkd_ros.diagnostics import ERROR, OK, WARN, CameraHealth, Level, RateMeter, ThrottledLog, status
+from mapkd_ros.map_messages import REJECTED
+from mapkd_ros.map_parameters import DiagnosticsParameters
+from mapkd_ros.sync_filter import CameraSyncFilter
+from mapkd_ros.synchroniser import FrameSet
+from mapkd_ros.worker import LatestWorker
+
+
+class MapHealth:
+    """Told by the worker what happened to each set; asked by a timer for the DiagnosticArray. Thread-safe."""
+
+    def __init__(self, node: Node, inputs: Mapping[str, CameraInput], parameters: DiagnosticsParameters) -> None:
+        self._node, self._inputs, self._parameters = node, inputs, parameters
+        self._cameras = {name: CameraHealth(name, parameters.max_image_age_s) for name in inputs}
+        self._lock = threading.Lock()
+        self._log = ThrottledLog()
+        self._rate = RateMeter()
+        self._start_s = time.monotonic()
+        self._last_output_s: float | None = None
+        self._times_ms: dict[str, float] = {}
+        self._latency_ms = 0.0
+        self.counts: Counter[str] = Counter(published=0, no_usable_camera=0, failed=0, without_ego_motion=0)
+
+    def cameras(self, frame_set: FrameSet, rejected: Mapping[str, str]) -> dict[str, str]:
+        """Note how each camera of a set fared; returns the final state of each camera."""
+        with self._lock:
+            for name, stamped in frame_set.frames.items():
+                if name in rejected:
+                    self._cameras[name].reject(rejected[name])
+                    self._log(self._node.get_logger().warning, name, f"{name} not used: {rejected[name]}")
+                else:
+                    self._cameras[name].used((stamped.stamp_ns - frame_set.stamp_ns) / 1e6)
+        return {name: REJECTED if name in rejected else state for name, state in frame_set.states.items()}
+
+    def published(self, times_ms: Mapping[str, float], latency_ms: float, has_ego_motion: bool) -> None:
+        with self._lock:
+            self.counts["published"] += 1
+            self.counts["without_ego_motion"] += not has_ego_motion
+            self._times_ms, self._latency_ms = dict(times_ms), latency_ms
+            self._last_output_s = time.monotonic()
+
+    def dropped(self, reason: str, message: str) -> None:
+        """A set gave no output: counted and logged, at most once in a while."""
+        with self._lock:
+            self.counts[reason] += 1
+            self._log(self._node.get_logger().error, reason, message)
+
+    def report(self, sets: CameraSyncFilter, worker: LatestWorker) -> DiagnosticArray:
+        """All statuses, output first."""
+        synchroniser = sets.synchroniser
+        with self._lock:
+            states = {name: self._state(name) for name in self._inputs}
+            result = [self._output(synchroniser.counts, worker, states)]
+            for name, health in self._cameras.items():
+                counts = Counter(synchroniser.camera_counts[name])
+                result.append(health.report(self._node.get_name(), self._inputs[name], states[name], counts))
+        array = DiagnosticArray(status=result)
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        return array
+
+    def _state(self, name: str) -> tuple[Level, str, str]:
+        source, count = self._inputs[name], self._node.count_publishers
+        state = self._cameras[name].state(source, count(source.topic), count(source.other_topic))
+        if state[0] != OK and time.monotonic() - self._start_s > 3.0:
+            self._log(self._node.get_logger().warning, f"{name} {state[1]}", f"{name} is {state[1]}: {state[2]}")
+        return state
+
+    def _output(self, sync: Counter[str], worker: LatestWorker, states: Mapping[str, Any]) -> DiagnosticStatus:
+        limits, now_s = self._parameters, time.monotonic()
+        age_s = now_s - (self._last_output_s or self._start_s)
+        busy_s = 0.0 if worker.busy_since is None else now_s - worker.busy_since
+        inactive = [name for name, (level, _, _) in states.items() if level != OK]
+        level, message = OK, "publishing"
+        if inactive:
+            level, message = WARN, f"cameras not active: {', '.join(inactive)}"
+        if self._last_output_s and self._latency_ms > limits.warn_latency_ms:
+            level, message = WARN, f"latency {self._latency_ms:.0f} ms"
+        if age_s > limits.warn_output_age_s:
+            level, message = WARN, f"no map for {age_s:.1f} s"
+        if age_s > limits.error_output_age_s:
+            why = f"inference busy for {busy_s:.1f} s" if busy_s > limits.error_output_age_s else "see the cameras"
+            level, message = ERROR, f"no map for {age_s:.1f} s: {why}"
+        values: dict[str, Any] = {"rate_hz": self._rate.read(self.counts["published"]), "output_age_s": age_s}
+        values |= {"latency_ms": self._latency_ms, "busy_s": busy_s, "dropped_busy": worker.replaced, **self.counts}
+        values |= {f"sync_{reason}": count for reason, count in sorted(sync.items())}
+        values |= {f"{stage}_ms": float(time_ms) for stage, time_ms in self._times_ms.items()}
+        return status(f"{self._node.get_name()}: output", level, message, values)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the map node: what a user tunes, with its unit. Settings of the network live in its checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mapkd_ros.parameters import group, parameter
+from mapkd_ros.synchroniser import MISSING_POLICIES, SyncPolicy
+
+_NUSCENES_CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
+_CHOICE = "auto, or one that mapkd_core.mapper.Mapper knows"
+
+
+@dataclass(frozen=True)
+class ModelParameters:
+    weights: str = parameter("", "checkpoint (.safetensors); empty = the one shipped with mapkd")
+    backend: str = parameter("auto", f"runtime of the network: {_CHOICE}")
+    device: str = parameter("auto", "device of the network: auto, cpu, cuda or cuda:N")
+    vectors: str = parameter("auto", f"where polylines come from: {_CHOICE}")
+
+
+@dataclass(frozen=True)
+class CameraParameters:
+    names: tuple[str, ...] = parameter(_NUSCENES_CAMERAS, "camera names; topics are <name in lower case>/image ...")
+    transports: tuple[str, ...] = parameter(
+        ("compressed",), "raw or compressed: one for all cameras or one per camera", choices=("raw", "compressed")
+    )
+    frame_ids: tuple[str, ...] = parameter(("",), "TF frame per camera, where image headers lack it; empty = header's")
+    images_are_rectified: bool = parameter(False, "images come from image_proc: use P of CameraInfo, ignore D")
+
+
+@dataclass(frozen=True)
+class SyncParameters:
+    anchor: str = parameter("CAM_FRONT", "camera whose capture time stamps the output")
+    max_skew_s: float = parameter(0.05, "largest distance of a camera's capture time from the anchor's [s]", 0.0, 1.0)
+    wait_s: float = parameter(0.1, "longest wait for the other cameras after the anchor's frame [s]", 0.0, 5.0)
+    silent_s: float = parameter(0.5, "a camera silent for so long is not waited for [s]", 0.01, 60.0)
+    missing: str = parameter("mask", "what to do without a camera's frame", choices=MISSING_POLICIES)
+    min_cameras: int = parameter(1, "fewest cameras that make an output", 1, 8)
+    max_reuse_age_s: float = parameter(0.3, "oldest frame that missing: reuse takes [s]", 0.0, 5.0)
+    jump_back_s: float = parameter(1.0, "stamps that go back by more restart everything (bag loop) [s]", 0.05, 3600.0)
+
+
+@dataclass(frozen=True)
+class FrameParameters:
+    base: str = parameter("base_link", "ego frame: x forward, y left, z up; the maps are in it")
+    odom: str = parameter("odom", "frame in which the ego moves smoothly, for TF without an odometry topic")
+
+
+@dataclass(frozen=True)
+class QosParameters:
+    image_reliability: str = parameter("best_effort", "of image inputs (REP-2003)", choices=("best_effort", "reliable"))
+    image_depth: int = parameter(5, "queue of image inputs", 1, 100)
+
+
+@dataclass(frozen=True)
+class DiagnosticsParameters:
+    period_s: float = parameter(1.0, "period of /diagnostics, on the steady clock [s]", 0.05, 60.0)
+    max_image_age_s: float = parameter(0.5, "a camera without an image for longer is stale [s]", 0.01, 60.0)
+    warn_output_age_s: float = parameter(0.5, "WARN when no map went out for longer [s]", 0.01, 3600.0)
+    error_output_age_s: float = parameter(2.0, "ERROR when no map went out for longer [s]", 0.01, 3600.0)
+    warn_latency_ms: float = parameter(300.0, "WARN when capture to publishing takes longer [ms]", 1.0, 1e6)
+
+
+@dataclass(frozen=True)
+class MapParameters:
+    model: ModelParameters = group(ModelParameters)
+    cameras: CameraParameters = group(CameraParameters)
+    sync: SyncParameters = group(SyncParameters)
+    frames: FrameParameters = group(FrameParameters)
+    qos: QosParameters = group(QosParameters)
+    diagnostics: DiagnosticsParameters = group(DiagnosticsParameters)
+    decode_threads: int = parameter(2, "threads that decode images as they arrive", 1, 16)
+
+    def __post_init__(self) -> None:
+        count = len(self.cameras.names)
+        for name, values in (("transports", self.cameras.transports), ("frame_ids", self.cameras.frame_ids)):
+            if len(values) not in (1, count):
+                raise ValueError(f"parameter cameras.{name}: {len(values)} values for {count} cameras; give 1 or {count}")
+        if len(self.cameras.frame_ids) == 1 < count and self.cameras.frame_ids[0]:
+            raise ValueError(f"parameter cameras.frame_ids: one frame for {count} cameras; give {count}")
+        self.policy()
+
+    def transport(self, camera: str) -> str:
+        """raw or compressed."""
+        transports = self.cameras.transports
+        return transports[self.cameras.names.index(camera)] if len(transports) > 1 else transports[0]
+
+    def frame_ids(self) -> dict[str, str]:
+        """camera -> TF frame, only where one is set."""
+        return {name: frame for name, frame in zip(self.cameras.names, self.cameras.frame_ids, strict=False) if frame}
+
+    def policy(self) -> SyncPolicy:
+        """The synchroniser's policy; ValueError when the parameters contradict each other."""
+        sync = self.sync
+        return SyncPolicy(
+            cameras=self.cameras.names,
+            anchor=sync.anchor,
+            max_skew_ns=_nanoseconds(sync.max_skew_s),
+            wait_ns=_nanoseconds(sync.wait_s),
+            silent_ns=_nanoseconds(sync.silent_s),
+            missing=sync.missing,
+            min_cameras=sync.min_cameras,
+            max_reuse_age_ns=_nanoseconds(sync.max_reuse_age_s),
+            jump_back_ns=_nanoseconds(sync.jump_back_s),
+        )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)

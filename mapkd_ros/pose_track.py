@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pose over time: interpolated between its samples, extrapolated only within a bound. No ROS."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+
+import numpy as np
+
+from mapkd_core.geometry import Matrix, quaternion_to_rotation, rotation_to_quaternion, transform
+
+
+class PoseUnavailable(LookupError):
+    """No pose or transform for the time or the frames asked for; the message says what is there."""
+
+
+class PoseTrack:
+    """Samples of a_T_b of the last `keep_ns`, by stamp. A step back of more than `jump_back_ns` starts anew.
+
+    Thread-safe: callbacks write, the worker reads.
+    """
+
+    def __init__(self, keep_ns: int = 10_000_000_000, jump_back_ns: int = 1_000_000_000) -> None:
+        self._keep_ns, self._jump_back_ns = keep_ns, jump_back_ns
+        self._stamps_ns: list[int] = []
+        self._poses: list[Matrix] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._stamps_ns)
+
+    def add(self, stamp_ns: int, a_T_b: Matrix) -> None:
+        """Samples may come out of order; a second one of the same stamp replaces the first."""
+        with self._lock:
+            self._add(stamp_ns, a_T_b)
+
+    def latest(self) -> Matrix:
+        """The newest sample; PoseUnavailable when there is none."""
+        with self._lock:
+            if not self._poses:
+                raise PoseUnavailable("no pose received yet")
+            return self._poses[-1]
+
+    def at(self, stamp_ns: int, extrapolate_ns: int = 0) -> Matrix:
+        """a_T_b at `stamp_ns`; beyond the ends by at most `extrapolate_ns`, else PoseUnavailable."""
+        with self._lock:
+            return self._at(stamp_ns, extrapolate_ns)
+
+    def _add(self, stamp_ns: int, a_T_b: Matrix) -> None:
+        if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - self._jump_back_ns:
+            self._stamps_ns.clear()
+            self._poses.clear()
+        index = bisect_left(self._stamps_ns, stamp_ns)
+        if index < len(self) and self._stamps_ns[index] == stamp_ns:
+            self._poses[index] = a_T_b
+            return
+        self._stamps_ns.insert(index, stamp_ns)
+        self._poses.insert(index, a_T_b)
+        stale = bisect_left(self._stamps_ns, self._stamps_ns[-1] - self._keep_ns)
+        del self._stamps_ns[:stale], self._poses[:stale]
+
+    def _at(self, stamp_ns: int, extrapolate_ns: int) -> Matrix:
+        if not self._poses:
+            raise PoseUnavailable("no pose received yet")
+        first_ns, last_ns = self._stamps_ns[0], self._stamps_ns[-1]
+        if not first_ns - extrapolate_ns <= stamp_ns <= last_ns + extrapolate_ns:
+            gap_ns = first_ns - stamp_ns if stamp_ns < first_ns else stamp_ns - last_ns
+            side = "before the oldest" if stamp_ns < first_ns else "after the newest"
+            raise PoseUnavailable(f"stamp {stamp_ns} ns is {gap_ns / 1e6:.1f} ms {side} pose at hand")
+        if len(self) == 1:
+            return self._poses[0]
+        right = min(max(bisect_left(self._stamps_ns, stamp_ns), 1), len(self) - 1)
+        begin_ns, end_ns = self._stamps_ns[right - 1], self._stamps_ns[right]
+        return interpolate(self._poses[right - 1], self._poses[right], (stamp_ns - begin_ns) / (end_ns - begin_ns))
+
+
+def interpolate(first: Matrix, second: Matrix, fraction: float) -> Matrix:
+    """Pose between two (0 = first, 1 = second; beyond = constant velocity): linear in place, slerp in rotation."""
+    q0, q1 = rotation_to_quaternion(first[:3, :3]), rotation_to_quaternion(second[:3, :3])
+    cosine = float(q0 @ q1)
+    if cosine < 0:
+        q1, cosine = -q1, -cosine
+    angle = np.arccos(min(cosine, 1.0))
+    if angle < 1e-6:
+        q = q0 + fraction * (q1 - q0)
+    else:
+        q = (np.sin((1 - fraction) * angle) * q0 + np.sin(fraction * angle) * q1) / np.sin(angle)
+    return transform(quaternion_to_rotation(q), (1 - fraction) * first[:3, 3] + fraction * second[:3, 3])

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera synchroniser on synthetic streams: loss, phase, jitter, dead cameras, disorder, double rate, bag loops."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mapkd_ros.synchroniser import CameraSynchroniser, FrameSet, SyncPolicy
+
+CAMERAS = ("FRONT", "FRONT_RIGHT", "BACK_RIGHT", "BACK", "BACK_LEFT", "FRONT_LEFT")
+MS = 1_000_000
+PERIOD_NS = 83_333_333
+START_NS = 1_600_000_000 * 10**9
+
+
+def policy(**changes) -> SyncPolicy:
+    return SyncPolicy(**{"cameras": CAMERAS, "anchor": "FRONT", **changes})
+
+
+def events(count=240, spread_ms=0.0, jitter_ms=0.0, loss=0.0, delay_ms=5.0, seed=0, without=()):
+    """(arrival ns, camera, stamp ns) sorted by arrival; the anchor is first in phase and never lost."""
+    rng = np.random.default_rng(seed)
+    result = []
+    for index, (number, camera) in itertools.product(range(count), enumerate(CAMERAS)):
+        lost = camera != "FRONT" and rng.random() < loss
+        shift = spread_ms * number / (len(CAMERAS) - 1) + jitter_ms * rng.uniform(-1, 1)
+        stamp = START_NS + index * PERIOD_NS + int(shift * MS)
+        if camera not in without and not lost:
+            result.append((stamp - START_NS + int(delay_ms * MS * rng.uniform(0.5, 1.5)), camera, stamp))
+    return sorted(result)
+
+
+def play(synchroniser, stream, poll_ms=10) -> list[FrameSet]:
+    sets, now = [], 0
+    for arrival, camera, stamp in stream:
+        while now + poll_ms * MS < arrival:
+            now += poll_ms * MS
+            sets += synchroniser.poll(now)
+        now = max(now, arrival)
+        sets += synchroniser.add(camera, stamp, (camera, stamp), now)
+    return sets + synchroniser.poll(now + 10**9)
+
+
+def assert_in_order(sets):
+    stamps = [s.stamp_ns for s in sets]
+    assert all(a < b for a, b in itertools.pairwise(stamps))
+
+
+@pytest.mark.parametrize("missing", ["mask", "reuse"])
+@pytest.mark.parametrize("loss", [0.05, 0.20])
+def test_independent_loss_costs_no_anchor_frame(missing, loss):
+    synchroniser = CameraSynchroniser(policy(missing=missing))
+    sets = play(synchroniser, events(loss=loss, jitter_ms=3))
+    assert len(sets) >= 0.99 * 240
+    assert_in_order(sets)
+    complete = sum(len(s.frames) == 6 for s in sets) / len(sets)
+    if missing == "reuse":
+        assert complete > 0.97
+    else:
+        assert complete == pytest.approx((1 - loss) ** 5, abs=0.08)
+
+
+@pytest.mark.parametrize("spread_ms", [0, 20, 42.6, 60])
+def test_a_phase_spread_costs_nothing_even_without_masks(spread_ms):
+    synchroniser = CameraSynchroniser(policy(missing="skip"))
+    sets = play(synchroniser, events(spread_ms=spread_ms))
+    assert len(sets) >= 239 - (spread_ms > 42)  # the very first set may lack an earlier neighbour
+    assert max(s.skew_ns for s in sets) <= 50 * MS
+    assert_in_order(sets)
+
+
+@pytest.mark.parametrize(("jitter_ms", "excess_ms"), [(0, 0.001), (4, 10)])
+def test_each_camera_gives_its_nearest_frame(jitter_ms, excess_ms):
+    """Exactly without jitter; with it a set may leave on a prediction that is off by the jitter of two periods."""
+    stream = events(count=100, spread_ms=60, jitter_ms=jitter_ms)
+    sets = play(CameraSynchroniser(policy()), stream)
+    assert len(sets) == 100
+    for frame_set in sets[2:-2]:
+        for camera, frame in frame_set.frames.items():
+            nearest_ns = min(abs(s - frame_set.stamp_ns) for _, c, s in stream if c == camera)
+            assert abs(frame.stamp_ns - frame_set.stamp_ns) <= nearest_ns + excess_ms * MS
+            assert frame.payload == (camera, frame.stamp_ns)
+
+
+def test_sets_leave_without_waiting_for_frames_that_cannot_be_nearer():
+    """With 60 ms phase the last camera's nearest frame is the one 23 ms earlier: no need to wait for the later."""
+    synchroniser = CameraSynchroniser(policy())
+    delays = []
+    for arrival, camera, stamp in events(spread_ms=60, delay_ms=0):
+        for frame_set in synchroniser.add(camera, stamp, None, arrival):
+            delays.append(arrival - (frame_set.stamp_ns - START_NS))
+    assert np.median(delays) <= 37 * MS  # the third of six phases (36 ms) is the last that lies nearer after than before
+
+
+def test_a_dead_camera_is_waited_for_only_until_it_counts_as_silent():
+    synchroniser = CameraSynchroniser(policy(silent_ns=300 * MS))
+    waits = []
+    now = 0
+    for arrival, camera, stamp in events(count=60, without=("BACK",), delay_ms=1):
+        for now in range(now, arrival, 5 * MS):
+            for frame_set in synchroniser.poll(now):
+                waits.append(now - (frame_set.stamp_ns - START_NS))
+        for frame_set in synchroniser.add(camera, stamp, None, arrival):
+            waits.append(arrival - (frame_set.stamp_ns - START_NS))
+    assert len(waits) >= 59
+    assert max(waits[:3]) >= 90 * MS
+    assert max(waits[6:]) <= 20 * MS
+    assert synchroniser.camera_counts["BACK"]["missing"] == len(waits)
+
+
+def test_another_camera_stands_in_for_a_dead_anchor():
+    stream = [e for e in events(count=60) if e[1] != "FRONT" or e[2] < START_NS + 20 * PERIOD_NS]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream)
+    assert len(sets) >= 50
+    assert sets[-1].anchor == "FRONT_RIGHT"
+    assert sets[-1].states["FRONT"] in ("missing", "too_far")
+    assert synchroniser.counts["anchor_stand_in"] > 25
+    assert_in_order(sets)
+
+
+def test_out_of_order_frames_find_their_set():
+    stream = events(count=60)
+    late = [(a + (60 * MS if c == "BACK" else 0), c, s) for a, c, s in stream]
+    sets = play(CameraSynchroniser(policy()), sorted(late))
+    assert len(sets) == 60
+    assert all(s.states["BACK"] == "ok" and s.frames["BACK"].stamp_ns == s.stamp_ns for s in sets)
+    swapped = CameraSynchroniser(policy())
+    for camera in CAMERAS[1:]:
+        for step in (1, 0):
+            assert not swapped.add(camera, START_NS + step * PERIOD_NS, None, 0)
+    assert [s.stamp_ns for s in swapped.add("FRONT", START_NS, None, 1)] == [START_NS]
+
+
+def test_a_double_rate_camera_is_thinned_and_counted():
+    stream = events(count=60)
+    extra = [(a + PERIOD_NS // 2, c, s + PERIOD_NS // 2) for a, c, s in stream if c == "BACK"]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, sorted(stream + extra))
+    assert len(sets) == 60 and all(s.skew_ns <= 1 * MS for s in sets)
+    assert synchroniser.camera_counts["BACK"]["unused"] >= 58
+
+
+def test_a_looping_bag_starts_again():
+    stream = events(count=30)
+    end = stream[-1][0]
+    again = [(a + end + 100 * MS, c, s) for a, c, s in stream]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream + again)
+    assert len(sets) == 60
+    assert synchroniser.counts["resets"] == 1
+    assert [s.is_first_after_reset for s in sets].count(True) == 1 and sets[30].is_first_after_reset
+    assert_in_order(sets[:30])
+    assert_in_order(sets[30:])
+
+
+def test_a_camera_with_a_wrong_clock_does_not_reset_the_others():
+    stream = [(a, c, s - 5 * 10**9 if c == "BACK" else s) for a, c, s in events(count=60)]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream)
+    assert len(sets) >= 59 and synchroniser.counts["resets"] == 0
+    assert synchroniser.camera_counts["BACK"]["too_far"] + synchroniser.camera_counts["BACK"]["missing"] == len(sets)
+
+
+def test_every_frame_is_accounted_for():
+    """received = used + dropped by a counted reason + still in the buffers."""
+    stream = events(count=100, loss=0.2, jitter_ms=10, spread_ms=30)
+    stream += [stream[7], (stream[-1][0] + 1, "BACK", START_NS)]
+    synchroniser = CameraSynchroniser(policy(missing="skip"))
+    sets = play(synchroniser, stream)
+    used = {name: {s.frames[name].stamp_ns for s in sets if name in s.frames} for name in CAMERAS}
+    for name, counts in synchroniser.camera_counts.items():
+        dropped = sum(counts[reason] for reason in ("duplicate", "late", "overflow", "unused"))
+        waiting = sum(not frame.is_used for frame in synchroniser._buffers[name])
+        assert counts["received"] == len(used[name]) + dropped + waiting
+    totals = synchroniser.counts
+    assert totals["sets_out"] + totals["incomplete"] == synchroniser.camera_counts["FRONT"]["ok"]
+
+
+def test_reuse_has_an_age_limit():
+    stream = [e for e in events(count=40) if e[1] != "BACK" or e[2] <= START_NS + 10 * PERIOD_NS]
+    sets = play(CameraSynchroniser(policy(missing="reuse", max_reuse_age_ns=200 * MS)), stream)
+    states = [s.states["BACK"] for s in sets]
+    assert states[:11] == ["ok"] * 11
+    assert states[11:13] == ["reused"] * 2
+    assert set(states[13:]) <= {"missing", "too_far"}
+
+
+def test_min_cameras():
+    synchroniser = CameraSynchroniser(policy(min_cameras=4))
+    assert not play(synchroniser, events(count=20, without=CAMERAS[3:]))
+    assert synchroniser.counts["too_few_cameras"] == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"anchor": "TOP"}, "anchor 'TOP'"),
+        ({"cameras": ()}, "at least one"),
+        ({"missing": "guess"}, "skip, mask, reuse"),
+        ({"min_cameras": 7}, "1 to 6"),
+        ({"wait_ns": -1}, "negative"),
+    ],
+)
+def test_a_bad_policy_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        policy(**changes)
+
+
+def test_an_unknown_camera_is_refused():
+    with pytest.raises(ValueError, match="known: FRONT"):
+        CameraSynchroniser(policy()).add("TOP", 1, None, 0)

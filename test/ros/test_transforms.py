@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pose tracks and the transform buffer against hand-worked poses."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mapkd_core.geometry import from_euler, inverse, planar, transform
+from mapkd_ros.pose_track import PoseTrack, PoseUnavailable, interpolate
+from mapkd_ros.transforms import TransformBuffer
+
+SECOND = 10**9
+
+
+def test_interpolation_halves_place_and_angle_the_short_way():
+    half = interpolate(planar(0, 0, np.radians(170)), planar(2, 4, np.radians(-170)), 0.5)
+    np.testing.assert_allclose(half, planar(1, 2, np.pi), atol=1e-9)
+
+
+def test_extrapolation_keeps_the_velocity():
+    np.testing.assert_allclose(
+        interpolate(planar(0, 0, 0), planar(1, 0, 0.1), 1.5), planar(1.5, 0, 0.15), atol=1e-9
+    )
+
+
+def test_a_track_interpolates_and_bounds_extrapolation():
+    track = PoseTrack()
+    for half_seconds in (2, 0, 1):
+        track.add(half_seconds * SECOND // 2, planar(5.0 * half_seconds, 0, 0))
+    assert track.at(SECOND // 4)[0, 3] == pytest.approx(2.5)
+    assert track.at(SECOND + SECOND // 20, SECOND // 10)[0, 3] == pytest.approx(10.5)
+    with pytest.raises(PoseUnavailable, match=r"500\.0 ms after the newest"):
+        track.at(SECOND + SECOND // 2, SECOND // 10)
+    with pytest.raises(PoseUnavailable, match="no pose received"):
+        PoseTrack().at(0)
+
+
+def test_a_track_forgets_the_old_and_restarts_on_a_jump_back():
+    track = PoseTrack(keep_ns=3 * SECOND)
+    for second in range(10):
+        track.add(second * SECOND, planar(second, 0, 0))
+    assert len(track) == 4
+    track.add(SECOND, planar(1, 0, 0))
+    assert len(track) == 1
+
+
+def test_chains_go_up_and_down_the_tree():
+    buffer = TransformBuffer()
+    base_T_front = transform(from_euler(0, 0, 0.3), [1.7, 0.1, 1.5])
+    base_T_lidar = transform(np.eye(3), [0.9, 0, 1.8])
+    buffer.add("/base_link", "/cam_front", 0, base_T_front, is_static=True)
+    buffer.add("base_link", "lidar_top", 0, base_T_lidar, is_static=True)
+    buffer.add("odom", "base_link", 0, planar(0, 0, 0))
+    buffer.add("odom", "base_link", SECOND, planar(10, 0, 0))
+    np.testing.assert_allclose(buffer.lookup("lidar_top", "cam_front", 7), inverse(base_T_lidar) @ base_T_front)
+    np.testing.assert_allclose(buffer.lookup("odom", "cam_front", SECOND // 2), planar(5, 0, 0) @ base_T_front)
+    np.testing.assert_allclose(buffer.lookup("base_link", "odom", None), inverse(planar(10, 0, 0)))
+    np.testing.assert_allclose(buffer.lookup_or_latest("odom", "base_link", 99 * SECOND), planar(10, 0, 0))
+
+
+def test_missing_frames_and_loops_are_named():
+    buffer = TransformBuffer()
+    buffer.add("base_link", "cam_front", 0, np.eye(4), is_static=True)
+    with pytest.raises(PoseUnavailable, match="from cam_back to base_link; frames known: base_link, cam_front"):
+        buffer.lookup("base_link", "cam_back", 0)
+    buffer.add("cam_front", "base_link", 0, np.eye(4), is_static=True)
+    with pytest.raises(PoseUnavailable, match="loop"):
+        buffer.lookup("base_link", "cam_front", 0)
+
+
+def test_a_transform_that_is_no_rotation_is_counted_and_not_used():
+    buffer = TransformBuffer()
+    zero = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=0.0)
+    header = SimpleNamespace(frame_id="base_link", stamp=SimpleNamespace(sec=1, nanosec=0))
+    message = SimpleNamespace(header=header, child_frame_id="cam", transform=SimpleNamespace(translation=zero, rotation=zero))
+    buffer.add_message(SimpleNamespace(transforms=[message]), is_static=True)
+    assert buffer.rejected == 1 and "base_link -> cam" in buffer.last_rejection
+    with pytest.raises(PoseUnavailable):
+        buffer.lookup("base_link", "cam", 0)
