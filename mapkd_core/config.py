@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings as frozen dataclasses: they carry every default; a YAML states only what differs, `key=value` overrides both."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import CLASSES
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The student network. Sizes in channels unless said otherwise."""
+
+    image_height: int = 128  # px; the picture is scaled to image_width and its bottom image_height rows are kept
+    image_width: int = 352  # px
+    classes: tuple[str, ...] = CLASSES
+    grid: BevGrid = field(default_factory=BevGrid)
+    view: str = "ground"  # view transform: a key of models.build.VIEWS
+    heights: tuple[float, ...] = (0.0,)  # m above the ground at which `ground` looks each cell up
+    camera_width: int = 64  # channels of the camera features at 1/8
+    detail_width: int = 16  # channels of the camera features at 1/4
+    bev_width: int = 32  # channels of the BEV decoder at its finest level; doubles per level
+    embedding: int = 8  # dimensions of the instance embedding
+    queries: int = 50  # polylines the query head can give
+    points: int = 20  # vertices per polyline
+    query_width: int = 128
+    query_layers: int = 3
+    query_groups: int = 4  # training only: independent sets of queries, each matched one to one
+
+    @property
+    def decoder_grid(self) -> BevGrid:
+        """The grid the BEV decoder works on: half the resolution of the canvas."""
+        return self.grid.coarser(2)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: str = "out/data/train"  # folder written by `mapkd dataset`
+    validation: str = "out/data/validation"
+    seed: int = 0
+    batch: int = 4  # frames a step
+    steps: int = 6000
+    minutes: float = 0.0  # > 0: the schedule ends after this wall time instead of after `steps`
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: int = 200  # steps
+    clip: float = 10.0  # gradient norm
+    ema: float = 0.998  # decay of the averaged weights that are kept
+    precision: str = "bf16"  # bf16 autocast or fp32
+    workers: int = 1  # loader processes
+    validate_every: int = 1500  # steps
+    checkpoint_every: int = 500  # steps
+    camera_dropout: float = 0.15  # probability that a frame loses one or two cameras
+    mirror: bool = True
+    turn: float = 0.15  # rad, random yaw of the ego frame
+    shift: float = 1.5  # m, random shift of the ego frame
+    calibration_noise: float = 0.004  # rad, standard deviation of what the network is not told
+    weights: dict[str, float] = field(
+        default_factory=lambda: {
+            "semantic": 1.0, "dice": 1.0, "embedding": 0.1, "direction": 0.2, "class": 2.0, "point": 30.0, "edge": 0.1,
+        }
+    )  # fmt: skip
+
+
+def load(cls: type, path: Path | str | None = None, overrides: Sequence[str] = ()) -> Any:
+    """An instance of the dataclass `cls` from its defaults, a YAML file and `a.b=value` overrides, in this order.
+
+    Raises ValueError for an unknown key, naming the nearest known one, and for a value of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        text = Path(path).read_text()
+        loaded = yaml.safe_load(text) or {}
+        if not isinstance(loaded, dict):
+            raise ValueError(f"{path}: expected `key: value` lines, got {type(loaded).__name__}")
+        values = loaded
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator:
+            raise ValueError(f"override {override!r} has no '='; write key=value")
+        _set(values, key.split("."), yaml.safe_load(value))
+    return from_dict(cls, values)
+
+
+def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
+    """Plain nested dictionaries to the dataclass, checked."""
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            raise ValueError(f"unknown setting {where}{key!r}{hint}")
+        arguments[key] = _convert(hints[key], value, f"{where}{key}")
+    return cls(**arguments)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The inverse of `from_dict`: plain values, fit for YAML, JSON and checkpoints."""
+    return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(config)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_dict(hint, value, f"{where}.") if isinstance(value, dict) else value
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{where} = {value!r}: expected a list")
+        return tuple(_convert(typing.get_args(hint)[0], v, where) for v in value)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} = {value!r}: expected `key: value` pairs")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise ValueError(f"{where} = {value!r}: expected {hint.__name__}")
+    return value
+
+
+def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+    values[keys[-1]] = value

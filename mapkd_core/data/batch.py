@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples to tensors. B batch, N cameras, H W picture, Y X canvas cells, M elements (padded), P points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import shapely
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mapkd_core.config import TrainConfig
+from mapkd_core.data.augment import augment
+from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
+from mapkd_core.data.samples import Sample, SampleFolder
+from mapkd_core.grid import BevGrid
+from mapkd_core.models.build import plan
+from mapkd_core.types import MapElement
+
+MAX_ELEMENTS = 64
+MIN_LENGTH_M = 1.0
+
+
+@dataclass
+class Batch:
+    """images B N 3 H W uint8; plan B ...; labels, instances B Y X; direction B 2 Y X (cos 2a, sin 2a; 0 off the lines).
+
+    element_classes B M (-1: none); element_points B M P 2 in [0, 1]; element_closed B M.
+    """
+
+    images: Tensor
+    plan: Tensor
+    labels: Tensor
+    instances: Tensor
+    direction: Tensor
+    element_classes: Tensor
+    element_points: Tensor
+    element_closed: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
+
+class TrainingSet(Dataset):
+    """Random variants of the samples of a folder; item i of epoch e is always the same variant."""
+
+    def __init__(self, folder: Path | str, config: TrainConfig) -> None:
+        self.samples = SampleFolder(folder)
+        self.config = config
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, i: int) -> Batch:
+        rng = np.random.default_rng((self.config.seed, self.epoch, i))
+        return to_batch(augment(self.samples[i], self.config, rng), self.config)
+
+
+def to_batch(sample: Sample, config: TrainConfig) -> Batch:
+    """A batch of one: truth clipped to the model's range and drawn."""
+    model, p = config.model, sample.prepared
+    elements = [part for e in sample.elements for part in clip(e, model.grid)][:MAX_ELEMENTS]
+    targets = raster_targets(elements, model.grid, model.classes)
+    angle = (targets.directions.astype(np.float32) - 0.5) * (2 * np.pi / DIRECTION_BINS)
+    direction = np.stack([np.cos(angle), np.sin(angle)]) * (targets.directions > 0)
+    classes = np.full(MAX_ELEMENTS, -1, np.int64)
+    points = np.zeros((MAX_ELEMENTS, model.points, 2), np.float32)
+    closed = np.zeros(MAX_ELEMENTS, bool)
+    for m, element in enumerate(elements):
+        classes[m] = model.classes.index(element.class_name)
+        points[m] = normalise(resample(element, model.points), model.grid)
+        closed[m] = element.is_closed
+    arrays = (
+        np.ascontiguousarray(p.images), plan(model, p.K, p.ego_T_camera, p.valid), targets.labels.astype(np.int64),
+        targets.instances.astype(np.int64), direction.astype(np.float32), classes, points, closed,
+    )  # fmt: skip
+    return Batch(*(torch.from_numpy(a)[None] for a in arrays))
+
+
+def collate(batches: list[Batch]) -> Batch:
+    """Batches of one to one batch."""
+    return Batch(**{f.name: torch.cat([getattr(b, f.name) for b in batches]) for f in fields(Batch)})
+
+
+def clip(element: MapElement, grid: BevGrid) -> list[MapElement]:
+    """The parts of an element inside the grid; a cut crossing is the outline of its part inside, a cut line is open."""
+    vertices = np.asarray(element.vertices_m, np.float64)
+    if element.class_name == "ped_crossing":
+        cut = shapely.intersection(shapely.make_valid(shapely.Polygon(vertices)), shapely.box(*grid.bounds))
+        parts = [p for p in shapely.get_parts(cut) if p.geom_type == "Polygon" and p.area >= 0.5]
+        return [MapElement(element.class_name, shapely.get_coordinates(p.exterior)[:-1], True) for p in parts]
+    line = shapely.LineString(np.concatenate([vertices, vertices[:1]]) if element.is_closed else vertices)
+    cut = shapely.clip_by_rect(line, *grid.bounds)
+    merged = shapely.line_merge(cut) if cut.geom_type == "MultiLineString" else cut
+    lines = [p for p in shapely.get_parts(merged) if p.geom_type == "LineString" and p.length >= MIN_LENGTH_M]
+    return [_line(element.class_name, part) for part in lines]
+
+
+def resample(element: MapElement, count: int) -> NDArray[np.float64]:
+    """count x 2: equally spaced along the element; a closed one has its first vertex once."""
+    vertices = np.asarray(element.vertices_m, np.float64)
+    if element.is_closed:
+        vertices = np.concatenate([vertices, vertices[:1]])
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(vertices, axis=0), axis=1))])
+    at = np.linspace(0, along[-1], count + 1)[:-1] if element.is_closed else np.linspace(0, along[-1], count)
+    return np.stack([np.interp(at, along, vertices[:, axis]) for axis in (0, 1)], -1)
+
+
+def normalise(points_m: NDArray, grid: BevGrid) -> NDArray[np.float64]:
+    """Metres to [0, 1] over the grid's range."""
+    return (points_m - (grid.x_min, grid.y_min)) / (grid.x_max - grid.x_min, grid.y_max - grid.y_min)
+
+
+def _line(class_name: str, part: shapely.LineString) -> MapElement:
+    vertices = shapely.get_coordinates(part)
+    return MapElement(class_name, vertices[:-1], True) if part.is_ring else MapElement(class_name, vertices, False)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frame to network input: the one preprocessing of training, evaluation, bags and the live node.
+
+A picture is scaled to the network's width; of what is then too high the top is cut off (sky), of what is too low the
+bottom is filled with black. Intrinsics follow. Pixel (0, 0) is the centre of the first pixel. N cameras, H W network size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.types import Camera, Frame
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """images: N 3 H W uint8 RGB; K: N 3 3 for these pictures; ego_T_camera: N 4 4; valid: N bool (False: black)."""
+
+    images: NDArray[np.uint8]
+    K: NDArray[np.float64]
+    ego_T_camera: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+
+
+def prepare(frame: Frame, config: ModelConfig) -> Prepared:
+    """All cameras of a frame. Raises ValueError for a frame without cameras and for pictures of another size than said."""
+    if not frame.cameras:
+        raise ValueError("the frame has no camera; give it at least one")
+    images = np.zeros((len(frame.cameras), 3, config.image_height, config.image_width), np.uint8)
+    for image, camera in zip(images, frame.cameras, strict=True):
+        if camera.image is not None:
+            image[:] = fit_image(camera, config).transpose(2, 0, 1)
+    return Prepared(
+        images,
+        np.stack([fit_intrinsics(camera, config) for camera in frame.cameras]),
+        np.stack([np.asarray(camera.ego_T_camera, np.float64) for camera in frame.cameras]),
+        np.array([camera.image is not None for camera in frame.cameras]),
+    )
+
+
+def fit_image(camera: Camera, config: ModelConfig) -> NDArray[np.uint8]:
+    """H W 3: the camera's picture at the network's size."""
+    image = camera.image
+    if image is None or image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
+        found = None if image is None else (image.shape, str(image.dtype))
+        raise ValueError(
+            f"{camera.name}: picture is {found}, expected {(camera.height, camera.width, 3)} uint8 RGB as its calibration says"
+        )
+    width, height = config.image_width, scaled_height(camera, config)
+    if (camera.width, camera.height) != (width, height):
+        shrinks = width < camera.width
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    missing = config.image_height - height
+    if missing > 0:
+        return np.pad(image, ((0, missing), (0, 0), (0, 0)))
+    return image[-missing:] if missing else image
+
+
+def fit_intrinsics(camera: Camera, config: ModelConfig) -> NDArray[np.float64]:
+    """3 3: K after `fit_image`."""
+    height = scaled_height(camera, config)
+    scale = np.array([config.image_width / camera.width, height / camera.height])
+    K = np.array(camera.K, np.float64)
+    if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+        raise ValueError(f"{camera.name}: K = {K.tolist()}; expected a 3x3 pinhole matrix with positive focal lengths")
+    K[0] *= scale[0]
+    K[1] *= scale[1]
+    K[:2, 2] += 0.5 * scale - 0.5  # pixel centres, not corners, carry the integers
+    K[1, 2] -= max(0, height - config.image_height)
+    return K
+
+
+def scaled_height(camera: Camera, config: ModelConfig) -> int:
+    """Rows of the camera's picture after scaling to the network's width, before cutting."""
+    return round(camera.height * config.image_width / camera.width)
+
+
+def model_camera(camera: Camera, config: ModelConfig) -> Camera:
+    """The camera that would take the prepared picture directly; what training renders with."""
+    width, height = config.image_width, config.image_height
+    return Camera(camera.name, None, fit_intrinsics(camera, config), camera.ego_T_camera, width, height, camera.stamp_ns)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mapper: a frame in, a map out. The one way to predict, for evaluation, bags and the live node alike."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.data.prepare import Prepared, prepare
+from mapkd_core.grid import BevGrid
+from mapkd_core.models.build import plan
+from mapkd_core.models.inference import make_runner
+from mapkd_core.training.checkpoint import load_weights
+from mapkd_core.types import Frame, LocalMap, MapElement
+from mapkd_core.vectorise import vectorise
+
+SHIPPED = Path(__file__).parent / "weights" / "student.safetensors"
+VECTORS = ("auto", "query", "raster")
+
+
+class Mapper:
+    """Trained weights, ready to predict.
+
+    weights: a .safetensors file with its .json card beside it; None takes the shipped ones.
+    backend: auto, torch or onnx. device: auto, cpu, cuda, cuda:N.
+    vectors: where polylines come from: the query head, the raster head, or auto, what the card found better.
+    min_confidence: polylines below it are left out; None takes the card's.
+    """
+
+    def __init__(
+        self,
+        weights: Path | str | None = None,
+        backend: str = "auto",
+        device: str = "auto",
+        vectors: str = "auto",
+        min_confidence: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if vectors not in VECTORS:
+            raise ValueError(f"vectors = {vectors!r}; known: {', '.join(VECTORS)}")
+        self.weights = Path(weights) if weights is not None else SHIPPED
+        model, self.card = load_weights(self.weights)
+        self.config = model.config
+        self.vectors = self.card.get("vectors", "raster") if vectors == "auto" else vectors
+        self.min_confidence = self.card.get("min_confidence", 0.3) if min_confidence is None else min_confidence
+        self._run = make_runner(model, backend, device, self.card["sha256"], threads)
+        self._plan_key: bytes = b""
+        self._plan: NDArray[Any] = np.zeros(0)
+
+    @property
+    def grid(self) -> BevGrid:
+        """The canvas of the rasters."""
+        return self.config.grid
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.config.classes
+
+    def predict(self, frame: Frame) -> LocalMap:
+        """The map at the frame's stamp. Raises ValueError where no camera has a picture, or a picture does not fit its size."""
+        start = time.perf_counter()
+        prepared = prepare(frame, self.config)
+        if not prepared.valid.any():
+            raise ValueError(f"none of the {len(frame.cameras)} cameras has a picture; at least one is needed")
+        prepared_at = time.perf_counter()
+        lookup = self._lookup(prepared)
+        planned_at = time.perf_counter()
+        probability, scores, points = self._run(prepared.images, lookup)
+        ran_at = time.perf_counter()
+        if self.vectors == "query":
+            elements = query_elements(scores, points, self.grid, self.classes, self.min_confidence)
+        else:
+            found = vectorise(probability, self.grid, self.classes)
+            elements = tuple(e for e in found if e.confidence >= self.min_confidence)
+        done = time.perf_counter()
+        moments = (start, prepared_at, planned_at, ran_at, done)
+        stages = ("prepare", "plan", "network", "vectorise")
+        return LocalMap(
+            grid=self.grid,
+            elements=elements,
+            classes=self.classes,
+            probability=probability,
+            observed=_observed(lookup, self.grid),
+            stamp_ns=frame.stamp_ns,
+            valid_cameras=tuple(c.name for c, ok in zip(frame.cameras, prepared.valid, strict=True) if ok),
+            times_ms={s: 1e3 * (b - a) for s, a, b in zip(stages, moments, moments[1:], strict=False)},
+        )
+
+    def _lookup(self, prepared: Prepared) -> NDArray[Any]:
+        """The view transform's table; kept while calibration and valid cameras stay the same."""
+        key = prepared.K.tobytes() + prepared.ego_T_camera.tobytes() + prepared.valid.tobytes()
+        if key != self._plan_key:
+            self._plan = plan(self.config, prepared.K, prepared.ego_T_camera, prepared.valid)
+            self._plan_key = key
+        return self._plan
+
+
+def query_elements(
+    scores: NDArray, points: NDArray, grid: BevGrid, classes: tuple[str, ...], min_confidence: float
+) -> tuple[MapElement, ...]:
+    """scores Q K in 0..1, points Q P 2 in [0, 1] over the grid -> elements, most confident first."""
+    size = np.array([grid.x_max - grid.x_min, grid.y_max - grid.y_min])
+    metres = np.clip(points, 0, 1) * size + (grid.x_min, grid.y_min)
+    best = scores.argmax(1)
+    confidence = scores.max(1)
+    order = [q for q in np.argsort(-confidence) if confidence[q] >= min_confidence]
+    names = [classes[best[q]] for q in order]
+    return tuple(
+        MapElement(name, metres[q], name == "ped_crossing", float(confidence[q])) for q, name in zip(order, names, strict=True)
+    )
+
+
+def _observed(lookup: NDArray, grid: BevGrid) -> NDArray[np.bool_]:
+    """Y X: canvas cells whose ground point some camera sees."""
+    seen = lookup[0, :, :, 0] > -1.5
+    observed: NDArray[np.bool_] = seen.repeat(2, 0).repeat(2, 1)[: grid.shape[0], : grid.shape[1]]
+    return observed

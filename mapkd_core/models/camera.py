@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures to camera features: a small backbone, its coarse levels folded back to 1/8, and fine detail at 1/4.
+
+B batch, N cameras, C channels, H W picture, h w features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.models.mobilenet import WIDTHS, ConvNorm, MobileNet
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+class CameraEncoder(nn.Module):
+    """B N 3 H W uint8-valued pictures -> B N C H/8 W/8 context and B N D H/4 W/4 detail."""
+
+    def __init__(self, width: int, detail: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("scale", 1 / (torch.tensor(STD).view(1, 3, 1, 1) * 255), persistent=False)
+        self.backbone = MobileNet()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in WIDTHS[1:])
+        self.smooth = ConvNorm(width, width, 3)
+        self.detail = ConvNorm(WIDTHS[0], detail, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        b, n = images.shape[:2]
+        x = (images.flatten(0, 1).float() - self.mean) * self.scale  # (B N) 3 H W
+        quarter, eighth, sixteenth, thirtysecond = self.backbone(x)
+        top = self.lateral[2](thirtysecond)
+        middle = self.lateral[1](sixteenth) + functional.interpolate(top, scale_factor=2.0, mode="nearest")
+        context = self.lateral[0](eighth) + functional.interpolate(middle, scale_factor=2.0, mode="nearest")
+        return self.smooth(context).unflatten(0, (b, n)), self.detail(quarter).unflatten(0, (b, n))

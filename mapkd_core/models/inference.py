@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network as it runs on a vehicle: pictures and plan in, probabilities and polylines out; in PyTorch or ONNX Runtime.
+
+N cameras, K classes, Y X canvas cells, Q queries, P points.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mapkd_core.models.map_model import MapModel
+
+logger = logging.getLogger(__name__)
+
+# images N 3 H W uint8, plan -> probability K Y X uint8, scores Q K, points Q P 2 in [0, 1]
+Runner = Callable[[NDArray, NDArray], tuple[NDArray, NDArray, NDArray]]
+BACKENDS = ("auto", "torch", "onnx")
+OPSET = 18
+
+
+class Inference(nn.Module):
+    """1 N 3 H W uint8 and the plan -> probability 1 K Y X uint8, scores 1 Q K in 0..1, points 1 Q P 2."""
+
+    def __init__(self, model: MapModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, plan: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        output = self.model(images, plan)
+        scores, points = output.queries[-1]
+        probability = output.semantic.softmax(1)[:, 1:]
+        return (probability * 255 + 0.5).to(torch.uint8), scores.sigmoid(), points
+
+
+def make_runner(model: MapModel, backend: str, device: str, digest: str, threads: int | None = None) -> Runner:
+    """The fastest runner of `backend` that works here. digest names the cached ONNX file.
+
+    Raises ValueError for a backend or a device that is not there.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r} asked for, but PyTorch sees no CUDA device; use device: cpu or auto")
+    if backend == "onnx" or (backend == "auto" and device == "cpu"):
+        try:
+            return onnx_runner(model, digest, threads)
+        except ImportError as error:
+            if backend == "onnx":
+                raise ValueError("backend 'onnx' needs the packages onnx and onnxruntime; pip install 'mapkd[export]'") from error
+            logger.warning("ONNX Runtime is not installed: falling back to PyTorch, which is about half as fast")
+    return torch_runner(model, device)
+
+
+def torch_runner(model: MapModel, device: str = "cpu") -> Runner:
+    """Eager PyTorch on `device`."""
+    network = Inference(model).eval().to(device, memory_format=torch.channels_last)
+
+    def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        with torch.inference_mode():
+            outputs = network(torch.from_numpy(images)[None].to(device), torch.from_numpy(plan)[None].to(device))
+        probability, scores, points = (o[0].cpu().numpy() for o in outputs)
+        return probability, scores, points
+
+    return run
+
+
+def onnx_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
+    """ONNX Runtime on the CPU; the graph is exported once per number of cameras and kept in the user's cache."""
+    import onnxruntime
+
+    sessions: dict[int, onnxruntime.InferenceSession] = {}
+
+    def session(cameras: int, plan: NDArray) -> onnxruntime.InferenceSession:
+        path = _cache() / f"{digest[:16]}-{cameras}.onnx"
+        if not path.is_file():
+            export(model, path, cameras, plan)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        if len(images) not in sessions:
+            sessions[len(images)] = session(len(images), plan)
+        probability, scores, points = sessions[len(images)].run(None, {"images": images[None], "plan": plan[None]})
+        return probability[0], scores[0], points[0]
+
+    return run
+
+
+def export(model: MapModel, path: Path, cameras: int, plan: NDArray) -> None:
+    """Write the ONNX file for a number of cameras, aside and renamed."""
+    import onnx  # noqa: F401  (the exporter needs it; ask before the work is done)
+
+    network = Inference(model).eval().to("cpu", memory_format=torch.contiguous_format)
+    images = torch.zeros(1, cameras, 3, model.config.image_height, model.config.image_width, dtype=torch.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        aside = Path(folder) / "part.onnx"
+        torch.onnx.export(
+            network, (images, torch.from_numpy(plan)[None]), str(aside), input_names=["images", "plan"],
+            output_names=["probability", "scores", "points"], opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+        os.replace(aside, path)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mapkd"
+
+
+def blank_inputs(model: MapModel, cameras: int, plan: NDArray) -> tuple[NDArray, NDArray]:
+    """Inputs of the right shapes, for warming up."""
+    config = model.config
+    return np.zeros((cameras, 3, config.image_height, config.image_width), np.uint8), plan

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the cameras look: the geometry that the view transforms share, in numpy, once per calibration.
+
+N cameras, Z heights, Y X BEV cells, D depths, h w features. Pixel (0, 0) is the centre of the first pixel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.grid import BevGrid
+
+OUTSIDE = -2.0  # a normalised coordinate that grid_sample reads as zero
+NEAREST_DEPTH_M = 0.3
+
+
+def ground_lookup(
+    K: NDArray, ego_T_camera: NDArray, valid: NDArray, size: tuple[int, int], grid: BevGrid, heights: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """For every cell and height the place in the pictures where it is seen best.
+
+    K: N 3 3 of pictures of `size` (H, W) px; ego_T_camera: N 4 4; valid: N bool.
+    Returns Z Y X 2: x y in [-1, 1] of the N pictures stacked on top of each other (grid_sample, align_corners=False);
+    OUTSIDE where no valid camera sees the cell. Among several cameras the one that sees the cell farthest from its
+    picture's left and right edge wins.
+    """
+    height_px, width_px = size
+    n = len(K)
+    ground = grid.centres().reshape(-1, 2)
+    camera_T_ego = np.linalg.inv(ego_T_camera)
+    projection = K @ camera_T_ego[:, :3]  # N 3 4
+    lookup = np.full((len(heights), len(ground), 2), OUTSIDE, np.float32)
+    for level, z in zip(lookup, heights, strict=True):
+        homogeneous = projection[:, :, :2] @ ground.T + (projection[:, :, 2] * z + projection[:, :, 3])[..., None]
+        depth = homogeneous[:, 2]
+        safe = np.maximum(depth, 1e-6)
+        u, v = homogeneous[:, 0] / safe + 0.5, homogeneous[:, 1] / safe + 0.5  # N cells, from the picture's corner
+        seen = (depth > NEAREST_DEPTH_M) & (u > 0) & (u < width_px) & (v > 0) & (v < height_px) & valid[:, None]
+        margin = np.where(seen, np.minimum(u, width_px - u), -1.0)
+        best = margin.argmax(0)
+        cells = np.arange(len(ground))
+        found = margin[best, cells] >= 0
+        # Half a coarse feature away from the upper and lower edge, lest the neighbour in the stack shines through.
+        v_inside = np.clip(v[best, cells], 4, height_px - 4)
+        level[found, 0] = (u[best, cells] / width_px * 2 - 1)[found]
+        level[found, 1] = ((best * height_px + v_inside) / (n * height_px) * 2 - 1)[found]
+    return lookup.reshape(len(heights), *grid.shape, 2)
+
+
+def frustum_cells(
+    K: NDArray, ego_T_camera: NDArray, valid: NDArray, size: tuple[int, int], grid: BevGrid, depths: NDArray, stride: int
+) -> NDArray[np.int32]:
+    """N D h w: the flat BEV cell (row-major over Y X) into which each point of each camera's frustum falls.
+
+    depths: metres along the optical axis. Points outside the grid, above 3 m, below -3 m, or of an invalid camera get
+    the index Y * X, one past the last cell.
+    """
+    height_px, width_px = size
+    rows, columns = grid.shape
+    v, u = np.mgrid[: height_px // stride, : width_px // stride]
+    pixels = np.stack([(u + 0.5) * stride - 0.5, (v + 0.5) * stride - 0.5, np.ones(u.shape)], -1)  # h w 3
+    rays = np.einsum("nij,hwj->nhwi", np.linalg.inv(K), pixels)
+    points = rays[:, None] * depths[:, None, None, None]  # N D h w 3, camera frame
+    ego = np.einsum("nij,ndhwj->ndhwi", ego_T_camera[:, :3, :3], points) + ego_T_camera[:, None, None, None, :3, 3]
+    cells = np.floor((ego[..., :2] - (grid.x_min, grid.y_min)) / grid.cell).astype(np.int64)
+    inside = (cells[..., 0] >= 0) & (cells[..., 0] < columns) & (cells[..., 1] >= 0) & (cells[..., 1] < rows)
+    inside &= (np.abs(ego[..., 2]) < 3.0) & valid[:, None, None, None]
+    return np.where(inside, cells[..., 1] * columns + cells[..., 0], rows * columns).astype(np.int32)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints to resume from, and the weights that ship.
+
+A training checkpoint is read with `weights_only=True`; shipped weights are safetensors beside a JSON model card. Neither
+can run code. Files are written aside and renamed, so that a kill leaves the old one whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from mapkd_core.config import ModelConfig, from_dict, to_dict
+from mapkd_core.models.build import build
+from mapkd_core.models.map_model import MapModel
+
+SCHEMA = 1  # major version of the model card; another one is refused
+
+
+def save_training(path: Path, state: dict[str, Any]) -> None:
+    """Tensors, numbers, strings, lists and dictionaries of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    torch.save(state, aside)
+    os.replace(aside, path)
+
+
+def load_training(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def save_weights(path: Path, state: dict[str, torch.Tensor], config: ModelConfig, card: dict[str, Any]) -> None:
+    """`path` (.safetensors) and its card (.json), which carries the hash, the network's settings and `card`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, aside)
+    digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+    os.replace(aside, path)
+    head = {"schema": SCHEMA, "sha256": digest, "model": to_dict(config)}
+    path.with_suffix(".json").write_text(json.dumps(head | card, indent=1) + "\n")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The model card of a weights file. Raises FileNotFoundError or ValueError with the remedy."""
+    card_path = path.with_suffix(".json")
+    for needed in (path, card_path):
+        if not needed.is_file():
+            raise FileNotFoundError(f"{needed} is missing; weights are a pair NAME.safetensors and NAME.json")
+    try:
+        card: dict[str, Any] = json.loads(card_path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{card_path} is not JSON: {error}; take the card that came with the weights") from error
+    found = card.get("schema") if isinstance(card, dict) else None
+    if found != SCHEMA:
+        raise ValueError(f"{card_path} has schema {found!r}, this version reads {SCHEMA}; train again or install a matching mapkd")
+    return card
+
+
+def load_weights(path: Path) -> tuple[MapModel, dict[str, Any]]:
+    """The network in eval mode, and its card.
+
+    Raises FileNotFoundError for missing files, ValueError for another schema, a wrong hash and parameters that do not fit.
+    """
+    card = read_card(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != card.get("sha256"):
+        raise ValueError(f"{path} has sha256 {digest}, its card says {card.get('sha256')}; one of the two is damaged or exchanged")
+    model = build(from_dict(ModelConfig, card["model"], "model."))
+    missing, unexpected = model.load_state_dict(load_file(path), strict=False)
+    if missing or unexpected:
+        raise ValueError(f"{path} does not fit its card: missing {missing[:3]}, unexpected {unexpected[:3]}; train again")
+    return model.eval(), card

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A quick look at a network in training: IoU on a folder of samples it does not learn from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mapkd_core.config import TrainConfig
+from mapkd_core.data.batch import TrainingSet, to_batch
+from mapkd_core.models.map_model import MapModel
+
+
+@torch.no_grad()
+def validate(model: MapModel, config: TrainConfig, limit: int = 240) -> dict[str, float]:
+    """{"miou": ..., "iou_<class>": ...} in percent over at most `limit` evenly spread samples; empty without the folder.
+
+    IoU as HDMapNet's: argmax over background and classes, intersections and unions summed over all frames.
+    """
+    if not Path(config.validation).is_dir():
+        return {}
+    samples = TrainingSet(config.validation, config).samples
+    plain = replace(config, camera_dropout=0.0)
+    device = next(model.parameters()).device
+    classes = config.model.classes
+    hits, unions = np.zeros(len(classes)), np.zeros(len(classes))
+    model.eval()
+    for i in np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int)):
+        batch = to_batch(samples[int(i)], plain).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            labels = model(batch.images, batch.plan).semantic.argmax(1)
+        for k in range(len(classes)):
+            predicted, true = labels == k + 1, batch.labels == k + 1
+            hits[k] += float((predicted & true).sum())
+            unions[k] += float((predicted | true).sum())
+    iou = 100 * hits / np.maximum(unions, 1)
+    return {"miou": round(float(iou.mean()), 2)} | {f"iou_{c}": round(float(v), 2) for c, v in zip(classes, iou, strict=True)}
