@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The asphalt: one polygon from all road outlines, with rounded corners, slip lanes and kerbed islands."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+
+from mapkd_core.worlds.procedural.road import Road, remaining
+from mapkd_core.worlds.procedural.style import Style
+
+MIN_ISLAND_M2 = 1.0
+
+
+def pave(roads: list[Road], style: Style, rng: np.random.Generator) -> shapely.Geometry:
+    """Drivable area of all roads together."""
+    area = shapely.union_all([outline(road) for road in roads])
+    islands: list[shapely.Geometry] = []
+    pieces = [area]
+    for road in roads:
+        for meeting in road.meetings:
+            if meeting.leads:
+                centre = shapely.Point(road.curve.at(meeting.s))
+                piece, island = _corners(area, centre, road, meeting, style, rng)
+                pieces.append(piece)
+                islands += island
+    area = shapely.union_all(pieces)
+    islands += [island for road in roads for island in (*_medians(road), *_frontage_strips(road, rng))]
+    area = shapely.difference(area, shapely.union_all(islands))
+    return shapely.simplify(area.buffer(-0.2, quad_segs=3).buffer(0.2, quad_segs=3), 0.04)
+
+
+def outline(road: Road) -> shapely.Geometry:
+    """The strip between the two kerbs of a road."""
+    curve = road.curve
+    stop = min(road.length, road.outline_stop)
+    s = curve.stations(road.outline_start, stop)
+    edges = [e for b in road.bumps for e in (b.start, b.start + b.tapers[0], b.stop - b.tapers[1], b.stop)]
+    s = np.unique(np.concatenate([s, np.clip(edges, road.outline_start, stop)]))
+    left, right = curve.at(s, road.kerb(1, s)), curve.at(s, road.kerb(-1, s))
+    return shapely.make_valid(shapely.Polygon(np.vstack([left, right[::-1]])))
+
+
+def strip(road: Road, s: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> shapely.Polygon:
+    """The band lo..hi (d) along stations s."""
+    return shapely.Polygon(np.vstack([road.curve.at(s, lo), road.curve.at(s, hi)[::-1]]))
+
+
+def _corners(area, centre, road, meeting, style, rng):
+    """Asphalt that rounds the corners of one junction, and the islands of its slip lanes."""
+    reach = meeting.core + 3 * meeting.radius + 6
+    near = shapely.intersection(area, centre.buffer(reach, quad_segs=6))
+    rounded = _closed(near, meeting.radius)
+    islands: list[shapely.Geometry] = []
+    if meeting.minor or rng.random() > style.slip_chance:
+        return rounded, islands
+    big = rng.uniform(12, 22)
+    near = shapely.intersection(area, centre.buffer(meeting.core + 1.3 * big, quad_segs=8))
+    wide = _closed(near, big)
+    slip = rng.uniform(4.0, 5.5)
+    cores = shapely.get_parts(shapely.difference(wide, near))
+    for corner in sorted(cores, key=lambda c: -c.area)[: int(rng.integers(1, 3))]:
+        island = shapely.intersection(corner, wide.buffer(-slip)).buffer(-0.5).buffer(0.5)
+        if island.area > 8:
+            rounded = shapely.union(rounded, corner)
+            islands.append(island)
+    return rounded, islands
+
+
+def _closed(area: shapely.Geometry, radius: float) -> shapely.Geometry:
+    return area.buffer(radius, quad_segs=8).buffer(-radius, quad_segs=8)
+
+
+def _medians(road: Road) -> list[shapely.Geometry]:
+    islands = []
+    for median in road.medians:
+        widths = median.hi - median.lo
+        band = shapely.make_valid(strip(road, median.s, median.lo, median.hi))
+        nose = 0.4 * float(widths.min())
+        rounded = band.buffer(-nose, quad_segs=4).buffer(nose * 0.98, quad_segs=4)
+        islands += [part for part in shapely.get_parts(rounded) if part.area > MIN_ISLAND_M2]
+    return islands
+
+
+def _frontage_strips(road: Road, rng: np.random.Generator) -> list[shapely.Geometry]:
+    islands = []
+    for bump in (b for b in road.bumps if b.island > 0):
+        base = road.section.left if bump.side > 0 else road.section.right
+        taken = [(m.s - m.core - 2, m.s + m.core + 2) for m in road.meetings if bump.side in m.sides]
+        opening = rng.uniform(2, 8)
+        inside = (bump.start + bump.tapers[0] + opening, bump.stop - bump.tapers[1] - opening)
+        for a, b in remaining(*inside, taken, 8.0):
+            s = road.curve.stations(a, b)
+            edge = np.full(len(s), base)
+            band = shapely.make_valid(strip(road, s, edge, edge + bump.side * bump.island))
+            islands.append(band.buffer(-0.35 * bump.island, quad_segs=4).buffer(0.35 * bump.island, quad_segs=4))
+    return islands
