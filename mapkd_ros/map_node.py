@@ -50,21 +50,21 @@ class MapNode(Node):
 
     def __init__(self, predictor: Predictor | None = None, **options: Any) -> None:
         super().__init__("map_node", automatically_declare_parameters_from_overrides=True, **options)
-        self._parameters = declare(self, MapParameters)
-        self._predictor = predictor or make_predictor(self._parameters.model)
+        self._settings = declare(self, MapParameters)
+        self._predictor = predictor or make_predictor(self._settings.model)
         self._transforms, self._odometry = TransformBuffer(), PoseTrack()
-        frames = self._parameters.frames
+        frames = self._settings.frames
         self._assembler = FrameAssembler(
             self._transforms,
             self._odometry,
             base_frame=frames.base,
             odom_frame=frames.odom,
-            frame_ids=self._parameters.frame_ids(),
-            is_rectified=self._parameters.cameras.images_are_rectified,
+            frame_ids=self._settings.frame_ids(),
+            is_rectified=self._settings.cameras.images_are_rectified,
         )
         self._make_publishers()
         self._make_inputs()
-        self._health = MapHealth(self, self._inputs, self._parameters.diagnostics)
+        self._health = MapHealth(self, self._inputs, self._settings.diagnostics)
         self._worker = LatestWorker(self._process, self._on_error, "inference")
         self._make_timers()
         self.get_logger().info(f"waiting for {', '.join(item.topic for item in self._inputs.values())}")
@@ -84,7 +84,7 @@ class MapNode(Node):
         self._legend.publish(layer_info(self._predictor.classes, header(self.get_clock().now().nanoseconds, "")))
 
     def _make_inputs(self) -> None:
-        parameters = self._parameters
+        parameters = self._settings
         self._decoders = ThreadPoolExecutor(parameters.decode_threads, "decode")
         profile = qos.images(parameters.qos.image_reliability, parameters.qos.image_depth)
         self._inputs = {
@@ -105,7 +105,7 @@ class MapNode(Node):
     def _make_timers(self) -> None:
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.01, self._sets.poll, clock=steady)
-        self.create_timer(self._parameters.diagnostics.period_s, self._report, clock=steady)
+        self.create_timer(self._settings.diagnostics.period_s, self._report, clock=steady)
 
     def _on_odometry(self, message: Odometry) -> None:
         try:
@@ -123,7 +123,7 @@ class MapNode(Node):
         offsets_ns = {camera.name: camera.stamp_ns - frame_set.stamp_ns for camera in assembled.frame.cameras}
         status = input_status(states, offsets_ns, frame_set.is_first_after_reset)
         self._status.publish(status)
-        if len(offsets_ns) < self._parameters.sync.min_cameras:
+        if len(offsets_ns) < self._settings.sync.min_cameras:
             self._health.dropped("no_usable_camera", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
             return
         ready_s = time.monotonic()
@@ -135,7 +135,7 @@ class MapNode(Node):
         self, local_map: LocalMap, at_ns: int, status: InputStatus, times_ms: dict[str, float], has_motion: bool
     ) -> None:
         begin_s = time.monotonic()
-        head = header(at_ns, self._parameters.frames.base)
+        head = header(at_ns, self._settings.frames.base)
         model_id = str(getattr(self._predictor, "model_id", ""))
         self._vectors.publish(vector_map(local_map, head, status, model_id))
         if local_map.probability is not None:

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Six tiny cameras that publish over real DDS, and a reader of what the nodes under test answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from array import array
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from geometry_msgs.msg import TransformStamped
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+
+from mapkd_ros import qos
+from mapkd_ros.map_messages import header
+
+CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
+WIDTH, HEIGHT = 64, 36
+HERE = Path(__file__).parent
+
+
+class Bench(Node):
+    """A node of the test process: publishes cameras, collects messages, spins by hand."""
+
+    def __init__(self, domain: int) -> None:
+        self.own_context = rclpy.Context()
+        rclpy.init(context=self.own_context, domain_id=domain, args=[])
+        super().__init__("bench", context=self.own_context)
+        self._executor = SingleThreadedExecutor(context=self.own_context)
+        self._executor.add_node(self)
+        self.outputs: dict[str, object] = {}
+        self.inbox: dict[str, list] = {}
+        self.domain = domain
+
+    def shut(self) -> None:
+        self._executor.shutdown()
+        self.destroy_node()
+        rclpy.shutdown(context=self.own_context)
+
+    def listen(self, kind: type, topic: str, profile=qos.LOSSLESS) -> list:
+        messages = self.inbox.setdefault(topic, [])
+        self.create_subscription(kind, topic, messages.append, profile)
+        return messages
+
+    def send(self, kind: type, topic: str, message, profile=qos.LOSSLESS) -> None:
+        if topic not in self.outputs:
+            self.outputs[topic] = self.create_publisher(kind, topic, profile)
+        self.outputs[topic].publish(message)
+
+    def offer(self, kind: type, topic: str, profile=qos.LOSSLESS) -> None:
+        """Create the publisher now, so that it is discovered before the first message."""
+        self.outputs.setdefault(topic, self.create_publisher(kind, topic, profile))
+
+    def until(self, condition, timeout_s: float = 10.0) -> bool:
+        """Spin until the condition holds; whether it did."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.01)
+            if condition():
+                return True
+        return False
+
+    def spin(self, seconds: float) -> None:
+        self.until(lambda: False, seconds)
+
+    def connect(self, transport: str = "compressed", cameras=CAMERAS) -> None:
+        """Publishers for all cameras, extrinsics on /tf_static; waits for the node under test to listen."""
+        kind = CompressedImage if transport == "compressed" else Image
+        for name in cameras:
+            self.offer(kind, image_topic(name, transport))
+            self.offer(CameraInfo, f"{name.lower()}/camera_info")
+        transforms = [camera_transform(name) for name in CAMERAS]
+        self.send(TFMessage, "/tf_static", TFMessage(transforms=transforms), qos.STATIC_TRANSFORMS)
+        topics = [topic for topic in self.outputs if "image" in topic or "info" in topic]
+        assert self.until(lambda: all(self.count_subscribers(topic) for topic in topics)), "nobody listens"
+        self.spin(0.2)
+
+    def capture(self, stamp_ns: int, transport: str = "compressed", red: int = 100, cameras=CAMERAS) -> None:
+        """All cameras at one stamp."""
+        for name in cameras:
+            self.send(CameraInfo, f"{name.lower()}/camera_info", camera_info(name, stamp_ns))
+            make = compressed_image if transport == "compressed" else raw_image
+            message = make(name, stamp_ns, red)
+            self.send(type(message), image_topic(name, transport), message)
+
+
+def image_topic(name: str, transport: str) -> str:
+    return f"{name.lower()}/image" + ("/compressed" if transport == "compressed" else "")
+
+
+def camera_info(name: str, stamp_ns: int) -> CameraInfo:
+    k = [50.0, 0.0, WIDTH / 2, 0.0, 50.0, HEIGHT / 2, 0.0, 0.0, 1.0]
+    return CameraInfo(header=header(stamp_ns, name.lower()), width=WIDTH, height=HEIGHT, k=k, d=[0.0] * 5)
+
+
+def raw_image(name: str, stamp_ns: int, red: int, encoding: str = "rgb8") -> Image:
+    pixel = (red, 20, 30) if encoding == "rgb8" else (30, 20, red)
+    pixels = array("B", bytes(pixel) * (WIDTH * HEIGHT))
+    head = header(stamp_ns, name.lower())
+    return Image(header=head, width=WIDTH, height=HEIGHT, encoding=encoding, step=WIDTH * 3, data=pixels)
+
+
+def compressed_image(name: str, stamp_ns: int, red: int) -> CompressedImage:
+    bgr = np.full((HEIGHT, WIDTH, 3), (30, 20, red), np.uint8)
+    data = array("B", cv2.imencode(".jpg", bgr)[1].tobytes())
+    return CompressedImage(header=header(stamp_ns, name.lower()), format="jpeg", data=data)
+
+
+def camera_transform(name: str) -> TransformStamped:
+    result = TransformStamped(header=header(0, "base_link"), child_frame_id=name.lower())
+    result.transform.translation.z = 1.5
+    result.transform.rotation.x, result.transform.rotation.w = 0.5, 0.5
+    result.transform.rotation.y, result.transform.rotation.z = -0.5, -0.5
+    return result
+
+
+class Process:
+    """A node in a process of its own; its output is kept for the assertions."""
+
+    def __init__(self, domain: int, log: Path, *arguments: str) -> None:
+        environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self._log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments], env=environment, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def interrupt(self, timeout_s: float = 5.0) -> tuple[int, float]:
+        """SIGINT; (exit code, seconds until the end)."""
+        begin = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout_s), time.monotonic() - begin
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A predictor without a network, for tests of the nodes, and a process that runs the map node with it.
+
+    python stub_predictor.py [--delay SECONDS] [--fail-every N] [--hang] --ros-args ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import numpy as np
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import CLASSES, Frame, LocalMap, MapElement
+
+
+class StubPredictor:
+    """Says what it saw: one divider whose y is the number of cameras, one boundary at the mean of the first image."""
+
+    grid = BevGrid()
+    classes = CLASSES
+    model_id = "stub@1"
+
+    def __init__(self, delay_s: float = 0.0, fail_every: int = 0) -> None:
+        self.delay_s, self.fail_every, self.calls = delay_s, fail_every, 0
+
+    def predict(self, frame: Frame) -> LocalMap:
+        self.calls += 1
+        if self.fail_every and self.calls % self.fail_every == 0:
+            raise RuntimeError(f"stub fails on call {self.calls}")
+        time.sleep(self.delay_s)
+        count = float(len(frame.cameras))
+        red = float(frame.cameras[0].image[..., 0].mean()) / 10
+        probability = np.zeros((len(CLASSES), *self.grid.shape), np.uint8)
+        probability[0, 110] = 255
+        elements = (
+            MapElement("divider", np.array([[-30.0, count], [30.0, count]]), False, 0.9),
+            MapElement("boundary", np.array([[red, -15.0], [red, 15.0]]), False, 0.8),
+        )
+        names = tuple(camera.name for camera in frame.cameras)
+        observed = np.ones(self.grid.shape, bool)
+        return LocalMap(self.grid, elements, CLASSES, probability, observed, frame.stamp_ns, names, {"inference": 1.0})
+
+
+def main() -> int:
+    from mapkd_ros.map_node import MapNode
+    from mapkd_ros.spinning import run
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--fail-every", type=int, default=0)
+    options, ros_arguments = parser.parse_known_args()
+    return run(lambda: MapNode(StubPredictor(options.delay, options.fail_every)), ros_arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

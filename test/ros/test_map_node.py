@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The map node in a process of its own, over real DDS, with a stub in place of the network."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2: run environment/setup.sh and source .ros/setup.bash")
+from diagnostic_msgs.msg import DiagnosticArray
+from mapkd.msg import BevLayerInfo, BevSemanticMap, InputStatus, ProcessingTime, VectorMap
+from rig import CAMERAS, camera_info, compressed_image, image_topic, raw_image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from mapkd_ros import qos
+from mapkd_ros.conversions import stamp_ns
+from mapkd_ros.map_messages import elements
+
+START_NS = 1_700_000_000_123_456_789
+PERIOD_NS = 83_333_333
+FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=0.3")
+
+
+def statuses(diagnostics: list) -> dict:
+    """Newest status per name, with its values as a dict."""
+    return {s.name: (s, {v.key: v.value for v in s.values}) for array_ in diagnostics for s in array_.status}
+
+
+@pytest.mark.parametrize("transport", ["compressed", "raw"])
+def test_six_images_become_one_map_with_the_anchors_stamp(bench, map_node, transport):
+    process = map_node(*FAST, "-p", f"cameras.transports:=[{transport}]")
+    vectors, semantics = bench.listen(VectorMap, "map/vector_map"), bench.listen(BevSemanticMap, "map/semantic_map")
+    times, inputs = bench.listen(ProcessingTime, "map/processing_time"), bench.listen(InputStatus, "map/input_status")
+    bench.connect(transport)
+    bench.capture(START_NS, transport, red=100)
+    assert bench.until(lambda: vectors and semantics and times and inputs), process.output
+    assert stamp_ns(vectors[0].header.stamp) == stamp_ns(semantics[0].header.stamp) == START_NS
+    assert vectors[0].header.frame_id == "base_link" and vectors[0].model_id == "stub@1"
+    divider, boundary = elements(vectors[0])
+    assert divider.vertices_m[0, 1] == 6
+    assert boundary.vertices_m[0, 0] == pytest.approx(10, abs=0.3)
+    assert np.frombuffer(semantics[0].data, np.uint8).reshape(3, 200, 400)[0, 110].min() == 255
+    assert list(inputs[0].camera_states) == [InputStatus.CAMERA_OK] * 6
+    assert "inference" in times[0].stages
+    legend = bench.listen(BevLayerInfo, "map/layer_info", qos.LATCHED)
+    assert bench.until(lambda: legend), "the legend must reach those who come late"
+    assert list(legend[0].names) == ["divider", "ped_crossing", "boundary"]
+    code, seconds = process.interrupt()
+    assert code == 0 and seconds < 2 and "Traceback" not in process.output
+
+
+def test_a_best_effort_publisher_is_heard_and_bgr_is_rgb(bench, map_node):
+    process = map_node(*FAST, "-p", "cameras.transports:=[raw]")
+    vectors = bench.listen(VectorMap, "map/vector_map")
+    sensor = qos.images("best_effort", 5)
+    for name in CAMERAS:
+        bench.offer(Image, image_topic(name, "raw"), sensor)
+    bench.connect("raw")
+    for name in CAMERAS:
+        bench.send(CameraInfo, f"{name.lower()}/camera_info", camera_info(name, START_NS))
+    bench.spin(0.2)
+    for name in CAMERAS:
+        bench.send(Image, image_topic(name, "raw"), raw_image(name, START_NS, 150, "bgr8"))
+    assert bench.until(lambda: vectors), process.output
+    assert elements(vectors[0])[1].vertices_m[0, 0] == pytest.approx(15, abs=0.1)
+
+
+def test_bad_input_is_named_counted_and_survived(bench, map_node):
+    """One camera each: truncated JPEG, wrong CameraInfo size, K of zeros, unknown codec; one topic never comes."""
+    process = map_node(*FAST)
+    vectors, inputs = bench.listen(VectorMap, "map/vector_map"), bench.listen(InputStatus, "map/input_status")
+    diagnostics = bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect(cameras=CAMERAS[:5])
+    for step in range(6):
+        now_ns = START_NS + step * PERIOD_NS
+        for name in CAMERAS[:5]:
+            image, info = compressed_image(name, now_ns, 100), camera_info(name, now_ns)
+            if name == "CAM_FRONT_RIGHT":
+                image.data = image.data[: len(image.data) // 2]
+            elif name == "CAM_BACK_RIGHT":
+                info.width = 100
+            elif name == "CAM_BACK":
+                info.k = np.zeros(9)
+            elif name == "CAM_BACK_LEFT":
+                image.format, image.data = "tiff", array("B", b"II*\0")
+            bench.send(CameraInfo, f"{name.lower()}/camera_info", info)
+            bench.send(CompressedImage, image_topic(name, "compressed"), image)
+        bench.spin(0.08)
+    assert bench.until(lambda: len(vectors) >= 4), process.output
+    assert elements(vectors[-1])[0].vertices_m[0, 1] == 1, "only the front camera is usable"
+    ok, missing, rejected = InputStatus.CAMERA_OK, InputStatus.CAMERA_MISSING, InputStatus.CAMERA_REJECTED
+    assert list(inputs[-1].camera_states) == [ok, rejected, rejected, rejected, rejected, missing]
+    wanted = {"CAM_FRONT_RIGHT": "cut off", "CAM_BACK_RIGHT": "100 x 36", "CAM_BACK": "not calibrated"}
+    wanted |= {"CAM_BACK_LEFT": "tiff", "CAM_FRONT_LEFT": "no publisher on cam_front_left/image/compressed"}
+    seen = lambda name: next((m for m in (s[0].message for n, s in statuses(diagnostics).items() if name == n.split(": ")[1])), "")
+    assert bench.until(lambda: all(text in seen(name) for name, text in wanted.items())), statuses(diagnostics)
+    _, values = statuses(diagnostics)["map_node: CAM_BACK"]
+    assert int(values["rejected"]) >= 4
+    for text in list(wanted.values())[:4]:
+        assert text in process.output
+    assert process.interrupt()[0] == 0
+
+
+def test_an_exception_in_predict_costs_one_frame_and_is_counted(bench, map_node):
+    process = map_node("--fail-every", "2", *FAST)
+    vectors, diagnostics = bench.listen(VectorMap, "map/vector_map"), bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect()
+    for step in range(6):
+        bench.capture(START_NS + step * PERIOD_NS)
+        bench.spin(0.1)
+    assert bench.until(lambda: len(vectors) == 3), process.output
+    assert bench.until(lambda: statuses(diagnostics)["map_node: output"][1].get("failed") == "3")
+    assert "stub fails on call 2" in process.output
+
+
+def test_a_slow_predictor_drops_the_older_sets_and_says_so(bench, map_node):
+    process = map_node("--delay", "0.3", *FAST)
+    vectors, diagnostics = bench.listen(VectorMap, "map/vector_map"), bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect()
+    for step in range(12):
+        bench.capture(START_NS + step * PERIOD_NS)
+        bench.spin(0.05)
+    last = lambda: bool(vectors) and stamp_ns(vectors[-1].header.stamp) == START_NS + 11 * PERIOD_NS
+    assert bench.until(last), "the newest set must win"
+    dropped = lambda: int(statuses(diagnostics).get("map_node: output", (0, {"dropped_busy": 0}))[1]["dropped_busy"])
+    assert bench.until(lambda: dropped() == 12 - len(vectors)), process.output
+    assert process.interrupt()[1] < 2
+
+
+def test_diagnostics_outlive_a_hanging_inference_and_sigint_ends_it(bench, map_node):
+    limits = ("-p", "diagnostics.error_output_age_s:=0.5", "-p", "diagnostics.warn_output_age_s:=0.3")
+    process = map_node("--delay", "60", *FAST, *limits)
+    diagnostics = bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect()
+    bench.capture(START_NS)
+    is_busy = lambda: "inference busy" in statuses(diagnostics).get("map_node: output", (DiagnosticArray(),))[0].message if diagnostics else False
+    assert bench.until(is_busy), process.output
+    status, _ = statuses(diagnostics)["map_node: output"]
+    assert status.level == b"\x02"
+    code, seconds = process.interrupt()
+    assert code == 0 and seconds < 2, process.output
+
+
+def test_parameters_are_checked_and_typos_named(bench, map_node):
+    refused = map_node("--ros-args", "-p", "sync.wait_s:=99.0")
+    assert refused.process.wait(10) == 1
+    assert "sync.wait_s: 99.0 is outside 0.0 .. 5.0" in refused.output and "Traceback" not in refused.output
+    warned = map_node("--ros-args", "-p", "sync.wiat_s:=0.2", "-p", "sync.max_skew_s:=0")
+    assert bench.until(lambda: "did you mean sync.wait_s?" in warned.output), warned.output
+    assert bench.until(lambda: "waiting for" in warned.output), warned.output
+
+
+def test_weights_that_are_not_there_end_the_node_with_a_message(start):
+    pytest.importorskip("mapkd_core.mapper", reason="the mapper is not there")
+    process = start("-m", "mapkd_ros.map_node", "--ros-args", "-p", "model.weights:=/nonexistent/weights.safetensors")
+    assert process.process.wait(30) == 1
+    assert "/nonexistent/weights.safetensors" in process.output and "Traceback" not in process.output
