@@ -42,7 +42,7 @@ class VectoriseOptions:
     thickness: int = 5
     min_length_m: float = 1.5
     max_gap_m: float = 2.5
-    tolerance_m: float = 0.08
+    tolerance_m: float = 0.1
     embedding_margin: float = 1.5
 
 
@@ -138,13 +138,14 @@ def _polygons(
     name: str,
     options: VectoriseOptions,
 ) -> list[MapElement]:
-    others = reduce(cv2.bitwise_or, [mask for k, mask in enumerate(masks) if k != index], np.zeros_like(masks[index]))
+    # Only a later class is ever drawn over this one: what an earlier class crosses inside does not divide the area.
+    others = reduce(cv2.bitwise_or, masks[index + 1 :], np.zeros_like(masks[index]))
     min_cells = round(options.thickness * options.min_length_m / grid.cell)
     elements = []
     for contour in outlines(masks[index], others, options.thickness, min_cells):
         cells = np.clip(contour.astype(int), 0, np.array(grid.shape)[::-1] - 1)
         confidence = float(layer[cells[:, 1], cells[:, 0]].mean()) / 255
-        vertices = grid.to_metres(simplify(contour, True, 2 * options.tolerance_m / grid.cell))
+        vertices = grid.to_metres(simplify(contour, True, 1.5 * options.tolerance_m / grid.cell))
         if len(vertices) > 2:
             elements.append(MapElement(name, vertices, True, confidence))
     return elements

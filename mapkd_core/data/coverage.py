@@ -65,7 +65,7 @@ def _columns(
 def _row_interval(
     start: NDArray[np.float64], end: NDArray[np.float64], column: NDArray[np.int64], radius: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows [low, high] where column meets segment widened by `radius`: the hull of two discs and a band, as it is convex."""
+    """Rows [low, high] where column meets segment widened by `radius`: the hull of two discs and a band."""
     low, high = np.full(len(column), np.inf), np.full(len(column), -np.inf)
     for centre in (start, end):
         rest = radius**2 - (column - centre[:, 0]) ** 2

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_WINDOW = 7  # cells of the moving average; a corner is rounded by about one cell
+_WINDOW = 5  # cells of the moving average; a corner is rounded by about one cell
 _BORDER_REACH = 6.0  # cells from the border within which a line is taken to leave the grid
 _HEADING_OVER = 12  # cells over which the heading of its end is taken
 

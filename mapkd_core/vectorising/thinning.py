@@ -44,7 +44,7 @@ def count_table() -> NDArray[np.uint8]:
 
 @cache
 def branch_table() -> NDArray[np.uint8]:
-    """Neighbourhood bits -> number of separate runs of neighbours around the cell: 1 end, 2 line, 3 and more junction."""
+    """Neighbourhood bits -> separate runs of neighbours around the cell: 1 end, 2 line, 3 and more junction."""
     bits = _bits()
     return ((bits == 0) & (np.roll(bits, -1, axis=0) == 1)).sum(0).astype(np.uint8)
 

@@ -13,6 +13,7 @@ from mapkd_core.vectorising.thinning import branch_table, count_table, neighbour
 
 _SQUARE_3 = np.ones((3, 3), np.uint8)
 _SQUARE_2 = np.ones((2, 2), np.uint8)
+_STUB = 4  # cells; a shorter branch cannot come back to the junction where it started
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def trace(skeleton: NDArray[np.uint8]) -> list[Branch]:
     for start in _flat_cells(ends, width):
         if alive[start]:
             cells = _unflatten(_walk(alive, start, width), width)
-            branches.append(Branch(cells, (_at(nearby, cells[0]), _at(nearby, cells[-1]))))
+            branches.append(Branch(cells, _junctions_of(cells, nearby)))
     for start in _flat_cells(rest, width):
         if alive[start]:
             branches.append(_ring(_unflatten(_walk(alive, start, width), width)))
@@ -82,5 +83,7 @@ def _unflatten(path: list[int], padded_width: int) -> NDArray[np.int64]:
     return np.stack([columns - 1, rows - 1], 1)
 
 
-def _at(labels: NDArray[np.uint16], cell: NDArray[np.int64]) -> int:
-    return int(labels[cell[1], cell[0]])
+def _junctions_of(cells: NDArray[np.int64], nearby: NDArray[np.uint16]) -> tuple[int, int]:
+    start, end = (int(nearby[row, column]) for column, row in (cells[0], cells[-1]))
+    is_stub = start == end and len(cells) < _STUB  # both its ends are next to the junction that it sticks out of
+    return (start, 0) if is_stub else (start, end)

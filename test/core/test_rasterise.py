@@ -35,7 +35,7 @@ def test_a_line_along_an_axis_is_five_cells_wide_wherever_it_lies_in_its_cell(of
 
 
 def test_the_centre_cell_of_a_line_is_the_one_that_holds_it() -> None:
-    # y = 0.3 m is 102 cells above -15 m, the lower edge of cell 102: cells 100..104 have their centres within 2.5 cells.
+    # y = 0.375 m is 102.5 cells above -15 m, the centre of row 102.
     rows = np.flatnonzero(rasterise([line((-30, 0.375), (30, 0.375))], GRID)[:, 200])
     assert rows.tolist() == [100, 101, 102, 103, 104]
 

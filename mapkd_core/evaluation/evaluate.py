@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Predicted maps against truth, frame by frame, into one report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mapkd_core.data.rasterise import rasterise
+from mapkd_core.evaluation.chamfer_ap import POINTS, THRESHOLDS_M, ChamferApAccumulator
+from mapkd_core.evaluation.iou import BAND_EDGES_M, IouAccumulator, argmax_labels
+from mapkd_core.evaluation.report import Report
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import CLASSES, LocalMap, MapElement
+
+# One frame: what was predicted, what is true, and the classes whose truth is known (None = all).
+Pair = tuple[LocalMap, Sequence[MapElement], Iterable[str] | None]
+
+
+class Evaluator:
+    """Streaming form of `evaluate`: `add` each frame, `report` at any time.
+
+    observed_only: cells that no camera saw do not count for IoU. Off for comparison with the papers, whose six
+    cameras see nearly everything. clear_overlap: truth as the papers rasterise it (see `rasterise`).
+    """
+
+    def __init__(
+        self,
+        grid: BevGrid,
+        classes: Sequence[str] = CLASSES,
+        thresholds_m: Sequence[float] = THRESHOLDS_M,
+        points: int = POINTS,
+        band_edges_m: Sequence[float] = BAND_EDGES_M,
+        observed_only: bool = False,
+        clear_overlap: bool = False,
+    ) -> None:
+        self._grid, self._classes = grid, tuple(classes)
+        self._observed_only, self._clear_overlap = observed_only, clear_overlap
+        self._iou = IouAccumulator(grid, classes, band_edges_m)
+        self._ap = ChamferApAccumulator(classes, thresholds_m, points)
+        self._protocol = f"MapTR ({points} points, {', '.join(f'{t:g}' for t in thresholds_m)} m)"
+        self._frames = self._without_probability = 0
+
+    def add(self, predicted: LocalMap, truth: Sequence[MapElement], labelled: Iterable[str] | None = None) -> None:
+        """One frame. Raises ValueError where the map has another grid or other classes than the evaluator."""
+        if predicted.grid != self._grid or tuple(predicted.classes) != self._classes:
+            raise ValueError(
+                f"the map covers {predicted.grid.bounds} m with {predicted.classes}, "
+                f"the evaluation {self._grid.bounds} m with {self._classes}: evaluate on the grid of the map"
+            )
+        known = set(self._classes if labelled is None else labelled)
+        self._frames += 1
+        if predicted.probability is None:  # vectors only: score what they look like when drawn
+            self._without_probability += 1
+            labels = rasterise(predicted.elements, self._grid, self._classes)
+        else:
+            labels = argmax_labels(predicted.probability)
+        target = rasterise(truth, self._grid, self._classes, clear_overlap=self._clear_overlap)
+        self._iou.add(labels, target, known, predicted.observed if self._observed_only else None)
+        self._ap.add(predicted.elements, truth, known)
+
+    def report(self) -> Report:
+        """Scores of the frames so far."""
+        notes = []
+        if self._without_probability:
+            notes.append(f"IoU of {self._without_probability} frames is that of their drawn vectors.")
+        if self._observed_only:
+            notes.append("IoU counts observed cells only.")
+        return Report(
+            classes=self._classes,
+            iou=self._iou.iou(),
+            iou_by_distance=self._iou.iou_by_distance(),
+            ap=self._ap.ap(),
+            frames=self._frames,
+            truths=dict(self._ap.truths),
+            detections=dict(self._ap.detections),
+            protocol=self._protocol,
+            notes=tuple(notes),
+        )
+
+
+def evaluate(pairs: Iterable[Pair], grid: BevGrid | None = None, classes: Sequence[str] = CLASSES, **options) -> Report:
+    """Report over all pairs; grid: that of the first map by default; options: those of `Evaluator`.
+
+    Raises ValueError where there is no pair and no grid to report an empty result for.
+    """
+    evaluator = None if grid is None else Evaluator(grid, classes, **options)
+    for predicted, truth, labelled in pairs:
+        evaluator = evaluator or Evaluator(predicted.grid, classes, **options)
+        evaluator.add(predicted, truth, labelled)
+    if evaluator is None:
+        raise ValueError("nothing to evaluate: no frame came with truth")
+    return evaluator.report()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AP on re-rasterised lines, as HDMapNet (`evaluation/AP.py`) and P-MapNet (`tools/evaluation/AP.py`) compute it.
+
+Every element is drawn on the grid by itself; the distance is the Chamfer distance between the sets of drawn cells in
+metres, clipped at the threshold. Pairs are matched by the globally smallest distance, whatever the score. AP is the
+mean precision at the recalls 0.1, 0.2 ... 1.0.
+
+`as_released=True` keeps what the released code does: detections enter the curve by *rising* confidence, and the AP of
+each frame is averaged over the frames where the class was drawn or predicted (0 where there is no truth). Those
+numbers are only good beside the peers' own. `as_released=False` sorts by falling confidence and pools all frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from mapkd_core.data.rasterise import layers
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import CLASSES, MapElement
+
+_RECALLS = np.arange(1, 11) / 10
+
+
+@dataclass(frozen=True)
+class RasterProtocol:
+    """bidirectional: mean of both directions, else only from the prediction to the truth, so that a fragment of a line
+    matches it. min_iou: a pair whose masks overlap less does not match, and is used up all the same.
+    """
+
+    name: str
+    thresholds_m: tuple[float, ...]
+    bidirectional: bool
+    min_iou: float
+
+
+# HDMapNet's released evaluate_json.py has thresholds 2, 4, 6; its paper and BeMapNet's "hard" 0.2, 0.5, 1.0.
+HDMAPNET = RasterProtocol("hdmapnet", (0.2, 0.5, 1.0), True, 0.0)
+PMAPNET = RasterProtocol("pmapnet", (0.5, 1.0, 1.5), False, 0.1)
+
+
+class RasterApAccumulator:
+    """Frame by frame; `as_released` as the module says."""
+
+    def __init__(
+        self,
+        protocol: RasterProtocol,
+        grid: BevGrid,
+        classes: Sequence[str] = CLASSES,
+        as_released: bool = False,
+    ) -> None:
+        self._protocol, self._grid, self._classes, self._as_released = protocol, grid, tuple(classes), as_released
+        # Per class and threshold, one (hits, scores, number of truths) for each frame.
+        self._frames: dict[tuple[str, float], list[tuple[NDArray, NDArray, int]]] = {
+            (name, t): [] for name in self._classes for t in protocol.thresholds_m
+        }
+
+    def add(
+        self, predicted: Sequence[MapElement], truth: Sequence[MapElement], labelled: Iterable[str] | None = None
+    ) -> None:
+        """One frame. labelled: classes whose truth is known."""
+        for name in self._classes if labelled is None else [n for n in self._classes if n in set(labelled)]:
+            detections = [element for element in predicted if element.class_name == name]
+            targets = [element for element in truth if element.class_name == name]
+            if not detections and not targets:
+                continue
+            distance, overlap = self._compare(detections, targets)
+            scores = np.array([element.confidence for element in detections])
+            for t in self._protocol.thresholds_m:
+                hits = match_globally(distance, overlap >= self._protocol.min_iou, t)
+                self._frames[name, t].append((hits, scores, len(targets)))
+
+    def ap(self) -> dict[str, dict[float, float]]:
+        """Class -> threshold in metres -> AP of 0..1; NaN for a class without truth (as released: without a frame)."""
+        return {
+            name: {t: self._summary(self._frames[name, t]) for t in self._protocol.thresholds_m}
+            for name in self._classes
+        }
+
+    def _summary(self, frames: list[tuple[NDArray, NDArray, int]]) -> float:
+        if not frames:
+            return float("nan")
+        if self._as_released:
+            return float(np.mean([_ten_point_ap(hits, scores, truths) for hits, scores, truths in frames]))
+        hits, scores = (np.concatenate([frame[i] for frame in frames]) for i in (0, 1))
+        truths = sum(frame[2] for frame in frames)
+        return _ten_point_ap(hits, -scores, truths) if truths else float("nan")
+
+    def _compare(
+        self, detections: Sequence[MapElement], targets: Sequence[MapElement]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """P x G distances in metres and IoUs of the drawn cells."""
+        one, other = ([self._draw(element) for element in group] for group in (detections, targets))
+        distance, overlap = np.full((len(one), len(other)), np.inf), np.zeros((len(one), len(other)))
+        for p, a in enumerate(one):
+            for g, b in enumerate(other):
+                if len(a) and len(b):
+                    distance[p, g] = self._chamfer(a, b)
+                    common = len(np.intersect1d(_codes(a), _codes(b), assume_unique=True))
+                    overlap[p, g] = common / (len(a) + len(b) - common)
+        return distance, overlap
+
+    def _draw(self, element: MapElement) -> NDArray[np.int64]:
+        return np.argwhere(layers([element], self._grid, (element.class_name,))[0])
+
+    def _chamfer(self, predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+        there = cKDTree(truth).query(predicted)[0].mean()
+        back = cKDTree(predicted).query(truth)[0].mean() if self._protocol.bidirectional else there
+        return float(there + back) / 2 * self._grid.cell
+
+
+def match_globally(distance: NDArray[np.floating], allowed: NDArray[np.bool_], threshold: float) -> NDArray[np.bool_]:
+    """Hits among P detections: smallest distance below the threshold first; each pair uses up its row and its column,
+    also where it is not `allowed`.
+    """
+    hits = np.zeros(distance.shape[0], bool)
+    left = np.where(distance < threshold, distance, np.inf)
+    while left.size and np.isfinite(left.min()):
+        p, g = np.unravel_index(left.argmin(), left.shape)
+        hits[p] = allowed[p, g]
+        left[p], left[:, g] = np.inf, np.inf
+    return hits
+
+
+def _ten_point_ap(hits: NDArray[np.bool_], sort_key: NDArray[np.floating], truths: int) -> float:
+    """Mean of the best precision at or beyond each of ten recalls, detections in the order of rising `sort_key`."""
+    if truths == 0 or len(hits) == 0:
+        return 0.0
+    found = np.cumsum(hits[np.argsort(sort_key, kind="stable")])
+    precision, recall = found / np.arange(1, len(found) + 1), found / truths
+    return float(np.mean([precision[recall >= r - 1e-9].max(initial=0.0) for r in _RECALLS]))
+
+
+def _codes(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    return cells[:, 0] << 32 | cells[:, 1]

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result of an evaluation, and how it is written: JSON for machines, Markdown for documents and terminals."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mapkd_core.evaluation.iou import mean
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores of 0..1; NaN where a class has no truth.
+
+    iou: class -> IoU. iou_by_distance: band in metres -> class -> IoU. ap: class -> threshold in metres -> AP.
+    frames, truths, detections: what went in. protocol: how AP was computed. notes: what a reader must know.
+    """
+
+    classes: tuple[str, ...]
+    iou: dict[str, float]
+    iou_by_distance: dict[str, dict[str, float]]
+    ap: dict[str, dict[float, float]]
+    frames: int
+    truths: dict[str, int] = field(default_factory=dict)
+    detections: dict[str, int] = field(default_factory=dict)
+    protocol: str = "maptr"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU of the classes that have one."""
+        return mean(self.iou.values())
+
+    @property
+    def class_ap(self) -> dict[str, float]:
+        """Class -> mean over the thresholds."""
+        return {name: mean(by_threshold.values()) for name, by_threshold in self.ap.items()}
+
+    @property
+    def map(self) -> float:
+        """Mean AP: over the thresholds, then over the classes that have truth."""
+        return mean(self.class_ap.values())
+
+    def as_dict(self) -> dict:
+        """For JSON: NaN becomes null, thresholds become text, mIoU and mAP are spelled out."""
+        plain = asdict(self) | {"miou": self.miou, "map": self.map, "class_ap": self.class_ap}
+        return _json_ready(plain)
+
+    def write_json(self, path: Path) -> None:
+        """Whole or not at all: written aside, then renamed."""
+        aside = path.with_name(path.name + ".part")
+        aside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+        aside.replace(path)
+
+    def markdown(self) -> str:
+        """Per class: IoU, IoU by distance, AP by threshold; percent. Reads as a table in a terminal, too."""
+        thresholds = list(next(iter(self.ap.values()), {}))
+        head = ["class", "IoU", *[f"IoU {band} m" for band in self.iou_by_distance]]
+        head += [*[f"AP@{t:g}" for t in thresholds], "AP", "truth", "found"]
+        rows = [self._row(name, thresholds) for name in self.classes]
+        rows.append(self._mean_row(thresholds))
+        lines = [*table(head, rows), "", f"{self.frames} frames, AP by the {self.protocol} protocol."]
+        return "\n".join([*lines, *self.notes])
+
+    def _row(self, name: str, thresholds: Sequence[float]) -> list[str]:
+        bands = [percent(values.get(name, math.nan)) for values in self.iou_by_distance.values()]
+        aps = [percent(self.ap[name][t]) for t in thresholds] if name in self.ap else ["-"] * len(thresholds)
+        counts = [str(self.truths.get(name, "-")), str(self.detections.get(name, "-"))]
+        return [
+            name,
+            percent(self.iou.get(name, math.nan)),
+            *bands,
+            *aps,
+            percent(self.class_ap.get(name, math.nan)),
+            *counts,
+        ]
+
+    def _mean_row(self, thresholds: Sequence[float]) -> list[str]:
+        bands = [percent(mean(values.values())) for values in self.iou_by_distance.values()]
+        aps = [percent(mean(by_threshold[t] for by_threshold in self.ap.values())) for t in thresholds]
+        counts = [str(sum(self.truths.values())), str(sum(self.detections.values()))]
+        return ["mean", percent(self.miou), *bands, *aps, percent(self.map), *counts]
+
+
+def percent(value: float) -> str:
+    """0.3784 -> "37.8"; "-" for NaN."""
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table whose columns are aligned in plain text as well: first one left, numbers right."""
+    rows = [list(row) for row in rows]
+    widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
+    rule = ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths))]
+        return "| " + " | ".join(aligned) + " |"
+
+    return [line(head), line(rule), *[line(row) for row in rows]]
+
+
+def _json_ready(value: object) -> object:
+    if isinstance(value, dict):
+        return {f"{key:g}" if isinstance(key, float) else str(key): _json_ready(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_ready(v) for v in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 6)
+    return value
