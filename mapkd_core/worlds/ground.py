@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ground as a texture in the map frame: asphalt with its history, paint, kerb stones, pavements, grass, shadows."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.worlds import noise, polylines
+from mapkd_core.worlds.appearance import Look
+from mapkd_core.worlds.asphalt import asphalt_detail
+from mapkd_core.worlds.markings import Paint, road_paint
+from mapkd_core.worlds.road_map import RoadMap
+
+LOW_CELL_M = 0.4
+_ROAD, _PAVED, _GRASS, _SOIL, _STONE = range(5)
+_SHIFT = 4  # fractional bits of polygon corners
+_STRIPE = 512  # rows painted at a time: three stripes fit into the cache
+
+
+class GroundPainter:
+    """Paints any part of one world's ground at any cell size; the same place always looks the same."""
+
+    def __init__(self, road_map: RoadMap, area: shapely.MultiPolygon, look: Look, seed: int, far: BevGrid) -> None:
+        rng = np.random.default_rng([seed, 0x6D])
+        self.road_map, self.area, self.look, self._seed = road_map, area, look, seed
+        self.low = far
+        self.paints = road_paint(road_map, area, look, rng)
+        self.shadows: list[tuple[NDArray[np.float64], float]] = []  # outline in metres, share of sunlight that is lost
+        road = np.zeros(far.shape, np.uint8)
+        fill(road, far, _rings(area), 255)
+        self.distance = cv2.distanceTransform(255 - road, cv2.DIST_L2, 5) * np.float32(far.cell)  # metres outside
+        self._zones = noise.smooth(rng, far.shape, 25.0 / far.cell, 2)
+        self._gain = self._low_gain(rng)
+        self._tiles = _grain_tiles(rng, look)
+        self._wear = self._wear_tile(rng)
+
+    def paint(self, grid: BevGrid) -> NDArray[np.uint8]:
+        """Y X 3 RGB over `grid` (map frame), lit by the sun where no shadow lies."""
+        label = self._labels(grid)
+        detail = asphalt_detail(grid, self.road_map, self.look, self._tiles[_ROAD], self._seed)
+        alpha, colour = self._paint_masks(grid)
+        table = np.zeros((256, 3), np.uint8)
+        look = self.look
+        table[:5] = [look.asphalt, look.pavement, look.grass, look.soil, look.kerb_colour]
+        paint_table = np.array([look.white, look.yellow, (150, 85, 70), (40, 40, 40)]).clip(0, 255).astype(np.uint8)
+        shade = self._shade(grid)
+        image = np.empty((*grid.shape, 3), np.uint8)
+        for top in range(0, grid.shape[0], _STRIPE):
+            rows = slice(top, min(top + _STRIPE, grid.shape[0]))
+            grain = detail[rows]
+            for kind in (_PAVED, _GRASS, _SOIL, _STONE):
+                here = label[rows] == kind
+                if here.any():
+                    np.copyto(grain, noise.tiled(self._tiles[kind], grain.shape), where=here)
+            part = table[label[rows]]
+            part = cv2.multiply(part, _stretched(self._gain, self.low, grid, rows), scale=1 / 128)
+            part = cv2.multiply(part, cv2.merge([grain] * 3), scale=1 / 128)
+            if alpha[rows].any():
+                part = self._blended(part, alpha[rows], paint_table[colour[rows]], label[rows])
+            if shade is not None:
+                part = cv2.multiply(part, _stretched(*shade, grid, rows), scale=1 / 255)
+            image[rows] = part
+        return image
+
+    def _labels(self, grid: BevGrid) -> NDArray[np.uint8]:
+        label = np.empty(grid.shape, np.uint8)
+        look = self.look
+        for top in range(0, grid.shape[0], _STRIPE):
+            rows = slice(top, min(top + _STRIPE, grid.shape[0]))
+            distance, zone = (_stretched(field, self.low, grid, rows) for field in (self.distance, self._zones))
+            beyond = np.where(zone > 1.2, _SOIL, np.where(zone > 0.9 - 2 * look.greenery, _GRASS, _PAVED))
+            verge = distance < np.where(zone > 0.4, 0.4, look.pavement_m)
+            label[rows] = np.where(verge, _PAVED, beyond)
+        stone = max(0.15, grid.cell)
+        for line in self.road_map.boundaries:
+            if look.kerb != "flush":
+                piece = polylines.strip(polylines.resampled(line, 3.0), 2 * stone)
+                fill(label, grid, [piece], _STONE)
+        fill(label, grid, _rings(self.area), _ROAD)
+        return label
+
+    def _paint_masks(self, grid: BevGrid) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        alpha, colour = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
+        for paint in self.paints:
+            corners = _corners(grid, paint.outline_m)
+            if corners is None:
+                continue
+            cv2.fillPoly(
+                alpha, [corners], int(paint.strength * 255), cv2.LINE_AA if grid.cell > 0.1 else cv2.LINE_8, _SHIFT
+            )
+            if paint.colour:
+                cv2.fillPoly(colour, [corners], paint.colour, cv2.LINE_8, _SHIFT)
+        return alpha, colour
+
+    def _blended(self, base: NDArray, alpha: NDArray, paint: NDArray, label: NDArray) -> NDArray[np.uint8]:
+        worn = cv2.multiply(alpha, noise.tiled(self._wear, alpha.shape), scale=1 / 255)
+        worn[label != _ROAD] = 0
+        out = base
+        ys, xs = np.nonzero(worn)
+        share = worn[ys, xs, None].astype(np.uint16)
+        out[ys, xs] = ((base[ys, xs] * (255 - share) + paint[ys, xs] * share) // 255).astype(np.uint8)
+        return out
+
+    def _shade(self, grid: BevGrid) -> tuple[NDArray[np.uint8], BevGrid] | None:
+        """Light left on the ground, 255 = full sun, and its coarser grid; None without shadows."""
+        if self.look.sun <= 0 or not self.shadows:
+            return None
+        factor = 4 if grid.shape[0] % 4 == 0 and grid.shape[1] % 4 == 0 else 1
+        coarse = grid.coarser(factor)
+        lost = np.zeros(coarse.shape, np.uint8)
+        for outline, share in self.shadows:
+            if (corners := _corners(coarse, outline)) is not None:
+                cv2.fillPoly(lost, [corners], int(255 * share), cv2.LINE_AA, _SHIFT)
+        lost = cv2.GaussianBlur(lost, (3, 3), 0)
+        tint = np.array([0.98, 0.94, 0.84])  # shadows are bluish: blue loses least
+        return np.stack([(255 - self.look.sun * t * lost).astype(np.uint8) for t in tint], -1), coarse
+
+    def _low_gain(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        shape, cell = self.low.shape, self.low.cell
+        common = noise.smooth(rng, shape, 12.0 / cell, 4, 0.6)
+        patches = (noise.smooth(rng, shape, 40.0 / cell, 1) > 0.8).astype(np.float32)
+        tracks = np.zeros(shape, np.uint8)
+        for line in self.road_map.centrelines:
+            for side in (-0.8, 0.8):
+                cv2.polylines(
+                    tracks, [_corners(self.low, polylines.offset(line, side), 0)], False, 255, 1, cv2.LINE_AA, _SHIFT
+                )
+        worn = cv2.GaussianBlur(tracks, (0, 0), 1.0).astype(np.float32) / 255
+        field = self.look.stains * (common + 0.8 * patches) + rng.uniform(-0.25, 0.2) * worn
+        hue = [0.02 * noise.smooth(rng, shape, 30.0 / cell, 2) for _ in range(3)]
+        return np.stack([noise.as_gain(field + h, 1.0) for h in hue], -1)
+
+    def _wear_tile(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        field = 0.7 * noise.smooth(rng, (1024, 1024), 40.0, 5, 0.75) + 0.5 * noise.smooth(rng, (1024, 1024), 300.0, 2)
+        return np.clip((1.6 - 2.2 * self.look.wear + field * (0.2 + 0.6 * self.look.wear)) * 255, 25, 250).astype(
+            np.uint8
+        )
+
+
+def _stretched(low: NDArray, low_grid: BevGrid, grid: BevGrid, rows: slice) -> NDArray:
+    """Rows of `grid` of an array over `low_grid`."""
+    scale = grid.cell / low_grid.cell
+    x0, y0 = low_grid.to_cells(grid.to_metres((0, rows.start)))
+    size = (grid.shape[1], rows.stop - rows.start)
+    matrix = np.array([[scale, 0, x0], [0, scale, y0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(low, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def fill(image: NDArray[np.uint8], grid: BevGrid, outlines_m: list[NDArray[np.float64]], value: int) -> None:
+    """Fill the outlines together (holes as further outlines, even-odd rule)."""
+    corners = [c for outline in outlines_m if (c := _corners(grid, outline)) is not None]
+    if corners:
+        cv2.fillPoly(image, corners, value, cv2.LINE_8, _SHIFT)
+
+
+def _corners(grid: BevGrid, outline_m: NDArray[np.float64], margin: float = 4.0) -> NDArray[np.int32] | None:
+    """Fixed-point pixel corners, or None when the outline lies wholly outside the grid."""
+    cells = grid.to_cells(outline_m)
+    low, high = cells.min(axis=0), cells.max(axis=0)
+    if margin and (high < -margin).any() or margin and (low > np.array(grid.shape[::-1]) + margin).any():
+        return None
+    return np.round(cells * (1 << _SHIFT)).astype(np.int32)
+
+
+def _rings(area: shapely.MultiPolygon) -> list[NDArray[np.float64]]:
+    return [shapely.get_coordinates(ring) for polygon in area.geoms for ring in [polygon.exterior, *polygon.interiors]]
+
+
+def _grain_tiles(rng: np.random.Generator, look: Look) -> dict[int, NDArray[np.uint8]]:
+    """Brightness of every surface at the finest cell, 128 = 1."""
+    size = (1024, 1024)
+    fine = rng.standard_normal(size, np.float32)
+    coarse = noise.smooth(rng, size, 24.0, 4, 0.7)
+    paved = 0.04 * fine + 0.04 * coarse
+    pitch = int(rng.choice([8, 12, 20, 40]))
+    paved[::pitch] -= 0.15
+    paved[:, :: pitch * int(rng.integers(1, 3))] -= 0.12
+    return {
+        _ROAD: noise.as_gain(0.7 * fine + 0.3 * coarse, look.asphalt_grain),
+        _PAVED: noise.as_gain(paved, 1.0),
+        _GRASS: noise.as_gain(0.6 * fine + 0.6 * coarse, 0.16),
+        _SOIL: noise.as_gain(0.5 * fine + 0.7 * coarse, 0.10),
+        _STONE: noise.as_gain(0.5 * fine + 0.5 * coarse, 0.06),
+    }

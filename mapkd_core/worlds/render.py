@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renderer: what the cameras of a rig see of a road map at an instant of its drive, on a CPU.
+
+Per camera: backdrop, ground, shadows of moving things, then kerbs and solids from far to near, then light and lens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.geometry import from_euler, transform
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import Camera, Frame
+from mapkd_core.worlds import drive
+from mapkd_core.worlds.appearance import Look, draw_look
+from mapkd_core.worlds.area import drivable_area
+from mapkd_core.worlds.backdrop import Backdrop
+from mapkd_core.worlds.camera_effects import Lens
+from mapkd_core.worlds.ground import LOW_CELL_M, GroundPainter
+from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
+from mapkd_core.worlds.road_map import RoadMap
+from mapkd_core.worlds.solids import Scene
+
+NEAR_MARGIN_M, FAR_MARGIN_M = 66.0, 160.0
+NEAR_CELL_M, FAR_CELL_M = 0.05, 0.2
+SUPERSAMPLE_BELOW_PX = 800  # narrower pictures draw solids at twice the size
+
+
+class Renderer:
+    """One world: a road map with the look that `seed` gives it.
+
+    look: instead of the one drawn from the seed. ego_tilt_rad: standard deviation of the vehicle's pitch and roll, drawn
+    per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor on or off.
+    Building takes one to three seconds; `frame` is cheap and depends on its arguments and the seed only.
+    """
+
+    def __init__(
+        self,
+        road_map: RoadMap,
+        seed: int,
+        look: Look | None = None,
+        *,
+        ego_tilt_rad: float = 0.0,
+        effects: bool = True,
+        solids: bool = True,
+        near_cell_m: float = NEAR_CELL_M,
+    ) -> None:
+        self.road_map, self.seed, self.look = road_map, seed, look or draw_look(seed)
+        self._ego_tilt_rad, self._effects = ego_tilt_rad, effects
+        area = drivable_area(road_map)
+        low = _around(road_map.ego, FAR_MARGIN_M, LOW_CELL_M)
+        painter = GroundPainter(road_map, area, self.look, seed, low)
+        self.scene = Scene(road_map, area, painter.distance, low, self.look, seed, enabled=solids)
+        painter.shadows = self.scene.static_shadows()
+        near = _around(road_map.ego, NEAR_MARGIN_M, near_cell_m)
+        far = _around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
+        self.texture = GroundTexture(pyramid(near, painter.paint(near), 4), pyramid(far, painter.paint(far), 4))
+        self._backdrop = Backdrop(self.look, seed)
+
+    def frame(self, time_s: float, rig: Sequence[Camera]) -> Frame:
+        """The rig's pictures (each at its own width, height and K) at a time of the drive's clock, with the pose."""
+        map_T_ego = drive.pose_at(self.road_map, time_s)
+        rng = np.random.default_rng([self.seed, round(time_s * 1000) & 0xFFFFFFFF])
+        tilt = transform(from_euler(*rng.normal(0, self._ego_tilt_rad, 2), 0.0), (0, 0, 0))
+        boxes = drive.boxes_at(self.road_map, time_s) if self.scene.enabled else []
+        stamp_ns = round(time_s * 1e9)
+        cameras = []
+        for index, camera in enumerate(rig):
+            image = self._picture(camera, map_T_ego @ tilt @ camera.ego_T_camera, map_T_ego, boxes, index, rng)
+            cameras.append(replace(camera, image=image, stamp_ns=camera.stamp_ns or stamp_ns))
+        return Frame(tuple(cameras), stamp_ns, None, map_T_ego)
+
+    def _picture(
+        self,
+        camera: Camera,
+        map_T_camera: NDArray[np.float64],
+        map_T_ego: NDArray[np.float64],
+        boxes: list[drive.Box],
+        index: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.uint8]:
+        image = self._backdrop.draw(camera.K, map_T_camera[:3, :3], camera.width, camera.height)
+        inverse_depths = draw_ground(image, self.texture, camera.K, map_T_camera)
+        _haze(image, inverse_depths, self.look)
+        if self.scene.enabled:
+            image = self._with_solids(image, camera, map_T_camera, map_T_ego, boxes)
+        if self._effects:
+            image = Lens(self.look, self.seed, index).apply(image, camera, map_T_camera, rng)
+        return image
+
+    def _with_solids(
+        self, image: NDArray, camera: Camera, map_T_camera: NDArray, map_T_ego: NDArray, boxes: list[drive.Box]
+    ) -> NDArray[np.uint8]:
+        if camera.width >= SUPERSAMPLE_BELOW_PX:
+            self.scene.draw(image, camera.K, map_T_camera, map_T_ego, boxes)
+            return image
+        size = (camera.width, camera.height)
+        large = cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_NEAREST)
+        K = camera.K.copy()
+        K[:2] *= 2
+        K[:2, 2] += 0.5
+        self.scene.draw(large, K, map_T_camera, map_T_ego, boxes)
+        return cv2.resize(large, size, interpolation=cv2.INTER_AREA)
+
+
+def _around(ego: NDArray[np.float64], margin: float, cell: float) -> BevGrid:
+    """Grid around the whole drive whose size in cells can be halved three times."""
+    step = 8 * cell
+    x0, y0 = np.floor((ego[:, 1:3].min(axis=0) - margin) / step) * step
+    x1, y1 = np.ceil((ego[:, 1:3].max(axis=0) + margin) / step) * step
+    return BevGrid(float(x0), float(x1), float(y0), float(y1), cell)
+
+
+def _haze(image: NDArray[np.uint8], inverse_depths: NDArray[np.float32], look: Look) -> None:
+    """Blend the ground into the haze by its distance, row by row."""
+    inv = inverse_depths.mean(axis=1)
+    rows = np.nonzero((inv > 1 / 400) & (inv > 1 / look.visibility_m / 4) & (inv < 1 / 12))[0]
+    if len(rows):
+        part = image[rows[0] : rows[-1] + 1]
+        share = 1 - np.exp(-1 / (inv[rows[0] : rows[-1] + 1, None, None] * look.visibility_m))
+        part[:] = (part + (np.array(look.haze, np.float32) - part) * share).astype(np.uint8)
