@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag as a drive: cameras with calibration, frames assembled around the anchor camera, and the truth.
+
+Offline and deterministic: the same bag always gives the same frames, whatever the machine. Two passes: the first
+collects stamps, poses and calibration (survey.py), the second carries the pictures.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.serde import SerdeError
+
+from mapkd_core.bags import from_messages
+from mapkd_core.bags.dialects import identify
+from mapkd_core.bags.grouping import collect, group
+from mapkd_core.bags.poses import PoseTrack
+from mapkd_core.bags.storage import BagError, BagMessage, BagReader
+from mapkd_core.bags.survey import capture_ns, survey
+from mapkd_core.bags.typestore import typestore
+from mapkd_core.data.calibration import Calibration, CameraCalibration, read_calibration
+from mapkd_core.geometry import apply, inverse
+from mapkd_core.types import Camera, Frame, MapElement
+
+Matrix = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+
+class Truth(NamedTuple):
+    """The true map in the ego frame at `stamp_ns`; `labelled` are the classes it speaks about."""
+
+    stamp_ns: int
+    elements: tuple[MapElement, ...]
+    labelled: tuple[str, ...]
+
+
+class BagDrive:
+    """Opens a bag of any dialect; use as a context manager.
+
+    calibration: a file (docs/formats.md) or its content, for bags without camera_info or without TF; what it says goes
+        before what the bag says.
+    anchor: the camera whose images make the frames; its stamp is the frame's. max_skew_s: furthest stamp of another.
+    counts: "frames", "missing CAM_X" (no image near enough), "rejected CAM_X" (image or size unusable), "no pose", ...
+    problems: what the bag does wrong, in words, with how often.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        calibration: Path | str | Calibration | None = None,
+        *,
+        anchor: str = "CAM_FRONT",
+        max_skew_s: float = 0.1,
+        base_frame: str = "base_link",
+    ) -> None:
+        sidecar = read_calibration(calibration) if isinstance(calibration, (str, Path)) else calibration
+        self.sidecar = sidecar or Calibration({})
+        self.reader = BagReader(path)
+        try:
+            self.dialect = identify(self.reader.topics)
+            self.survey = survey(self.reader, self.dialect)
+        except BaseException:
+            self.reader.close()
+            raise
+        self.base_frame, self.max_skew_ns = base_frame, round(max_skew_s * 1e9)
+        self.counts: Counter[str] = Counter()
+        self.problems = self.survey.problems
+        self.anchor = anchor if anchor in self.dialect.cameras else self._other_anchor(anchor)
+        if self.reader.damage:
+            self.problems[f"bag {self.reader.path}: {self.reader.damage}"] += 1
+        self.poses = self._pose_track()
+
+    def __enter__(self) -> BagDrive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reader.close()
+
+    @property
+    def missing_calibration(self) -> dict[str, str]:
+        """Camera -> what is missing or contradictory about its calibration."""
+        return {name: reason for name in self.dialect.cameras if (reason := self._calibration_problem(name))}
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """The rig as mounted, without images; BagError where any camera's calibration is missing or contradictory."""
+        if missing := self.missing_calibration:
+            listed = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+            raise BagError(
+                f"bag {self.reader.path}: {listed}. Give a calibration file with width, height, K and ego_T_camera of "
+                "these cameras (--calibration FILE, format in docs/formats.md)"
+            )
+        rig = []
+        for name in self.dialect.cameras:
+            found = self.intrinsics(name)
+            rig.append(Camera(name, None, found.K, self.ego_T_camera(name), found.width, found.height))
+        return tuple(rig)
+
+    def intrinsics(self, camera: str) -> CameraCalibration | None:
+        return self.sidecar.cameras.get(camera) or self.survey.intrinsics.get(camera)
+
+    def frame_id(self, camera: str) -> str:
+        """Frame of the camera's images; its lower-case name where the converter left it empty."""
+        return self.survey.frame_ids.get(self.dialect.cameras[camera].image.name) or camera.lower()
+
+    def ego_T_camera(self, camera: str) -> Matrix | None:
+        """Mounting by calibration file, else by TF; None where neither knows."""
+        given = self.sidecar.cameras.get(camera)
+        if given is not None and given.ego_T_camera is not None:
+            return given.ego_T_camera
+        frame_id = self.frame_id(camera)
+        if self.survey.tree.moving(self.base_frame, frame_id):
+            self.problems[f"tf: mounting of {frame_id} changes over time; the first one is used"] = 1
+        return self.survey.tree.mounting(self.base_frame, frame_id)
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames in stamp order; a camera that gave nothing usable has `image` None and is counted."""
+        rig = {camera.name: camera for camera in self.cameras}
+        streams = {name: self.dialect.cameras[name].image.name for name in rig}
+        if self.dialect.lidar:
+            streams["lidar"] = self.dialect.lidar
+        stamps = {name: self.survey.stamps_ns[topic] for name, topic in streams.items()}
+        groups = group(self.anchor, stamps, self.max_skew_ns)
+        for stamp_ns, messages in collect(self.reader, streams, groups):
+            yield self._frame(stamp_ns, rig, messages)
+            self.counts["frames"] += 1
+
+    def truth(self) -> dict[int, Truth]:
+        """Stamp -> truth, for each message on the truth topic; empty where the bag has none."""
+        truths = {}
+        for message in self.reader.messages({self.dialect.truth or ""}):
+            content = typestore().deserialize_cdr(message.data, message.type_name)
+            stamp_ns = capture_ns(message)
+            labelled = from_messages.labelled(content.model_id)
+            truths[stamp_ns] = Truth(stamp_ns, from_messages.elements(content), labelled)
+        return truths
+
+    def _other_anchor(self, wanted: str) -> str:
+        chosen = max(self.dialect.cameras, key=lambda name: self.dialect.cameras[name].image.count)
+        self.problems[f"no camera {wanted}; {chosen} is the anchor"] += 1
+        return chosen
+
+    def _pose_track(self) -> PoseTrack | None:
+        """odom_T_ego by /odom, else by TF above the base frame."""
+        if self.survey.odometry is not None:
+            return self.survey.odometry
+        above = self.survey.tree.parent(self.base_frame)
+        return above[1] if above else None
+
+    def _calibration_problem(self, camera: str) -> str:
+        found = self.intrinsics(camera)
+        if found is None:
+            return self.survey.rejected_intrinsics.get(camera, "no camera_info in the bag")
+        size = self.survey.sizes.get(self.dialect.cameras[camera].image.name, (found.width, found.height))
+        if size != (found.width, found.height):
+            return f"images are {size[0]} x {size[1]}, calibration is for {found.width} x {found.height}"
+        if self.ego_T_camera(camera) is None:
+            return f"tf does not connect {self.base_frame} and {self.frame_id(camera)}"
+        return ""
+
+    def _frame(self, stamp_ns: int, rig: dict[str, Camera], messages: dict[str, BagMessage | None]) -> Frame:
+        odom_T_ego = self.poses.at(stamp_ns) if self.poses else None
+        if odom_T_ego is None:
+            self.counts["no pose"] += 1
+        cameras = tuple(self._camera(rig[name], messages[name], stamp_ns, odom_T_ego) for name in rig)
+        points = self._points(messages.get("lidar"), odom_T_ego)
+        return Frame(cameras, stamp_ns, points, odom_T_ego)
+
+    def _camera(self, camera: Camera, message: BagMessage | None, frame_ns: int, odom_T_ego: Matrix | None) -> Camera:
+        image, stamp_ns = None, frame_ns
+        if message is None:
+            self.counts[f"missing {camera.name}"] += 1
+        else:
+            stamp_ns = capture_ns(message)
+            try:
+                image = from_messages.image(message.type_name, _content(message))
+                if image.shape[:2] != (camera.height, camera.width):
+                    raise ValueError(
+                        f"image is {image.shape[1]} x {image.shape[0]}, not {camera.width} x {camera.height}"
+                    )
+            except (ValueError, SerdeError) as error:
+                image = None
+                self.counts[f"rejected {camera.name}"] += 1
+                self.problems[f"{message.topic}: {error}"] += 1
+                log.warning("%s at %d ns rejected: %s", message.topic, stamp_ns, error)
+        moved = self._moved(stamp_ns, odom_T_ego) @ camera.ego_T_camera
+        return Camera(camera.name, image, camera.K, moved, camera.width, camera.height, stamp_ns)
+
+    def _moved(self, stamp_ns: int, odom_T_ego: Matrix | None) -> Matrix:
+        """Where the vehicle was at `stamp_ns`, seen from where it is at the frame's stamp; identity without poses."""
+        then = self.poses.at(stamp_ns) if self.poses and odom_T_ego is not None else None
+        return np.eye(4) if then is None else inverse(odom_T_ego) @ then
+
+    def _points(self, message: BagMessage | None, odom_T_ego: Matrix | None) -> NDArray[np.float32] | None:
+        if message is None:
+            return None
+        try:
+            points = from_messages.points(_content(message))
+        except (ValueError, KeyError, SerdeError) as error:
+            self.counts["rejected lidar"] += 1
+            self.problems[f"{message.topic}: {error}"] += 1
+            return None
+        ego_T_lidar = self.ego_T_lidar()
+        if ego_T_lidar is None:
+            self.counts["rejected lidar"] += 1
+            return None
+        points[:, :3] = apply(self._moved(capture_ns(message), odom_T_ego) @ ego_T_lidar, points[:, :3])
+        return points
+
+    def ego_T_lidar(self) -> Matrix | None:
+        """Mounting by calibration file, else by TF of the points' frame or of `lidar_top`; None where nobody knows."""
+        if self.sidecar.ego_T_lidar is not None:
+            return self.sidecar.ego_T_lidar
+        for frame_id in (self.survey.frame_ids.get(self.dialect.lidar or "", ""), "lidar_top", "lidar_top_link"):
+            if frame_id and (mounted := self.survey.tree.mounting(self.base_frame, frame_id)) is not None:
+                return mounted
+        return None
+
+
+def _content(message: BagMessage) -> object:
+    return typestore().deserialize_cdr(message.data, message.type_name)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any bag as this package's own topics, ready to be published: one replay node serves every dialect.
+
+Topics get the names that BagWriter uses. What a converter left out is filled in: stamps of zero become the bag time,
+empty frame ids the camera's frame; camera_info, /tf_static and /tf are made from the calibration file or /odom where
+the bag has none. Everything else passes through byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mapkd_core.bags import from_messages, to_messages
+from mapkd_core.bags.dialects import canonical_names, normalise
+from mapkd_core.bags.read import BagDrive
+from mapkd_core.bags.storage import BagMessage
+from mapkd_core.bags.survey import peek_header
+from mapkd_core.bags.typestore import typestore
+from mapkd_core.types import Camera
+
+INFO, TRANSFORMS = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
+
+
+class ReplayTopic(NamedTuple):
+    """A topic to advertise before playing; `is_latched`: transient local, late subscribers still get it."""
+
+    name: str
+    type_name: str
+    is_latched: bool
+
+
+def replay_topics(drive: BagDrive) -> tuple[ReplayTopic, ...]:
+    """All topics that `replay_messages` yields."""
+    names = canonical_names(drive.dialect)
+    latched = ("/tf_static", "/truth/vector_map")
+    topics = {
+        ReplayTopic(name, topic.type_name, topic.is_latched or name in latched)
+        for topic in drive.reader.topics
+        if (name := names.get(topic.name, normalise(topic.name)))
+    }
+    topics |= {ReplayTopic(f"/{name.lower()}/camera_info", INFO, False) for name in _without_info(drive)}
+    if _mounts(drive):
+        topics.add(ReplayTopic("/tf_static", TRANSFORMS, True))
+    if _needs_odometry_tf(drive):
+        topics.add(ReplayTopic("/tf", TRANSFORMS, False))
+    return tuple(sorted(topics))
+
+
+def replay_messages(drive: BagDrive) -> Iterator[BagMessage]:
+    """Messages in bag time under the names of `replay_topics`; camera_info comes just before its image."""
+    names = canonical_names(drive.dialect)
+    image_of = {topics.image.name: name for name, topics in drive.dialect.cameras.items()}
+    made_info, mounts, needs_tf = _without_info(drive), _mounts(drive), _needs_odometry_tf(drive)
+    frame_ids = {topics.image.name: drive.frame_id(name) for name, topics in drive.dialect.cameras.items()}
+    frame_ids |= {topics.info: drive.frame_id(name) for name, topics in drive.dialect.cameras.items() if topics.info}
+    if drive.dialect.lidar:
+        frame_ids[drive.dialect.lidar] = _lidar_frame(drive)
+    for message in drive.reader.messages():
+        if mounts:
+            yield _made("/tf_static", message.stamp_ns, to_messages.transforms(message.stamp_ns, mounts))
+            mounts = []
+        name = names.get(message.topic, normalise(message.topic))
+        if message.topic in frame_ids or message.topic == drive.dialect.odometry:
+            message = _with_header(message, frame_ids.get(message.topic))
+        if (camera := image_of.get(message.topic)) in made_info:
+            stamp_ns, frame_id = peek_header(message.data)
+            info = to_messages.camera_info(stamp_ns, frame_id, made_info[camera])
+            yield _made(f"/{camera.lower()}/camera_info", message.stamp_ns, info)
+        if needs_tf and message.topic == drive.dialect.odometry:
+            yield _made("/tf", message.stamp_ns, _odometry_tf(drive, message))
+        yield message._replace(topic=name)
+
+
+def _without_info(drive: BagDrive) -> dict[str, Camera]:
+    """Cameras without camera_info in the bag whose intrinsics the calibration file gives."""
+    return {
+        name: Camera(name, None, found.K, np.eye(4), found.width, found.height)
+        for name, topics in drive.dialect.cameras.items()
+        if topics.info is None and (found := drive.intrinsics(name)) is not None
+    }
+
+
+def _mounts(drive: BagDrive) -> list[tuple[str, str, Any]]:
+    """(base, frame, base_T_frame) that the calibration file knows and TF does not."""
+    tree, base = drive.survey.tree, drive.base_frame
+    mounts = [
+        (base, drive.frame_id(name), drive.ego_T_camera(name))
+        for name in drive.dialect.cameras
+        if tree.mounting(base, drive.frame_id(name)) is None and drive.ego_T_camera(name) is not None
+    ]
+    if drive.dialect.lidar and drive.sidecar.ego_T_lidar is not None:
+        frame_id = _lidar_frame(drive)
+        if tree.mounting(base, frame_id) is None:
+            mounts.append((base, frame_id, drive.sidecar.ego_T_lidar))
+    return mounts
+
+
+def _lidar_frame(drive: BagDrive) -> str:
+    """The frame of the points; `lidar_top` where TF does not know the recorded one but that."""
+    recorded = drive.survey.frame_ids.get(drive.dialect.lidar or "", "")
+    is_known = bool(recorded) and drive.survey.tree.mounting(drive.base_frame, recorded) is not None
+    if is_known or (recorded and "lidar_top" not in drive.survey.tree):
+        return recorded
+    return "lidar_top"
+
+
+def _needs_odometry_tf(drive: BagDrive) -> bool:
+    """/odom gives the pose, TF does not."""
+    return drive.survey.odometry is not None and drive.survey.tree.parent(drive.base_frame) is None
+
+
+def _odometry_tf(drive: BagDrive, message: BagMessage) -> Any:
+    stamp_ns, _ = peek_header(message.data)
+    parent, _ = drive.survey.odometry_frames
+    content = typestore().deserialize_cdr(message.data, message.type_name)
+    return to_messages.transforms(stamp_ns, [(parent, drive.base_frame, from_messages.pose(content.pose.pose))])
+
+
+def _with_header(message: BagMessage, frame_id: str | None) -> BagMessage:
+    """The message with a stamp and, where given, this frame id; untouched where it has both already."""
+    stamp_ns, recorded = peek_header(message.data)
+    if stamp_ns and frame_id in (None, recorded):
+        return message
+    content: Any = typestore().deserialize_cdr(message.data, message.type_name)
+    header = to_messages.header(stamp_ns or message.stamp_ns, recorded if frame_id is None else frame_id)
+    data = typestore().serialize_cdr(replace(content, header=header), message.type_name)
+    return message._replace(data=data)
+
+
+def _made(topic: str, stamp_ns: int, content: Any) -> BagMessage:
+    return BagMessage(topic, content.__msgtype__, stamp_ns, typestore().serialize_cdr(content, content.__msgtype__))
