@@ -1,60 +1,83 @@
 #!/usr/bin/env bash
-# Sets up all that `make test` and `make demo` need, and writes .ros/setup.bash, the file to source before running nodes:
-#   1. .venv          Python packages, pinned in requirements/
+# Sets up all that `make test` and `make demo` need, and writes .ros/setup.bash, the file to source before using ROS:
+#   1. .venv          Python packages, pinned in environment/requirements/
 #   2. .ros/install   the messages of this package, and what the ROS wheels of PyPI lack
 # Where a ROS 2 distribution is sourced (ROS_DISTRO is set), it is used; otherwise ROS comes from PyPI wheels.
-# Each step is skipped where its inputs have not changed since it last succeeded; `make clean` starts over.
+# A step is skipped where nothing it reads has changed since it last succeeded; `make clean` starts over.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD venv=$PWD/.venv ros=$PWD/.ros
 distribution=${ROS_DISTRO:-}
+place="$root ${distribution:-wheels}"
 
 main() {
+  exec 9<environment/setup.sh && flock 9 # two at once would build into the same folders
   local packages messages
-  packages=$(fingerprint environment/requirements/* pyproject.toml setup.py)
-  unchanged "$venv/.fingerprint" "$packages" || { install_packages && echo "$packages" >"$venv/.fingerprint"; }
+  packages=$(fingerprint environment/requirements/* pyproject.toml setup.py environment/mend_wheels.py)
+  unchanged "$venv/.fingerprint" "$packages" || { install_packages; echo "$packages" >"$venv/.fingerprint"; }
   messages=$(fingerprint environment/*.* environment/requirements/* msg/* package.xml CMakeLists.txt)
-  unchanged "$ros/.fingerprint" "$messages" || { build_messages && echo "$messages" >"$ros/.fingerprint"; }
+  unchanged "$ros/.fingerprint" "$messages" || { build_messages; echo "$messages" >"$ros/.fingerprint"; }
 }
 
-fingerprint() { { echo "$distribution $root"; cat "$@"; } | sha256sum; }
+fingerprint() { { echo "$place"; cat "$@"; } | sha256sum; }
 
 unchanged() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
 install_packages() {
   local python=${PYTHON:-python3}
-  "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
-    { echo "setup: need Python 3.10-3.13, found $("$python" --version); choose with PYTHON=python3.11 make setup" >&2; exit 1; }
+  "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || {
+    echo "setup: need Python 3.10-3.13, found $("$python" --version); choose one with PYTHON=python3.11 make setup" >&2
+    exit 1
+  }
+  # One that we made for another folder, or for another distribution, does not fit here.
+  [ ! -f "$venv/.made_for" ] || [ "$(cat "$venv/.made_for")" = "$place" ] || rm -rf "$venv"
   if [ -n "$distribution" ]; then
-    echo "setup: Python packages beside ROS 2 $distribution, into .venv (some minutes)"
+    echo "setup: Python packages beside ROS 2 $distribution into .venv, some minutes"
     "$python" -m venv --system-site-packages "$venv"
     # The distribution's compiled parts (cv_bridge) are bound to its numpy: keep that version.
     "$python" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$venv/constraints.txt"
-    "$venv/bin/pip" install -q --progress-bar off -c "$venv/constraints.txt" -e '.[train]' \
-      -r environment/requirements/develop.txt
+    "$venv/bin/pip" install -c "$venv/constraints.txt" -e '.[plot,export,develop]' | show_progress
   else
-    echo "setup: Python packages and ROS 2 wheels into .venv (about 1 GB, some minutes)"
+    echo "setup: Python packages and ROS 2 wheels into .venv, about 2 GB, some minutes"
     "$python" -m venv "$venv"
-    "$venv/bin/pip" install -q --progress-bar off -r environment/requirements/product.txt \
-      -r environment/requirements/develop.txt -r environment/requirements/ros.txt
-    "$venv/bin/pip" install -q --no-deps --no-build-isolation -e .
+    # shellcheck disable=SC2046 # nothing, or an option with its value
+    "$venv/bin/pip" install $(cpu_torch_index) -r environment/requirements/product.txt \
+      -r environment/requirements/develop.txt -r environment/requirements/ros.txt | show_progress
+    PYTHONWARNINGS=ignore "$venv/bin/pip" install -q --no-deps --no-build-isolation -e .
+    "$venv/bin/python" environment/mend_wheels.py
   fi
+  echo "$place" >"$venv/.made_for"
+}
+
+show_progress() {
+  awk '/^Collecting/ { printf "\r  %d packages found", ++n } /^Installing/ { print "\r  installing", n, "packages" }
+    { fflush() }'
+}
+
+# PyPI's torch brings 3 GB of CUDA. Without an NVIDIA GPU take the build for CPUs, where its index can be reached.
+cpu_torch_index() {
+  local index=https://download.pytorch.org/whl/cpu
+  [ ! -e /dev/nvidiactl ] || return 0
+  "$venv/bin/python" -c "import urllib.request as u; u.urlopen('$index/torch/', timeout=5)" 2>/dev/null || return 0
+  echo "--extra-index-url $index"
 }
 
 build_messages() {
-  echo "setup: messages into .ros/install (half a minute)"
+  echo "setup: messages into .ros/install, half a minute"
   rm -rf "$ros" && mkdir -p "$ros/src/mapkd"
   # Links: CMake refuses a source folder that contains the virtual environment.
   ln -s "$root/msg" "$root/package.xml" "$root/CMakeLists.txt" "$ros/src/mapkd"
   export PATH=$venv/bin:$PATH
   if [ -z "$distribution" ]; then
     export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv
-    python environment/mend_wheels.py
     python environment/write_interface_package.py tf2_msgs "$ros/src/tf2_msgs"
   fi
-  (cd "$ros" && colcon --log-level error build --merge-install --event-handlers console_cohesion- \
-    --cmake-args -DMAPKD_MESSAGES_ONLY=ON -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli \
-    >"$ros/build.log" 2>&1) || { tail -n 60 "$ros/build.log" >&2; exit 1; }
+  (cd "$ros" && colcon build --merge-install --cmake-args -DMAPKD_MESSAGES_ONLY=ON -DBUILD_TESTING=OFF \
+    -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli) >"$ros/build.log" 2>&1 || {
+    tail -n 60 "$ros/build.log" >&2
+    echo "setup: the messages do not build; the whole log is $ros/build.log" >&2
+    exit 1
+  }
   write_setup_file
   add_stand_ins
 }
@@ -74,7 +97,7 @@ write_setup_file() {
   } >"$ros/setup.bash"
 }
 
-# Small stand-ins of packages that are on no registry: only those which are absent, and only into the overlay.
+# Small stand-ins of packages that are on no registry: only those which are absent, and only into .ros/install.
 add_stand_ins() {
   local package site
   set +u && source "$ros/setup.bash" && set -u

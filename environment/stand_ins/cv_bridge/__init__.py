@@ -17,15 +17,15 @@ __all__ = ["CvBridge", "CvBridgeError"]
 
 # encoding -> (numpy type, channels of the data)
 _LAYOUTS = {
-    **{name: (np.uint8, 3) for name in ("rgb8", "bgr8", "8UC3")},
-    **{name: (np.uint8, 4) for name in ("rgba8", "bgra8", "8UC4")},
-    **{name: (np.uint8, 1) for name in ("mono8", "8UC1")},
-    **{name: (np.uint16, 3) for name in ("rgb16", "bgr16", "16UC3")},
-    **{name: (np.uint16, 4) for name in ("rgba16", "bgra16", "16UC4")},
-    **{name: (np.uint16, 1) for name in ("mono16", "16UC1")},
+    **dict.fromkeys(("rgb8", "bgr8", "8UC3"), (np.uint8, 3)),
+    **dict.fromkeys(("rgba8", "bgra8", "8UC4"), (np.uint8, 4)),
+    **dict.fromkeys(("mono8", "8UC1"), (np.uint8, 1)),
+    **dict.fromkeys(("rgb16", "bgr16", "16UC3"), (np.uint16, 3)),
+    **dict.fromkeys(("rgba16", "bgra16", "16UC4"), (np.uint16, 4)),
+    **dict.fromkeys(("mono16", "16UC1"), (np.uint16, 1)),
     **{f"bayer_{pattern}8": (np.uint8, 1) for pattern in ("rggb", "bggr", "gbrg", "grbg")},
     **{f"bayer_{pattern}16": (np.uint16, 1) for pattern in ("rggb", "bggr", "gbrg", "grbg")},
-    **{name: (np.uint8, 2) for name in ("yuv422", "yuv422_yuy2", "uyvy", "yuyv")},
+    **dict.fromkeys(("yuv422", "yuv422_yuy2", "uyvy", "yuyv"), (np.uint8, 2)),
     "32FC1": (np.float32, 1),
 }
 # 8-bit source encoding -> OpenCV's conversion to bgr8. OpenCV names a Bayer pattern by its second row and column.
@@ -70,7 +70,7 @@ class CvBridge:
         if desired_encoding in ("passthrough", encoding):
             return image
         if encoding not in _TO_BGR and encoding.endswith("16"):
-            image, encoding = (image // 257).astype(np.uint8), encoding.removesuffix("16") + "8"
+            image, encoding = cv2.convertScaleAbs(image, alpha=255 / 65535), encoding.removesuffix("16") + "8"
         if encoding not in _TO_BGR or desired_encoding not in _FROM_BGR:
             raise CvBridgeError(
                 f"no conversion from {img_msg.encoding!r} to {desired_encoding!r} in mapkd's stand-in of cv_bridge; "

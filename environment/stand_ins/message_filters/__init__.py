@@ -20,37 +20,33 @@ class SimpleFilter:
     """Hands every message it is signalled to its callbacks, in the order of their registration."""
 
     def __init__(self) -> None:
-        self.callbacks: dict[int, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+        self._connected: list[Callable[..., object]] = []
 
-    def registerCallback(self, cb: Callable[..., Any], *args: Any) -> int:  # noqa: N802 (the name is the API's)
-        """Calls `cb(*messages, *args)` for each message from now on; returns the connection number."""
-        connection = len(self.callbacks)
-        self.callbacks[connection] = (cb, args)
-        return connection
+    def registerCallback(self, cb: Callable[..., object], *args: Any) -> int:
+        """Calls `cb(*messages, *args)` for each message from now on; returns the number of the connection."""
+        self._connected.append(lambda *messages: cb(*messages, *args))
+        return len(self._connected) - 1
 
-    def signalMessage(self, *msg: Any) -> None:  # noqa: N802
+    def signalMessage(self, *msg: Any) -> None:
         """Calls all callbacks with the message (or messages)."""
-        for cb, args in self.callbacks.values():
-            cb(*(msg + args))
+        for call in self._connected:
+            call(*msg)
 
 
 class Subscriber(SimpleFilter):
     """A subscription as the first filter of a chain: `Subscriber(node, type, topic, qos_profile=...)`."""
 
     def __init__(
-        self, node: Node, msg_type: type, topic: str, qos_profile: QoSProfile | int = 10, **subscription: Any
+        self, node: Node, msg_type: type, topic: str, *, qos_profile: QoSProfile | int = 10, **options: Any
     ) -> None:
+        """options: further keyword arguments of Node.create_subscription, such as callback_group."""
         super().__init__()
-        self.node = node
-        self.topic = topic
-        self.sub = node.create_subscription(msg_type, topic, self.callback, qos_profile, **subscription)
+        self._topic = topic
+        self.sub = node.create_subscription(msg_type, topic, self.signalMessage, qos_profile, **options)
 
-    def callback(self, msg: Any) -> None:
-        self.signalMessage(msg)
-
-    def getTopic(self) -> str:  # noqa: N802
+    def getTopic(self) -> str:
         """The topic as it was asked for."""
-        return self.topic
+        return self._topic
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,7 @@ _DTYPES = {
 
 def read_points(
     cloud: PointCloud2,
-    field_names: list[str] | None = None,
+    field_names: Sequence[str] | None = None,
     skip_nans: bool = False,
     uvs: Iterable[Any] | None = None,
     reshape_organized_cloud: bool = False,
@@ -40,84 +40,64 @@ def read_points(
     """Structured array of the points, of shape (N,), or (height, width) with `reshape_organized_cloud`.
 
     field_names: which fields, in this order; all by default. skip_nans: leave points with a NaN out.
-    Raises ValueError for `uvs`, which the stand-in has not, and AssertionError for a field the cloud has not.
+    Raises ValueError for `uvs`, which the stand-in lacks, and AssertionError for a field that the cloud lacks.
     """
     if uvs is not None:
         raise ValueError("read_points(uvs=...) is not part of mapkd's stand-in; install ROS 2's sensor_msgs_py")
     points = _all_points(cloud)
     if field_names is not None:
-        assert set(field_names) <= set(points.dtype.names), (
-            f"fields {sorted(set(field_names) - set(points.dtype.names))} are not in the cloud: {points.dtype.names}"
-        )
+        absent = [name for name in field_names if name not in points.dtype.names]
+        if absent:
+            raise AssertionError(f"the cloud has no fields {absent}; it has {list(points.dtype.names)}")
         points = points[list(field_names)]
     if skip_nans and not cloud.is_dense:
-        points = points[~np.any([_is_nan(points[name]) for name in points.dtype.names], axis=0)]
-    if reshape_organized_cloud and cloud.height > 1:
-        points = points.reshape(cloud.height, cloud.width)
-    return points
+        floats = [points[name] for name in points.dtype.names if points.dtype[name].kind == "f"]
+        points = points[~np.isnan(floats).any(axis=0)] if floats else points
+    return points.reshape(cloud.height, cloud.width) if reshape_organized_cloud and cloud.height > 1 else points
 
 
 def read_points_numpy(
     cloud: PointCloud2,
-    field_names: list[str] | None = None,
+    field_names: Sequence[str] | None = None,
     skip_nans: bool = False,
     uvs: Iterable[Any] | None = None,
     reshape_organized_cloud: bool = False,
 ) -> np.ndarray:
-    """Plain array (N, fields), or (height, width, fields); all fields must be of one type, else AssertionError."""
-    points = read_points(cloud, field_names, skip_nans, uvs, reshape_organized_cloud)
-    kinds = {points.dtype[name] for name in points.dtype.names}
-    assert len(kinds) == 1, f"fields of different types {points.dtype} do not fit into one plain array"
-    columns = [points[name] for name in points.dtype.names]
-    return np.stack(columns, axis=-1)
+    """Plain array (N, fields), or (height, width, fields).
 
-
-def create_cloud(
-    header: Header,
-    fields: Sequence[PointField],
-    points: Any,
-    step: int | None = None,
-    point_step: int | None = None,
-) -> PointCloud2:
-    """PointCloud2 of `points`: a structured array with the fields' dtype, or anything of shape (N, fields).
-
-    An array of shape (height, width[, fields]) gives an organized cloud. point_step (or step): bytes of a point where
-    they are more than the fields need.
+    Raises AssertionError unless all fields of the cloud, read or not, are of one type, as older releases demand.
     """
-    wanted_step = point_step if point_step is not None else step
-    dtype = dtype_from_fields(fields, wanted_step)
+    if len({field.datatype for field in cloud.fields}) > 1:
+        raise AssertionError("fields of different types do not fit into one plain array; use read_points()")
+    points = read_points(cloud, field_names, skip_nans, uvs, reshape_organized_cloud)
+    return np.stack([points[name] for name in points.dtype.names], axis=-1)
+
+
+def create_cloud(header: Header, fields: Sequence[PointField], points: Any) -> PointCloud2:
+    """PointCloud2 of `points`: a structured array of the fields' dtype, or anything of shape (N, fields).
+
+    One more leading axis makes an organized cloud of (height, width). Raises AssertionError where points and fields
+    do not fit.
+    """
+    dtype = dtype_from_fields(fields)
     points = np.asarray(points)
     if points.dtype.names is None:
-        if points.shape[-1] != len(fields):
-            raise AssertionError(f"points of shape {points.shape} do not fit {len(fields)} fields")
-        structured = np.zeros(points.shape[:-1], dtype)
-        for column, field in enumerate(fields):
-            structured[field.name] = points[..., column]
-    else:
-        structured = np.zeros(points.shape, dtype)
-        for field in fields:
-            structured[field.name] = points[field.name]
-    height, width = structured.shape if structured.ndim == 2 else (1, structured.shape[0])
-    cloud = PointCloud2(
-        header=header,
-        height=height,
-        width=width,
-        is_dense=False,
-        is_bigendian=sys.byteorder != "little",
-        fields=list(fields),
-        point_step=dtype.itemsize,
-        row_step=dtype.itemsize * width,
-    )
-    cloud.data.frombytes(structured.tobytes())
+        if points.shape[-1] != len(dtype.names):
+            raise AssertionError(f"points of shape {points.shape} do not fit the fields {dtype.names}")
+        points = np.rec.fromarrays(np.moveaxis(points, -1, 0), dtype=dtype)
+    if points.dtype != dtype:
+        raise AssertionError(f"points of type {points.dtype} do not fit the fields' {dtype}")
+    height, width = points.shape if points.ndim == 2 else (1, len(points))
+    cloud = PointCloud2(header=header, height=height, width=width, fields=list(fields), is_dense=False)
+    cloud.is_bigendian = sys.byteorder == "big"
+    cloud.point_step, cloud.row_step = dtype.itemsize, dtype.itemsize * width
+    cloud.data.frombytes(points.tobytes())
     return cloud
 
 
 def create_cloud_xyz32(header: Header, points: Any) -> PointCloud2:
     """PointCloud2 with the float32 fields x, y, z of `points` (N, 3)."""
-    fields = [
-        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
-        for index, name in enumerate(("x", "y", "z"))
-    ]
+    fields = [PointField(name=n, offset=4 * i, datatype=PointField.FLOAT32, count=1) for i, n in enumerate("xyz")]
     return create_cloud(header, fields, points)
 
 
@@ -146,10 +126,6 @@ def _all_points(cloud: PointCloud2) -> np.ndarray:
     if cloud.is_bigendian != (sys.byteorder != "little"):
         points = points.byteswap()
     return points
-
-
-def _is_nan(column: np.ndarray) -> np.ndarray:
-    return np.isnan(column) if column.dtype.kind == "f" else np.zeros(column.shape, bool)
 
 
 def __getattr__(name: str) -> Any:
