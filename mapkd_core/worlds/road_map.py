@@ -7,6 +7,7 @@ reads and `road_map_file.save` writes the open road-map format (`*.json.gz`, des
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,7 +39,7 @@ class Agent:
 class RoadMap:
     """Vector truth of one place, and one drive through it.
 
-    dividers, boundaries: polylines; a boundary that repeats its first vertex at its end is a closed ring, and boundaries
+    dividers, boundaries: polylines; a boundary that repeats its first vertex at its end is a closed ring; boundaries
     run with the road on their right, as in nuScenes (only `area.drivable_area` uses it, and checks it first).
     crossings: closed rings without the repeated first vertex.
     centrelines: lane centres in driving direction. sd_roads: coarse road lines as a navigation map has them, with
@@ -89,7 +90,7 @@ def _continued(lines: tuple[Line, ...]) -> list[shapely.LineString]:
         turns = np.abs((np.diff(headings) + np.pi) % (2 * np.pi) - np.pi)
         cuts = [i + 1 for i in np.flatnonzero(turns > HAIRPIN_RADIANS) if tuple(vertices[i + 1]) in ends]
         edges = [0, *cuts, len(vertices) - 1]
-        parts += [shapely.LineString(vertices[a : b + 1]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        parts += [shapely.LineString(vertices[a : b + 1]) for a, b in itertools.pairwise(edges)]
     return parts
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
-from mapkd_core.worlds.procedural.road import Bump, Meeting, Median, Road, remaining
+from mapkd_core.worlds.procedural.road import Bump, Median, Meeting, Road, remaining
 from mapkd_core.worlds.procedural.style import Style
 
 CROSSING_WIDTH_M = (2.4, 4.6)
@@ -40,7 +42,7 @@ def _size_junction(road: Road, meeting: Meeting, style: Style, rng: np.random.Ge
         reach = mine.other.half_width() / np.sin(mine.angle) + owner.half_width() * skew * 0.8
         mine.core = float(reach + (0.3 + 0.5 * rng.random()) * mine.radius)
         mine.clear = [mine.core + rng.uniform(0, 2), mine.core + rng.uniform(0, 2)]
-        mine.breaks = bool(rng.random() < 0.3)
+        mine.breaks = bool(rng.random() < 0.55)
         if not mine.minor:
             _decide_crossings(owner, mine, style, rng)
     meeting.through = len(meeting.sides) == 1 and not any(meeting.crossed) and rng.random() < 0.5
@@ -110,7 +112,7 @@ def _add_kerbside(road: Road, side: int, style: Style, rng: np.random.Generator)
     taken += [(a - 6, b + 6) for a, b in road.midblock]
     for a, b in remaining(8, road.length - 8, taken, 18):
         draw = rng.random()
-        if road.level == 0 and b - a > 70 and draw < style.frontage_chance:
+        if road.level < 2 and b - a > 45 and draw < style.frontage_chance:
             _add_frontage(road, side, a, b, rng)
         elif draw < style.frontage_chance + style.parking_chance:
             _add_parking(road, side, a, b, style, rng)
@@ -130,7 +132,7 @@ def _add_parking(road: Road, side: int, a: float, b: float, style: Style, rng: n
     line = rng.random() < (0.15 if perpendicular else 0.3)
     blocks = 1 if rng.random() < 0.5 else int(max(1, (b - a) // rng.uniform(18, 45)))
     edges = np.linspace(a + rng.uniform(1, 6), b - rng.uniform(1, 6), blocks + 1)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         island = rng.uniform(1.0, 4.0) if blocks > 1 else 0.0
         if stop - island - start > 7:
             use = "lot" if perpendicular else "parking"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import shapely
 
-from mapkd_core.worlds.procedural import furnish, markings, network, route, surface, traffic
+from mapkd_core.worlds.procedural import furnish, lots, markings, network, route, surface, traffic
 from mapkd_core.worlds.procedural.road import Road
 from mapkd_core.worlds.procedural.style import Style, random_style
 from mapkd_core.worlds.road_map import Agent, Line, RoadMap
@@ -30,10 +30,11 @@ def make_road_map(seed: int) -> RoadMap:
         style = random_style(rng)
         roads = network.lay_out(style, rng)
         furnish.furnish(roads, style, rng)
-        area = surface.pave(roads, style, rng)
+        fields = lots.add_lots(roads, style, rng)
+        area = surface.pave(roads, fields, style, rng)
         drive = _drive_on(area, roads, style, rng)
         if drive is not None:
-            return _assemble(f"procedural-{seed:06d}", style, roads, area, drive, rng)
+            return _assemble(f"procedural-{seed:06d}", style, roads, fields, area, drive, rng)
     raise RuntimeError(f"seed {seed}: no drive stays on the road in 20 attempts; report this seed")
 
 
@@ -53,13 +54,19 @@ def _drive_on(area: shapely.Geometry, roads: list[Road], style: Style, rng: np.r
 
 
 def _assemble(
-    name: str, style: Style, roads: list[Road], area: shapely.Geometry, drive: route.Drive, rng: np.random.Generator
+    name: str,
+    style: Style,
+    roads: list[Road],
+    fields: list[lots.Lot],
+    area: shapely.Geometry,
+    drive: route.Drive,
+    rng: np.random.Generator,
 ) -> RoadMap:
     """Cut everything to the surroundings of the drive and lay it somewhere in the plane, mirrored half of the time."""
     track = shapely.LineString(drive.ego[:, 1:3]) if np.ptp(drive.travelled) > 0.1 else shapely.Point(drive.ego[0, 1:3])
     region = track.buffer(REACH_M, quad_segs=16)
     crossings = markings.crossings(roads, area, rng)
-    agents = traffic.populate(roads, crossings, drive, style, rng)
+    agents = traffic.populate(roads, fields, crossings, drive, style, rng)
     place = _placement(rng)
     local = shapely.intersection(area, region)
     drivable = shapely.MultiPolygon([p for p in shapely.get_parts(local) if p.geom_type == "Polygon" and p.area > 4])

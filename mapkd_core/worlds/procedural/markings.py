@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import shapely
 
@@ -55,7 +57,15 @@ def _divider_offsets(road: Road) -> list[tuple[float, int, float, float]]:
 
 
 def _jittered(ranges: list[tuple[float, float]], rng: np.random.Generator) -> list[tuple[float, float]]:
-    moved = [(a + max(rng.normal(0, 0.5), 0), b - max(rng.normal(0, 0.5), 0)) for a, b in ranges]
+    """The ranges with ends that differ from line to line, now and then interrupted."""
+    moved: list[tuple[float, float]] = []
+    for a, b in ranges:
+        start, stop = a + max(rng.normal(0, 0.5), 0), b - max(rng.normal(0, 0.5), 0)
+        while stop - start > 15 and rng.random() < 0.45:
+            pause = rng.uniform(start + 4, min(stop - 4, start + 50))
+            moved.append((start, pause))
+            start = pause + rng.uniform(0.8, 12)
+        moved.append((start, stop))
     return [(a, b) for a, b in moved if b - a > 3]
 
 
@@ -98,7 +108,7 @@ def centrelines(roads: list[Road]) -> tuple[Line, ...]:
         for direction in (1, -1):
             for lane in range(road.section.lanes(direction)):
                 d = road.section.lane_d(direction, lane)
-                for a, b in zip(edges[:-1], edges[1:], strict=True):
+                for a, b in itertools.pairwise(edges):
                     if b - a > 1.0:
                         lines.append(road.curve.at(road.curve.stations(a, b, 3.0), d)[::direction])
     return tuple(lines)

@@ -30,7 +30,7 @@ def lay_out(style: Style, rng: np.random.Generator) -> list[Road]:
 
 
 def _main_curve(style: Style, rng: np.random.Generator) -> Curve:
-    length = rng.uniform(380, 520)
+    length = rng.uniform(460, 620)
     radius = max(style.min_radius, 14.0 + 5.0 * sum(style.main_lanes))
     bend = 0.3 * style.bend
     for _ in range(20):

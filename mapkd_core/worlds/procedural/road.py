@@ -118,7 +118,7 @@ class Median:
 
 @dataclass(eq=False)
 class Road:
-    """level: 0 main, 1 and 2 streets, DRIVEWAY. lines: extra dividers (start, stop, d). midblock: crossings (start, stop)."""
+    """level: 0 main, 1 and 2 streets, 3 driveways. lines: extra dividers (start, stop, d). midblock: crossings."""
 
     curve: Curve
     section: Section

@@ -15,6 +15,7 @@ from mapkd_core.worlds.procedural.road import Meeting, Road
 DURATION_S = 20.0
 RATE_HZ = 10.0
 STEP_M = 0.5
+END_M = 25.0  # a drive stays this far from where a road stops in nothing
 LEAD_IN_M = 12.0  # of route before the first pose, for whoever follows
 
 
@@ -49,11 +50,11 @@ def random_drive(roads: list[Road], speed: float, rng: np.random.Generator) -> D
 def _way(roads: list[Road], need: float, rng: np.random.Generator) -> tuple[NDArray[np.float64], list[float]]:
     """Points along lanes and turns, and where along them one may have to stop."""
     streets = [r for r in roads if any(not m.minor for m in r.meetings) or r.level == 0]
-    weights = np.array([r.length * (3.0 if r.level == 0 else 1.0) for r in streets])
+    weights = np.array([r.length * (6.0 if r.level == 0 else 1.0) for r in streets])
     road = streets[rng.choice(len(streets), p=weights / weights.sum())]
     direction = int(rng.choice([1, -1])) if road.section.backward else 1
     lane = int(rng.integers(road.section.lanes(direction)))
-    first, last = road.outline_start + 3, min(road.length, road.outline_stop) - 3
+    first, last = road.outline_start + END_M, min(road.length, road.outline_stop) - END_M
     start = rng.uniform(0.0, 0.6)
     s = first + start * (last - first) if direction > 0 else last - start * (last - first)
     d = road.section.lane_d(direction, lane)
@@ -63,9 +64,10 @@ def _way(roads: list[Road], need: float, rng: np.random.Generator) -> tuple[NDAr
     while travelled < need:
         meeting = _next(road, s, direction)
         choice = _choose(road, direction, meeting, rng) if meeting else None
-        last = min(road.length, road.outline_stop) - 3 if direction > 0 else road.outline_start + 3
+        last = min(road.length, road.outline_stop) - END_M if direction > 0 else road.outline_start + END_M
         if meeting is None or choice is None:
-            pieces.append(_lane_points(road, s, last, d, d))
+            if direction * (last - s) > 1:
+                pieces.append(_lane_points(road, s, last, d, d))
             break
         other, other_direction = choice
         if other is road:
@@ -85,7 +87,7 @@ def _way(roads: list[Road], need: float, rng: np.random.Generator) -> tuple[NDAr
             s = seen.s + direction * _entry(seen)
             d = road.section.lane_d(direction, lane)
         travelled = sum(float(np.hypot(*np.diff(p, axis=0).T).sum()) for p in pieces)
-    return np.concatenate(pieces), stops
+    return np.concatenate([np.zeros((0, 2)), *pieces]), stops
 
 
 def _next(road: Road, s: float, direction: int) -> Meeting | None:
@@ -150,6 +152,8 @@ def _lane_points(road: Road, s0: float, s1: float, d0: float, d1: float) -> NDAr
 
 def _smooth_curve(xy: NDArray[np.float64]) -> Curve | None:
     """Points -> curve with STEP_M spacing, corners blended over about 3 m."""
+    if len(xy) < 3:
+        return None
     steps = np.hypot(*np.diff(xy, axis=0).T)
     keep = np.concatenate([[True], steps > 1e-3])
     xy, steps = xy[keep], steps[steps > 1e-3]

@@ -39,7 +39,7 @@ class Style:
 
 
 DISTRICTS = ("arterial", "downtown", "residential", "boulevard", "campus", "industrial")
-SHARES = (0.24, 0.26, 0.14, 0.18, 0.08, 0.10)
+SHARES = (0.26, 0.28, 0.08, 0.20, 0.09, 0.09)
 
 
 def random_style(rng: np.random.Generator) -> Style:
@@ -52,36 +52,36 @@ def random_style(rng: np.random.Generator) -> Style:
         main_lanes=_main_lanes(rng, district),
         lane_width=float(rng.uniform(2.8, 3.4) if narrow else rng.uniform(2.9, 3.9)),
         median_width=float(rng.uniform(0.6, 2.5) if rng.random() < 0.6 else rng.uniform(2.5, 8.0)),
-        kerbed_median=bool(rng.random() < {"boulevard": 1.0, "arterial": 0.65, "downtown": 0.3}.get(district, 0.1)),
+        kerbed_median=bool(rng.random() < {"boulevard": 1.0, "arterial": 0.8, "downtown": 0.5}.get(district, 0.15)),
         straight=float(rng.uniform(0.2, 0.9)),
         min_radius=float(rng.uniform(12, 30) if narrow else rng.uniform(25, 60)),
         bend=float(rng.uniform(0.1, 0.5) if narrow else rng.uniform(0.0, 0.15)),
         spacing=(40.0, float(rng.uniform(70, 130))) if not wide else (60.0, float(rng.uniform(100, 180))),
-        driveway_spacing=float(np.exp(rng.uniform(np.log(18), np.log(120)))),
+        driveway_spacing=float(np.exp(rng.uniform(np.log(14), np.log(80)))),
         cross_share=float(rng.uniform(0.1, 0.8)),
-        crossing_chance=float(rng.choice([0.0, 0.35, 0.7, 0.95], p=[0.12, 0.28, 0.35, 0.25])),
+        crossing_chance=float(rng.choice([0.0, 0.4, 0.8, 0.97], p=[0.12, 0.28, 0.35, 0.25])),
         midblock_chance=float(rng.uniform(0.0, 0.35)),
-        slip_chance=float(rng.uniform(0, 0.5) if wide else rng.uniform(0, 0.15)),
+        slip_chance=float(rng.uniform(0.1, 0.8) if wide else rng.uniform(0, 0.35)),
         parking_chance=float(rng.uniform(0.1, 0.8) if not wide else rng.uniform(0.0, 0.3)),
-        frontage_chance=float(rng.choice([0.0, 0.35], p=[0.65, 0.35]) if not narrow else 0.0),
-        pocket_chance=float(rng.uniform(0.2, 0.7)),
-        lot_chance=float(rng.uniform(0.1, 0.5)),
+        frontage_chance=float(rng.choice([0.0, 0.4, 0.9], p=[0.3, 0.35, 0.35]) if district != "residential" else 0.0),
+        pocket_chance=float(rng.uniform(0.3, 0.9)),
+        lot_chance=float(rng.uniform(0.1, 0.9)),
         unmarked_chance=float(rng.uniform(0.1, 0.5) if not narrow else rng.uniform(0.3, 0.8)),
-        corner_radius=(float(rng.uniform(2, 5)), float(rng.uniform(6, 14))),
+        corner_radius=(float(rng.uniform(1.5, 4)), float(rng.uniform(5, 13))),
         skew=float(rng.choice([0.05, 0.2, 0.5])),
         speed=float(rng.uniform(4, 8) if narrow else rng.uniform(6, 15)),
-        traffic=float(rng.uniform(0.3, 3.0)),
-        people=float(np.exp(rng.uniform(np.log(0.5), np.log(12)))),
+        traffic=float(rng.uniform(0.5, 4.0)),
+        people=float(np.exp(rng.uniform(np.log(1.0), np.log(40)))),
     )
 
 
 def _main_lanes(rng: np.random.Generator, district: str) -> tuple[int, int]:
     if district in ("arterial", "boulevard"):
-        forward = int(rng.choice([2, 3, 4], p=[0.5, 0.35, 0.15]))
+        forward = int(rng.choice([1, 2, 3, 4], p=[0.15, 0.55, 0.22, 0.08]))
         return forward, max(1, forward + int(rng.choice([-1, 0, 1], p=[0.25, 0.6, 0.15])))
     if district == "downtown":
-        lanes = [(1, 1), (2, 1), (2, 2), (2, 0), (3, 0), (3, 2), (4, 0)]
-        return lanes[rng.choice(len(lanes), p=[0.27, 0.15, 0.25, 0.13, 0.08, 0.08, 0.04])]
+        lanes = [(1, 1), (2, 1), (2, 2), (2, 0), (3, 0), (3, 2), (4, 0), (3, 3)]
+        return lanes[rng.choice(len(lanes), p=[0.18, 0.18, 0.27, 0.10, 0.08, 0.10, 0.04, 0.05])]
     if district == "industrial":
         return ((1, 1), (2, 2), (2, 1))[rng.choice(3, p=[0.5, 0.3, 0.2])]
     return ((1, 1), (1, 0), (2, 0))[rng.choice(3, p=[0.72, 0.18, 0.10])]

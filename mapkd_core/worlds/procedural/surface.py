@@ -6,15 +6,16 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
+from mapkd_core.worlds.procedural.lots import Lot
 from mapkd_core.worlds.procedural.road import Road, remaining
 from mapkd_core.worlds.procedural.style import Style
 
 MIN_ISLAND_M2 = 1.0
 
 
-def pave(roads: list[Road], style: Style, rng: np.random.Generator) -> shapely.Geometry:
-    """Drivable area of all roads together."""
-    area = shapely.union_all([outline(road) for road in roads])
+def pave(roads: list[Road], lots: list[Lot], style: Style, rng: np.random.Generator) -> shapely.Geometry:
+    """Drivable area of all roads and car parks together."""
+    area = shapely.union_all([*(outline(road) for road in roads), *(lot.area for lot in lots)])
     islands: list[shapely.Geometry] = []
     pieces = [area]
     for road in roads:
@@ -24,7 +25,9 @@ def pave(roads: list[Road], style: Style, rng: np.random.Generator) -> shapely.G
                 piece, island = _corners(area, centre, road, meeting, style, rng)
                 pieces.append(piece)
                 islands += island
-    area = shapely.union_all(pieces)
+    circles, middles = _circles(roads, rng)
+    area = shapely.union_all([*pieces, *circles])
+    islands += [*middles, *(island for lot in lots for island in lot.islands)]
     islands += [island for road in roads for island in (*_medians(road), *_frontage_strips(road, rng))]
     area = shapely.difference(area, shapely.union_all(islands))
     return shapely.simplify(area.buffer(-0.2, quad_segs=3).buffer(0.2, quad_segs=3), 0.04)
@@ -69,6 +72,26 @@ def _corners(area, centre, road, meeting, style, rng):
 
 def _closed(area: shapely.Geometry, radius: float) -> shapely.Geometry:
     return area.buffer(radius, quad_segs=8).buffer(-radius, quad_segs=8)
+
+
+def _circles(roads: list[Road], rng: np.random.Generator) -> tuple[list[shapely.Geometry], list[shapely.Geometry]]:
+    """Turning circles at dead ends and, now and then, a roundabout; and the islands in their middles."""
+    circles, middles = [], []
+    for road in roads:
+        dead_end = (
+            road.level in (1, 2) and np.isinf(road.outline_stop) and road.length - max(m.s for m in road.meetings) > 30
+        )
+        if dead_end and rng.random() < 0.25:
+            centre, radius = shapely.Point(road.curve.at(road.length - 4)), rng.uniform(7, 12)
+            circles.append(centre.buffer(radius))
+            if radius > 9 and rng.random() < 0.5:
+                middles.append(centre.buffer(radius - rng.uniform(5, 6.5)))
+        for meeting in road.meetings:
+            if meeting.leads and not meeting.minor and road.half_width() < 8 and rng.random() < 0.04:
+                centre, radius = shapely.Point(road.curve.at(meeting.s)), meeting.core + rng.uniform(3, 8)
+                circles.append(centre.buffer(radius))
+                middles.append(centre.buffer(max(radius - rng.uniform(5.5, 9), 2.0)))
+    return circles, middles
 
 
 def _medians(road: Road) -> list[shapely.Geometry]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.worlds.procedural.lots import Lot
 from mapkd_core.worlds.procedural.road import Bump, Road
 from mapkd_core.worlds.procedural.route import DURATION_S, Drive
 from mapkd_core.worlds.procedural.style import Style
@@ -23,7 +24,12 @@ VEHICLES = {  # length, width, height and their spread, share of moving traffic
 
 
 def populate(
-    roads: list[Road], crossings: tuple[Line, ...], drive: Drive, style: Style, rng: np.random.Generator
+    roads: list[Road],
+    lots: list[Lot],
+    crossings: tuple[Line, ...],
+    drive: Drive,
+    style: Style,
+    rng: np.random.Generator,
 ) -> tuple[Agent, ...]:
     """Agents near the drive, none of which overlaps the ego vehicle or another agent."""
     near = [road for road in roads if _distance(road.curve.xy, drive) < REACH_M]
@@ -34,6 +40,7 @@ def populate(
         wanted += _people(road, style, rng) + _works(road, rng)
     for road in (road for road in near if road.level > 2):
         wanted += _in_driveway(road, rng)
+    wanted += [_vehicle(rng, _still(slot[:2], slot[2]), "car") for lot in lots for slot in lot.slots]
     for ring in crossings:
         wanted += _on_crossing(ring, style, rng)
     return _without_overlap([agent for agent in wanted if _distance(agent.poses[:, 1:3], drive) < REACH_M], drive)
@@ -235,20 +242,20 @@ def _without_overlap(agents: list[Agent], drive: Drive) -> tuple[Agent, ...]:
     ego_poses = np.column_stack([times, *(np.interp(times, ego[:, 0], ego[:, i]) for i in (1, 2, 3))])
     ego_poses[:, 1:3] += EGO_CENTRE_M * np.stack([np.cos(ego_poses[:, 3]), np.sin(ego_poses[:, 3])], 1)
     ego_box = Agent("EGO", EGO_LENGTH_M + 1.0, EGO_WIDTH_M + 0.8, 1.6, ego_poses)
-    discs, radii, kept = [_discs(ego_box, times)], [ego_box.width / 2], []
+    discs = np.empty((len(agents) + 1, len(times), 4, 2))
+    radii = np.empty(len(agents) + 1)
+    discs[0], radii[0], kept = _discs(ego_box, times), ego_box.width / 2, []
     for agent in agents:
         mine = _discs(agent, times)
-        others = np.stack(discs)  # A T 4 2
-        near = np.flatnonzero(
-            np.nanmin(np.hypot(*(others[:, :, 0] - mine[:, 0]).transpose(2, 0, 1)), 1, initial=1e3) < 20
-        )
+        count = len(kept) + 1
+        others = discs[:count]
+        apart = np.hypot(*(others[:, :, 0] - mine[:, 0]).transpose(2, 0, 1))
+        near = np.flatnonzero(np.any(apart < 20.0, axis=1))
         gaps = others[near][:, :, :, None] - mine[None, :, None]
-        distance = np.hypot(gaps[..., 0], gaps[..., 1])
-        reach = (np.array(radii)[near] + agent.width / 2)[:, None, None, None]
-        if not np.any(distance < reach):
+        reach = (radii[near] + agent.width / 2)[:, None, None, None]
+        if not np.any(np.einsum("...i,...i", gaps, gaps) < reach**2):
+            discs[count], radii[count] = mine, agent.width / 2
             kept.append(agent)
-            discs.append(mine)
-            radii.append(agent.width / 2)
     return tuple(kept)
 
 
