@@ -2,8 +2,8 @@
 """Any bag as this package's own topics, ready to be published: one replay node serves every dialect.
 
 Topics get the names that BagWriter uses. What a converter left out is filled in: stamps of zero become the bag time,
-empty frame ids the camera's frame; camera_info, /tf_static and /tf are made from the calibration file or /odom where
-the bag has none. Everything else passes through byte for byte.
+empty frame ids the camera's frame; /tf_static and /tf are made from the calibration file and /odom where the bag has
+none. Intrinsics of a calibration file replace the recorded camera_info. All else passes through byte for byte.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def replay_topics(drive: BagDrive) -> tuple[ReplayTopic, ...]:
         for topic in drive.reader.topics
         if (name := names.get(topic.name, normalise(topic.name)))
     }
-    topics |= {ReplayTopic(f"/{name.lower()}/camera_info", INFO, False) for name in _without_info(drive)}
+    topics |= {ReplayTopic(f"/{name.lower()}/camera_info", INFO, False) for name in _made_info(drive)}
     if _mounts(drive):
         topics.add(ReplayTopic("/tf_static", TRANSFORMS, True))
     if _needs_odometry_tf(drive):
@@ -54,7 +54,8 @@ def replay_messages(drive: BagDrive) -> Iterator[BagMessage]:
     """Messages in bag time under the names of `replay_topics`; camera_info comes just before its image."""
     names = canonical_names(drive.dialect)
     image_of = {topics.image.name: name for name, topics in drive.dialect.cameras.items()}
-    made_info, mounts, needs_tf = _without_info(drive), _mounts(drive), _needs_odometry_tf(drive)
+    made_info, mounts, needs_tf = _made_info(drive), _mounts(drive), _needs_odometry_tf(drive)
+    replaced = {drive.dialect.cameras[name].info for name in made_info}
     frame_ids = {topics.image.name: drive.frame_id(name) for name, topics in drive.dialect.cameras.items()}
     frame_ids |= {topics.info: drive.frame_id(name) for name, topics in drive.dialect.cameras.items() if topics.info}
     if drive.dialect.lidar:
@@ -63,6 +64,8 @@ def replay_messages(drive: BagDrive) -> Iterator[BagMessage]:
         if mounts:
             yield _made("/tf_static", message.stamp_ns, to_messages.transforms(message.stamp_ns, mounts))
             mounts = []
+        if message.topic in replaced:
+            continue
         name = names.get(message.topic, normalise(message.topic))
         if message.topic in frame_ids or message.topic == drive.dialect.odometry:
             message = _with_header(message, frame_ids.get(message.topic))
@@ -75,12 +78,12 @@ def replay_messages(drive: BagDrive) -> Iterator[BagMessage]:
         yield message._replace(topic=name)
 
 
-def _without_info(drive: BagDrive) -> dict[str, Camera]:
-    """Cameras without camera_info in the bag whose intrinsics the calibration file gives."""
+def _made_info(drive: BagDrive) -> dict[str, Camera]:
+    """Cameras whose intrinsics the calibration file gives."""
     return {
         name: Camera(name, None, found.K, np.eye(4), found.width, found.height)
-        for name, topics in drive.dialect.cameras.items()
-        if topics.info is None and (found := drive.intrinsics(name)) is not None
+        for name, found in drive.sidecar.cameras.items()
+        if name in drive.dialect.cameras
     }
 
 
