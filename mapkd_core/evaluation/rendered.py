@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Predictions with truth over drives rendered on the fly, a world a task, on all cores; and over folders of samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from mapkd_core.data.prepare import model_camera
+from mapkd_core.data.samples import Sample, SampleFolder
+from mapkd_core.grid import BevGrid
+from mapkd_core.mapper import Mapper
+from mapkd_core.types import Camera, Frame, LocalMap, MapElement
+from mapkd_core.worlds import drive, procedural, rig, road_map_file
+from mapkd_core.worlds.render import Renderer
+from mapkd_core.worlds.truth import local_elements
+
+
+@dataclass(frozen=True)
+class World:
+    """A procedural world made from `seed`, or the road map in `path` with the look of `seed`."""
+
+    seed: int
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Predicting:
+    """How frames are made and predicted.
+
+    vectors: which of query and raster give polylines; each gives a map of its own. size: width and height of the rendered
+    pictures in pixels, None for the network's own. varied_rig: another mounting and focal length per world.
+    """
+
+    weights: Path | None = None
+    vectors: tuple[str, ...] = ("query", "raster")
+    min_confidence: float = 0.0
+    backend: str = "auto"
+    size: tuple[int, int] | None = None
+    varied_rig: bool = False
+
+
+class Predicted(NamedTuple):
+    """One frame: where it comes from, the map by each kind of vectors, the truth and the classes it speaks about."""
+
+    world: str
+    maps: dict[str, LocalMap]
+    truth: tuple[MapElement, ...]
+    labelled: tuple[str, ...]
+
+
+def predict_worlds(worlds: Sequence[World], frames: int, how: Predicting, workers: int | None = None) -> Iterator[list[Predicted]]:
+    """The frames of one world after the other, `frames` each, evenly spread over its drive."""
+    with ProcessPoolExecutor(min(len(worlds), workers or os.cpu_count() or 1), get_context("spawn")) as pool:
+        try:
+            yield from pool.map(partial(predict_world, frames=frames, how=how), worlds)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def predict_world(world: World, frames: int, how: Predicting) -> list[Predicted]:
+    """One world in this process, on one thread."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    mappers = _mappers(how)
+    grid, config = next(iter(mappers.values())).grid, next(iter(mappers.values())).config
+    road_map = procedural.make_road_map(world.seed) if world.path is None else road_map_file.load(world.path)
+    cameras: Sequence[Camera] = rig.nuscenes_rig()
+    if how.varied_rig:
+        cameras = rig.perturbed(cameras, np.random.default_rng((world.seed, 78)))
+    cameras = rig.scaled(cameras, *how.size) if how.size else [model_camera(camera, config) for camera in cameras]
+    renderer = Renderer(road_map, world.seed)
+    start_s, length_s = float(road_map.ego[0, 0]), drive.duration(road_map)
+    predicted = []
+    for share in (np.arange(frames) + 0.5) / frames:
+        time_s = start_s + float(share) * length_s
+        frame = renderer.frame(time_s, cameras)
+        truth = local_elements(road_map, drive.pose_at(road_map, time_s), grid)
+        maps = {vectors: mapper.predict(frame) for vectors, mapper in mappers.items()}
+        predicted.append(Predicted(road_map.name, maps, truth, road_map.labelled))
+    return predicted
+
+
+def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> Iterator[list[Predicted]]:
+    """The samples of a folder written by `mapkd dataset`, at most `limit`, evenly spread; one frame at a time."""
+    mappers = _mappers(how)
+    grid = next(iter(mappers.values())).grid
+    samples = SampleFolder(folder)
+    count = min(limit or len(samples), len(samples))
+    for i in np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int)):
+        sample = samples[int(i)]
+        maps = {vectors: mapper.predict(sample_frame(sample)) for vectors, mapper in mappers.items()}
+        name = samples.names[samples.index[int(i)][0]]
+        yield [Predicted(name, maps, clip_all(sample.elements, grid), tuple(next(iter(mappers.values())).classes))]
+
+
+def sample_frame(sample: Sample) -> Frame:
+    """The sample as cameras took it: pictures at the network's size, which `prepare` then leaves as they are."""
+    p = sample.prepared
+    height, width = p.images.shape[-2:]
+    cameras = [
+        Camera(f"CAM_{i}", np.ascontiguousarray(image.transpose(1, 2, 0)), K, pose, width, height)
+        for i, (image, K, pose) in enumerate(zip(p.images, p.K, p.ego_T_camera, strict=True))
+    ]
+    return Frame(tuple(cameras))
+
+
+def clip_all(elements: Sequence[MapElement], grid: BevGrid) -> tuple[MapElement, ...]:
+    """Truth that reaches farther, cut to the grid."""
+    from mapkd_core.data.batch import clip
+
+    return tuple(part for element in elements for part in clip(element, grid))
+
+
+@lru_cache(maxsize=1)
+def _mappers(how: Predicting) -> dict[str, Mapper]:
+    """One Mapper per kind of vectors; kept, since a process predicts many worlds."""
+    return {
+        vectors: Mapper(how.weights, how.backend, vectors=vectors, min_confidence=how.min_confidence, threads=1)
+        for vectors in how.vectors
+    }
