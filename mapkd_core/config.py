@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings as frozen dataclasses: they carry every default; a YAML states only what differs, `key=value` overrides both."""
+"""Settings as frozen dataclasses: they carry every default; a YAML states what differs, `key=value` overrides both."""
 
 from __future__ import annotations
 
@@ -106,6 +106,8 @@ def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             raise ValueError(f"unknown setting {where}{key!r}{hint}")
         arguments[key] = _convert(hints[key], value, f"{where}{key}")
+        if isinstance(arguments[key], dict):
+            arguments[key] = _merged(known[key], arguments[key], f"{where}{key}")
     return cls(**arguments)
 
 
@@ -118,6 +120,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+
+def _merged(setting: dataclasses.Field[Any], values: dict[str, Any], where: str) -> dict[str, float]:
+    """The default table with what `values` states: one weight changed leaves the others as they were."""
+    default = setting.default_factory() if callable(setting.default_factory) else {}
+    for name, value in values.items():
+        if default and name not in default:
+            raise ValueError(f"unknown setting {where}.{name!r}; known: {', '.join(default)}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{where}.{name} = {value!r}: expected a number")
+    return default | {name: float(value) for name, value in values.items()}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -141,5 +154,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
-        values = values.setdefault(key, {})
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"{key} = {inner!r} has no setting {keys[-1]!r} inside; it is a plain value")
+        values = inner
     values[keys[-1]] = value

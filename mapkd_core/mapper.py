@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.prepare import Prepared, prepare
 from mapkd_core.grid import BevGrid
-from mapkd_core.models.build import plan
+from mapkd_core.models.build import observed, plan
 from mapkd_core.models.inference import make_runner
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Frame, LocalMap, MapElement
@@ -61,7 +61,10 @@ class Mapper:
         return self.config.classes
 
     def predict(self, frame: Frame) -> LocalMap:
-        """The map at the frame's stamp. Raises ValueError where no camera has a picture, or a picture does not fit its size."""
+        """The map at the frame's stamp.
+
+        Raises ValueError where no camera has a picture, or a picture does not fit its size.
+        """
         start = time.perf_counter()
         prepared = prepare(frame, self.config)
         if not prepared.valid.any():
@@ -84,7 +87,7 @@ class Mapper:
             elements=elements,
             classes=self.classes,
             probability=probability,
-            observed=_observed(lookup, self.grid),
+            observed=observed(self.config, lookup),
             stamp_ns=frame.stamp_ns,
             valid_cameras=tuple(c.name for c, ok in zip(frame.cameras, prepared.valid, strict=True) if ok),
             times_ms={s: 1e3 * (b - a) for s, a, b in zip(stages, moments, moments[1:], strict=False)},
@@ -110,12 +113,6 @@ def query_elements(
     order = [q for q in np.argsort(-confidence) if confidence[q] >= min_confidence]
     names = [classes[best[q]] for q in order]
     return tuple(
-        MapElement(name, metres[q], name == "ped_crossing", float(confidence[q])) for q, name in zip(order, names, strict=True)
+        MapElement(name, metres[q], name == "ped_crossing", float(confidence[q]))
+        for q, name in zip(order, names, strict=True)
     )
-
-
-def _observed(lookup: NDArray, grid: BevGrid) -> NDArray[np.bool_]:
-    """Y X: canvas cells whose ground point some camera sees."""
-    seen = lookup[0, :, :, 0] > -1.5
-    observed: NDArray[np.bool_] = seen.repeat(2, 0).repeat(2, 1)[: grid.shape[0], : grid.shape[1]]
-    return observed

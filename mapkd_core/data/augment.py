@@ -48,7 +48,10 @@ def move(sample: Sample, ego_T_new: geometry.Matrix) -> Sample:
 
 
 def disturb(prepared: Prepared, sigma: float, rng: np.random.Generator) -> Prepared:
-    """Turn the told calibration by `sigma` rad (standard deviation per axis): one common part (pitching) and one per camera."""
+    """Turn the told calibration by `sigma` rad (standard deviation per axis).
+
+    One part is common to all cameras (roll and pitch of the body), half as much comes on top for each.
+    """
     common = geometry.from_euler(*(rng.normal(0, sigma, 3) * (1.0, 1.0, 0.0)))
     told = prepared.ego_T_camera.copy()
     for pose in told:

@@ -2,7 +2,8 @@
 """Frame to network input: the one preprocessing of training, evaluation, bags and the live node.
 
 A picture is scaled to the network's width; of what is then too high the top is cut off (sky), of what is too low the
-bottom is filled with black. Intrinsics follow. Pixel (0, 0) is the centre of the first pixel. N cameras, H W network size.
+bottom is filled with black. Intrinsics follow. Pixel (0, 0) is the centre of the first pixel. N cameras, H W of the
+network's pictures.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ class Prepared:
 
 
 def prepare(frame: Frame, config: ModelConfig) -> Prepared:
-    """All cameras of a frame. Raises ValueError for a frame without cameras and for pictures of another size than said."""
+    """All cameras of a frame.
+
+    Raises ValueError for a frame without cameras, a picture of another size than its calibration says, and a bad K.
+    """
     if not frame.cameras:
         raise ValueError("the frame has no camera; give it at least one")
     images = np.zeros((len(frame.cameras), 3, config.image_height, config.image_width), np.uint8)
@@ -49,7 +53,8 @@ def fit_image(camera: Camera, config: ModelConfig) -> NDArray[np.uint8]:
     if image is None or image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
         found = None if image is None else (image.shape, str(image.dtype))
         raise ValueError(
-            f"{camera.name}: picture is {found}, expected {(camera.height, camera.width, 3)} uint8 RGB as its calibration says"
+            f"{camera.name}: picture is {found}, expected {(camera.height, camera.width, 3)} uint8 RGB "
+            "as its calibration says"
         )
     width, height = config.image_width, scaled_height(camera, config)
     if (camera.width, camera.height) != (width, height):
@@ -83,4 +88,6 @@ def scaled_height(camera: Camera, config: ModelConfig) -> int:
 def model_camera(camera: Camera, config: ModelConfig) -> Camera:
     """The camera that would take the prepared picture directly; what training renders with."""
     width, height = config.image_width, config.image_height
-    return Camera(camera.name, None, fit_intrinsics(camera, config), camera.ego_T_camera, width, height, camera.stamp_ns)
+    return Camera(
+        camera.name, None, fit_intrinsics(camera, config), camera.ego_T_camera, width, height, camera.stamp_ns
+    )

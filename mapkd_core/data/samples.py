@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prepared frames with their truth on disk: one pair of files a world, so that many processes can write and read.
 
-`<name>.images.npy` F N 3 H W uint8, mapped and not loaded; `<name>.truth.npz` K F N 3 3, ego_T_camera F N 4 4, and the elements
-of all frames one after the other (vertices, lengths, classes, closed, elements per frame). No pickles.
+`<name>.images.npy` F N 3 H W uint8, mapped and not loaded; `<name>.truth.npz` K F N 3 3, ego_T_camera F N 4 4, and the
+elements of all frames one after the other (vertices, lengths, classes, closed, elements per frame). No pickles.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
     truth = {
         "K": np.stack([s.prepared.K for s in samples]),
         "ego_T_camera": np.stack([s.prepared.ego_T_camera for s in samples]),
-        "vertices": np.concatenate([np.asarray(e.vertices_m, np.float32) for e in elements] or [np.zeros((0, 2), np.float32)]),
+        "vertices": np.concatenate(
+            [np.asarray(e.vertices_m, np.float32) for e in elements] or [np.zeros((0, 2), np.float32)]
+        ),
         "lengths": np.array([len(e.vertices_m) for e in elements], np.int32),
         "classes": np.array([CLASSES.index(e.class_name) for e in elements], np.uint8),
         "closed": np.array([e.is_closed for e in elements], bool),

@@ -22,7 +22,8 @@ PLACE_CHANNELS = 3  # seen, x, y
 
 
 def build(config: ModelConfig) -> MapModel:
-    """A student with fresh weights."""
+    """A student with fresh weights. Raises ValueError for an unknown view and sizes that its strides do not divide."""
+    _check_sizes(config)
     view = _view(config)(config)
     width = config.bev_width
     return MapModel(
@@ -39,6 +40,22 @@ def plan(config: ModelConfig, K: NDArray, ego_T_camera: NDArray, valid: NDArray)
     """What the view transform of `config` needs to know of N cameras: K N 3 3, ego_T_camera N 4 4, valid N bool."""
     result: NDArray[Any] = _view(config).plan(config, np.asarray(K), np.asarray(ego_T_camera), np.asarray(valid, bool))
     return result
+
+
+def observed(config: ModelConfig, plan_: NDArray[Any]) -> NDArray[np.bool_]:
+    """Y X over the canvas: cells that some camera looks at, according to a plan."""
+    coarse = _view(config).observed(config, plan_)
+    cells: NDArray[np.bool_] = coarse.repeat(2, 0).repeat(2, 1)
+    return cells
+
+
+def _check_sizes(config: ModelConfig) -> None:
+    """Raises ValueError for pictures and grids that the network's strides do not divide."""
+    height, width, (rows, columns) = config.image_height, config.image_width, config.grid.shape
+    if height % 32 or width % 32 or min(height, width) < 32:
+        raise ValueError(f"picture of {height} x {width} px: the backbone halves it five times; use multiples of 32")
+    if rows % 8 or columns % 8:
+        raise ValueError(f"canvas of {rows} x {columns} cells: the decoder halves it three times; use multiples of 8")
 
 
 def _view(config: ModelConfig) -> Any:

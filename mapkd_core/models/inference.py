@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network as it runs on a vehicle: pictures and plan in, probabilities and polylines out; in PyTorch or ONNX Runtime.
+"""The network on a vehicle: pictures and plan in, probabilities and polylines out; in PyTorch or ONNX Runtime.
 
 N cameras, K classes, Y X canvas cells, Q queries, P points.
 """
@@ -58,7 +58,9 @@ def make_runner(model: MapModel, backend: str, device: str, digest: str, threads
             return onnx_runner(model, digest, threads)
         except ImportError as error:
             if backend == "onnx":
-                raise ValueError("backend 'onnx' needs the packages onnx and onnxruntime; pip install 'mapkd[export]'") from error
+                raise ValueError(
+                    "backend 'onnx' needs the packages onnx and onnxruntime; pip install 'mapkd[export]'"
+                ) from error
             logger.warning("ONNX Runtime is not installed: falling back to PyTorch, which is about half as fast")
     return torch_runner(model, device)
 

@@ -35,7 +35,13 @@ class MapModel(nn.Module):
     """The student: pictures and their plan in, a map out."""
 
     def __init__(
-        self, config: ModelConfig, camera: nn.Module, view: nn.Module, decoder: nn.Module, raster: nn.Module, query: nn.Module
+        self,
+        config: ModelConfig,
+        camera: nn.Module,
+        view: nn.Module,
+        decoder: nn.Module,
+        raster: nn.Module,
+        query: nn.Module,
     ) -> None:
         super().__init__()
         self.config = config
@@ -50,6 +56,8 @@ class MapModel(nn.Module):
         camera_bev = self.view(context, detail, plan)
         seen = self.view.seen(plan)
         where = self.place.expand(len(images), -1, -1, -1)
-        full, half, quarter = self.decoder(torch.cat([camera_bev, seen.to(camera_bev.dtype), where.to(camera_bev.dtype)], 1))
+        full, half, quarter = self.decoder(
+            torch.cat([camera_bev, seen.to(camera_bev.dtype), where.to(camera_bev.dtype)], 1)
+        )
         semantic, embedding, direction = self.raster(full)
         return MapOutput(camera_bev, full, semantic, embedding, direction, self.query((full, half, quarter)))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """BEV features to rasters on the canvas: semantic logits, instance embedding and line direction.
 
-HDMapNet's three outputs (arXiv 2107.06307), made light: one shared block and a pixel shuffle instead of three decoders at full
-resolution. Direction is (cos 2a, sin 2a) of the line's angle a, which has no front and no back, instead of 36 bins.
+HDMapNet's three outputs (arXiv 2107.06307), made light: one shared block and a pixel shuffle instead of three decoders
+at full resolution. Direction is (cos 2a, sin 2a) of the line's angle a, which has no front and no back, instead of 36
+bins.
 """
 
 from __future__ import annotations
@@ -23,6 +24,6 @@ class RasterHead(nn.Module):
         self.out = nn.Conv2d(2 * width, 4 * sum(self.splits), 1)
 
     def forward(self, bev: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        rasters = functional.pixel_shuffle(self.out(self.block(bev)), 2).float()
+        rasters = functional.pixel_shuffle(self.out(self.block(bev)), 2).float().contiguous()
         semantic, embedding, direction = rasters.split(self.splits, 1)
         return semantic, embedding, direction

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints to resume from, and the weights that ship.
 
-A training checkpoint is read with `weights_only=True`; shipped weights are safetensors beside a JSON model card. Neither
-can run code. Files are written aside and renamed, so that a kill leaves the old one whole.
+A training checkpoint is read with `weights_only=True`; shipped weights are safetensors beside a JSON model card.
+Neither can run code. Files are written aside and renamed, so that a kill leaves the old one whole.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mapkd_core.config import ModelConfig, from_dict, to_dict
@@ -32,6 +33,9 @@ def save_training(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_training(path: Path) -> dict[str, Any]:
+    """What `save_training` wrote. Raises FileNotFoundError where nothing was written yet."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: there is no run to resume; start one without --resume")
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
@@ -59,21 +63,44 @@ def read_card(path: Path) -> dict[str, Any]:
         raise ValueError(f"{card_path} is not JSON: {error}; take the card that came with the weights") from error
     found = card.get("schema") if isinstance(card, dict) else None
     if found != SCHEMA:
-        raise ValueError(f"{card_path} has schema {found!r}, this version reads {SCHEMA}; train again or install a matching mapkd")
+        raise ValueError(
+            f"{card_path} has schema {found!r}, this version reads {SCHEMA}; train again or install a matching mapkd"
+        )
     return card
 
 
 def load_weights(path: Path) -> tuple[MapModel, dict[str, Any]]:
     """The network in eval mode, and its card.
 
-    Raises FileNotFoundError for missing files, ValueError for another schema, a wrong hash and parameters that do not fit.
+    Raises FileNotFoundError for missing files, ValueError for another schema, a wrong hash, a file that is not
+    safetensors and parameters that do not fit.
     """
     card = read_card(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != card.get("sha256"):
-        raise ValueError(f"{path} has sha256 {digest}, its card says {card.get('sha256')}; one of the two is damaged or exchanged")
+        raise ValueError(
+            f"{path} has sha256 {digest}, its card says {card.get('sha256')}; one of the two is damaged or exchanged"
+        )
+    if not isinstance(card.get("model"), dict):
+        raise ValueError(
+            f"{path.with_suffix('.json')} has no 'model' settings; take the card that came with the weights"
+        )
     model = build(from_dict(ModelConfig, card["model"], "model."))
-    missing, unexpected = model.load_state_dict(load_file(path), strict=False)
-    if missing or unexpected:
-        raise ValueError(f"{path} does not fit its card: missing {missing[:3]}, unexpected {unexpected[:3]}; train again")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}; other formats are refused") from error
+    _check_fit(path, state, model.state_dict())
+    model.load_state_dict(state)
     return model.eval(), card
+
+
+def _check_fit(path: Path, found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    missing, unexpected = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
+    reshaped = [name for name in wanted.keys() & found if wanted[name].shape != found[name].shape]
+    if missing or unexpected or reshaped:
+        raise ValueError(
+            f"{path} does not fit its card: {len(missing)} parameters missing {missing[:3]}, "
+            f"{len(unexpected)} unexpected {unexpected[:3]}, {len(reshaped)} of another shape {sorted(reshaped)[:3]}; "
+            "train again"
+        )

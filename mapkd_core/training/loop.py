@@ -26,7 +26,10 @@ from mapkd_core.training.validate import validate
 
 
 def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
-    """Train a student into `out`; returns the path of its weights. Raises FloatingPointError on a loss that is not finite."""
+    """Train a student into `out`; returns the path of its weights.
+
+    Raises FloatingPointError on a loss that is not finite.
+    """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build(config.model).to(device, memory_format=torch.channels_last)
@@ -47,7 +50,9 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
         progress.advance()
         bar.n = round(1000 * share)
         if progress.step % 50 == 0:
-            row = {"step": progress.step, "seconds": round(progress.seconds, 1)} | {k: round(v, 4) for k, v in losses.items()}
+            row = {"step": progress.step, "seconds": round(progress.seconds, 1)} | {
+                k: round(v, 4) for k, v in losses.items()
+            }
             _log(out, row)
             bar.set_postfix(step=progress.step, loss=row["total"], refresh=True)
         if progress.step % config.validate_every == 0:
@@ -59,7 +64,11 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     bar.close()
     result = validate(average, config)
     _log(out, {"step": progress.step, "final": True} | result)
-    card = {"classes": list(config.model.classes), "validation": result, "training": to_dict(replace(config, model=config.model))}
+    card = {
+        "classes": list(config.model.classes),
+        "validation": result,
+        "training": to_dict(replace(config, model=config.model)),
+    }
     save_weights(out / "student.safetensors", average.state_dict(), config.model, card)
     return out / "student.safetensors"
 
@@ -77,7 +86,9 @@ class Progress:
     @property
     def share(self) -> float:
         """0..1 of the schedule."""
-        by_time = self.seconds / (60 * self.config.minutes) if self.config.minutes > 0 else self.step / self.config.steps
+        by_time = (
+            self.seconds / (60 * self.config.minutes) if self.config.minutes > 0 else self.step / self.config.steps
+        )
         return min(1.0, by_time)
 
     @property
@@ -109,16 +120,25 @@ def _step(model: MapModel, optimizer: torch.optim.Optimizer, batch: Batch, confi
 
 
 def _batches(config: TrainConfig, first_step: int) -> Iterator[Batch]:
-    """Endless; epoch e is the same shuffle in every run with the same seed."""
-    dataset = TrainingSet(config.data, config)
-    per_epoch = max(1, len(dataset) // config.batch)
-    epoch, skip = divmod(first_step, per_epoch)
+    """Endless; epoch e is the same shuffle in every run with the same seed and the same data.
+
+    The folder is read again for each epoch: a generator that runs beside the training adds to the next one.
+    """
+    epoch, skip = divmod(first_step, max(1, len(TrainingSet(config.data, config)) // config.batch))
     while True:
+        dataset = TrainingSet(config.data, config)
         dataset.epoch = epoch
-        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(config.seed * 1009 + epoch)).tolist()
+        order = torch.randperm(
+            len(dataset), generator=torch.Generator().manual_seed(config.seed * 1009 + epoch)
+        ).tolist()
         chosen = order[skip * config.batch :]
         loader: DataLoader = DataLoader(
-            dataset, config.batch, sampler=chosen, num_workers=config.workers, collate_fn=collate, drop_last=len(order) >= config.batch
+            dataset,
+            config.batch,
+            sampler=chosen,
+            num_workers=config.workers,
+            collate_fn=collate,
+            drop_last=len(order) >= config.batch,
         )
         yield from loader
         epoch, skip = epoch + 1, 0
@@ -145,19 +165,31 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
             kept.copy_(new)
 
 
-def _state(model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, config: TrainConfig) -> dict:
+def _state(
+    model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, config: TrainConfig
+) -> dict:
     tensors: dict[str, dict[str, Tensor]] = {"model": model.state_dict(), "average": average.state_dict()}
     return tensors | {
-        "optimizer": optimizer.state_dict(), "step": progress.step, "seconds": progress.seconds, "config": to_dict(config),
-    }  # fmt: skip
+        "optimizer": optimizer.state_dict(),
+        "step": progress.step,
+        "seconds": progress.seconds,
+        "config": to_dict(config),
+    }
 
 
 def _resume(
-    path: Path, config: TrainConfig, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    path: Path,
+    config: TrainConfig,
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
 ) -> None:
     state = load_training(path)
     if from_dict(TrainConfig, state["config"]).model != config.model:
-        raise ValueError(f"{path} was trained with another network: {state['config']['model']}; start afresh or use its settings")
+        raise ValueError(
+            f"{path} was trained with another network: {state['config']['model']}; start afresh or use its settings"
+        )
     model.load_state_dict(state["model"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])

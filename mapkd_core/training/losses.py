@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Map losses: {name: value}, unweighted. B batch, K classes, E embedding, Q queries, M elements, P points, V variants."""
+"""Map losses: {name: value}, unweighted.
+
+B batch, K classes, E embedding, Q queries, M elements, P points, V variants.
+"""
 
 from __future__ import annotations
 

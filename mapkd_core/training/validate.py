@@ -16,7 +16,7 @@ from mapkd_core.models.map_model import MapModel
 
 @torch.no_grad()
 def validate(model: MapModel, config: TrainConfig, limit: int = 240) -> dict[str, float]:
-    """{"miou": ..., "iou_<class>": ...} in percent over at most `limit` evenly spread samples; empty without the folder.
+    """{"miou": ..., "iou_<class>": ...} in percent over at most `limit` evenly spread samples; {} without the folder.
 
     IoU as HDMapNet's: argmax over background and classes, intersections and unions summed over all frames.
     """
@@ -37,4 +37,6 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240) -> dict[str
             hits[k] += float((predicted & true).sum())
             unions[k] += float((predicted | true).sum())
     iou = 100 * hits / np.maximum(unions, 1)
-    return {"miou": round(float(iou.mean()), 2)} | {f"iou_{c}": round(float(v), 2) for c, v in zip(classes, iou, strict=True)}
+    return {"miou": round(float(iou.mean()), 2)} | {
+        f"iou_{c}": round(float(v), 2) for c, v in zip(classes, iou, strict=True)
+    }

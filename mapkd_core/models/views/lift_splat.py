@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""View transform by Lift-Splat-Shoot (arXiv 2008.05711): each pixel spreads its features along its ray by a depth distribution.
+"""View transform by Lift-Splat-Shoot (arXiv 2008.05711): pixels spread their features along their rays by likely depth.
 
 The cell of every frustum point is computed once per calibration (as BEVPoolv2, arXiv 2211.17111), so that a frame costs
 an outer product and one indexed sum.
@@ -34,6 +34,15 @@ class LiftSplatView(nn.Module):
         size = (config.image_height, config.image_width)
         return frustum_cells(K, ego_T_camera, valid, size, config.decoder_grid.coarser(POOL), DEPTHS_M, 8)
 
+    @staticmethod
+    def observed(config: ModelConfig, plan: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Y X over the decoder grid: cells into which a frustum point falls."""
+        y, x = config.decoder_grid.coarser(POOL).shape
+        hit = np.zeros(y * x + 1, bool)
+        hit[plan.reshape(-1)] = True
+        observed: NDArray[np.bool_] = hit[:-1].reshape(y, x).repeat(POOL, 0).repeat(POOL, 1)
+        return observed
+
     def seen(self, plan: Tensor) -> Tensor:
         """B 1 Y X: 1 where a frustum point falls into the cell."""
         y, x = self.shape
@@ -42,7 +51,7 @@ class LiftSplatView(nn.Module):
         return _upsample(hits[:, :-1].view(-1, 1, y, x))
 
     def forward(self, context: Tensor, detail: Tensor, plan: Tensor) -> Tensor:
-        b, n, c, h, w = context.shape
+        b, n, c = context.shape[:3]
         lifted = self.lift(context.flatten(0, 1))
         depth = lifted[:, : len(DEPTHS_M)].softmax(1)  # (B N) D h w
         points = depth.unsqueeze(2) * lifted[:, len(DEPTHS_M) :].unsqueeze(1)  # (B N) D C h w

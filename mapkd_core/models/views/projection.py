@@ -49,7 +49,13 @@ def ground_lookup(
 
 
 def frustum_cells(
-    K: NDArray, ego_T_camera: NDArray, valid: NDArray, size: tuple[int, int], grid: BevGrid, depths: NDArray, stride: int
+    K: NDArray,
+    ego_T_camera: NDArray,
+    valid: NDArray,
+    size: tuple[int, int],
+    grid: BevGrid,
+    depths: NDArray,
+    stride: int,
 ) -> NDArray[np.int32]:
     """N D h w: the flat BEV cell (row-major over Y X) into which each point of each camera's frustum falls.
 
