@@ -32,19 +32,33 @@ class Backdrop:
     def draw(self, K: NDArray[np.float64], map_R_camera: NDArray[np.float64], width: int, height: int) -> NDArray:
         """height x width x 3 RGB: the panorama through a pinhole with that orientation."""
         step = 4
+        picture = np.zeros((height, width, 3), np.uint8)
         us, vs = np.arange(0, width + step, step), np.arange(0, height + step, step)
         u, v = np.meshgrid(us, vs)
         rays = np.stack([u, v, np.ones_like(u)], -1) @ (map_R_camera @ np.linalg.inv(K)).T
+        elevation = np.arctan2(rays[..., 2], np.hypot(rays[..., 0], rays[..., 1]))
+        seen = np.nonzero((elevation > _LOW).any(axis=1))[0]
+        if not len(seen):
+            return picture
+        # The ground covers the rows below; above them x and y vary slowly, so a coarse grid is enough.
+        last = min(int(seen[-1]) + 2, len(vs))
+        rays, elevation = rays[:last], elevation[:last]
         azimuth = np.unwrap(np.arctan2(rays[..., 1], rays[..., 0]), axis=1)
         azimuth -= 2 * np.pi * np.floor(azimuth[:, :1] / (2 * np.pi))
-        elevation = np.arctan2(rays[..., 2], np.hypot(rays[..., 0], rays[..., 1]))
         x = (azimuth / (2 * np.pi) * _WIDTH).astype(np.float32)
         y = ((elevation - _LOW) / (_HIGH - _LOW) * _HEIGHT).astype(np.float32)
-        size = (len(us) * step, len(vs) * step)
-        full = [cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) for m in (x, y)]
+        size = (len(us) * step, last * step)
         shift = (step - 1) // 2  # resize puts coarse sample i at pixel step * i + (step - 1) / 2
-        x, y = (np.ascontiguousarray(m[shift : shift + height, shift : shift + width]) for m in full)
-        return cv2.remap(self._panorama, np.mod(x, _WIDTH), y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        rows = min(height, last * step - step)
+        x, y = (
+            np.ascontiguousarray(
+                cv2.resize(m, size, interpolation=cv2.INTER_LINEAR)[shift : shift + rows, shift : shift + width]
+            )
+            for m in (x, y)
+        )
+        wrapped = cv2.remap(self._panorama, np.mod(x, _WIDTH), y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        picture[:rows] = wrapped
+        return picture
 
 
 def _panorama(look: Look, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -46,13 +46,11 @@ class Kerbs:
         foot = np.stack([np.hstack([p, level]) for p in (a, b)], 1)
         edge = foot + (0, 0, self._height)
         back = edge + np.pad(_TOP_M * out, ((0, 0), (0, 1)))[:, None]
-        faces = canvas.camera_points(np.concatenate([foot, edge[:, ::-1]], 1))
-        tops = canvas.camera_points(np.concatenate([edge, back[:, ::-1]], 1))
+        faces, tops = np.concatenate([foot, edge[:, ::-1]], 1), np.concatenate([edge, back[:, ::-1]], 1)
         towards = np.einsum("ij,ij->i", eye - a, out) < 0
-        for i in range(len(index)):
-            canvas.polygon(tops[i], self._top[index[i]].tolist())
-            if towards[i]:
-                canvas.polygon(faces[i], self._face[index[i]].tolist())
+        shapes = np.stack([tops, faces], 1)[np.stack([np.ones_like(towards), towards], 1)]
+        colours = np.stack([self._top[index], self._face[index]], 1)
+        canvas.polygons(shapes, colours[np.stack([np.ones_like(towards), towards], 1)])
 
 
 def _away(polygon: shapely.Polygon, middle: np.ndarray, normal: np.ndarray, sign: float) -> np.ndarray:

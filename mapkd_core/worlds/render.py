@@ -88,23 +88,24 @@ class Renderer:
         inverse_depths = draw_ground(image, self.texture, camera.K, map_T_camera)
         _haze(image, inverse_depths, self.look)
         if self.scene.enabled:
-            image = self._with_solids(image, camera, map_T_camera, map_T_ego, boxes)
+            self.scene.draw_shadows(image, camera.K, map_T_camera, map_T_ego, boxes)
+            image = self._with_solids(image, camera, map_T_camera, boxes)
         if self._effects:
             image = Lens(self.look, self.seed, index).apply(image, camera, map_T_camera, rng)
         return image
 
     def _with_solids(
-        self, image: NDArray, camera: Camera, map_T_camera: NDArray, map_T_ego: NDArray, boxes: list[drive.Box]
+        self, image: NDArray, camera: Camera, map_T_camera: NDArray, boxes: list[drive.Box]
     ) -> NDArray[np.uint8]:
         if camera.width >= SUPERSAMPLE_BELOW_PX:
-            self.scene.draw(image, camera.K, map_T_camera, map_T_ego, boxes)
+            self.scene.draw(image, camera.K, map_T_camera, boxes)
             return image
         size = (camera.width, camera.height)
         large = cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_NEAREST)
         K = camera.K.copy()
         K[:2] *= 2
         K[:2, 2] += 0.5
-        self.scene.draw(large, K, map_T_camera, map_T_ego, boxes)
+        self.scene.draw(large, K, map_T_camera, boxes)
         return cv2.resize(large, size, interpolation=cv2.INTER_AREA)
 
 

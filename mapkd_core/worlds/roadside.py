@@ -46,7 +46,7 @@ class Roadside:
 
     walls: Walls
     billboards: Billboards
-    textures: tuple[tuple[NDArray[np.uint8], ...], ...]
+    textures: tuple[sprites.Levels, ...]
 
 
 def build_roadside(

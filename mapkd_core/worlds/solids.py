@@ -8,7 +8,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import sprites, vehicles
 from mapkd_core.worlds.appearance import Look
@@ -18,7 +17,8 @@ from mapkd_core.worlds.kerbs import Kerbs
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.roadside import build_roadside
 
-_REACH_M = 90.0
+_REACH_M, _BOARD_REACH_M = 90.0, 65.0
+_CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 _PERSON_KINDS = ("PEDESTRIAN", "CYCLIST")
 
 
@@ -40,6 +40,7 @@ class Scene:
         self.roadside = build_roadside(distance, grid, road_map.ego, look, rng)
         self._kerbs = Kerbs(area, look, rng)
         self._people = tuple(sprites.levels(sprites.person(rng)) for _ in range(12))
+        self._meshes: dict[tuple[str, float, float, float], vehicles.Quads] = {}
         self._wall_light = self._lit_walls()
 
     def static_shadows(self) -> list[tuple[NDArray[np.float64], float]]:
@@ -67,57 +68,91 @@ class Scene:
         image: NDArray[np.uint8],
         K: NDArray[np.float64],
         map_T_camera: NDArray[np.float64],
-        map_T_ego: NDArray[np.float64],
         boxes: list[Box],
     ) -> None:
         """Draw onto `image` (H W 3 RGB, changed in place)."""
-        canvas = Canvas(image, K, inverse(map_T_camera), self._look)
+        canvas = Canvas(image, K, map_T_camera, self._look)
         eye = map_T_camera[:2, 3]
-        near_boxes = [b for b in boxes if 1.5 < np.hypot(b.x - eye[0], b.y - eye[1]) < _REACH_M]
-        self._moving_shadows(canvas, near_boxes, map_T_ego)
+        places = np.array([(b.x, b.y) for b in boxes]).reshape(-1, 2)
+        apart = np.hypot(*(places - eye).T)
+        near_boxes = [boxes[i] for i in canvas.seen(places, 6.0, _REACH_M) if apart[i] > 1.5]
         self._kerbs.draw(canvas, eye)
-        todo = [(np.hypot(b.x - eye[0], b.y - eye[1]), self._draw_box, b) for b in near_boxes]
-        walls, boards = self.roadside.walls, self.roadside.billboards
-        middle = (walls.start + walls.end) / 2
-        for i in canvas.seen(middle, 4.0, _REACH_M):
-            todo.append((np.hypot(*(middle[i] - eye)), self._draw_wall, i))
-        for i in canvas.seen(boards.foot, 4.0, _REACH_M):
-            todo.append((np.hypot(*(boards.foot[i] - eye)), self._draw_board, i))
-        for _, draw, item in sorted(todo, key=lambda entry: -entry[0]):
-            draw(canvas, item)
+        todo = [(np.hypot(b.x - eye[0], b.y - eye[1]), self._draw_box, (canvas, b)) for b in near_boxes]
+        todo += self._visible_walls(canvas, eye) + self._visible_boards(canvas, eye)
+        for _, draw, arguments in sorted(todo, key=lambda entry: -entry[0]):
+            draw(*arguments)
 
-    def _draw_wall(self, canvas: Canvas, i: int) -> None:
+    def _visible_walls(self, canvas: Canvas, eye: NDArray[np.float64]) -> list[tuple]:
         walls = self.roadside.walls
-        texture = self.roadside.textures[walls.texture[i]]
-        canvas.wall(walls.start[i], walls.end[i], walls.z[i], texture, walls.span[i], self._wall_light[i])
+        index = canvas.seen((walls.start + walls.end) / 2, 4.0, _REACH_M)
+        corners = np.empty((len(index), 4, 3))
+        corners[:, [0, 3], :2], corners[:, [1, 2], :2] = walls.start[index, None], walls.end[index, None]
+        corners[:, :2, 2], corners[:, 2:, 2] = walls.z[index, :1], walls.z[index, 1:]
+        uprights = canvas.upright(corners)
+        apart = np.hypot(*(corners[:, :2, :2].mean(axis=1) - eye).T)
+        out = []
+        for i in uprights.shown:
+            k = index[i]
+            texture = self.roadside.textures[walls.texture[k]]
+            arguments = (uprights, i, texture, walls.span[k].tolist(), self._wall_light[k])
+            out.append((apart[i], canvas.textured, arguments))
+        return out
 
-    def _draw_board(self, canvas: Canvas, i: int) -> None:
+    def _visible_boards(self, canvas: Canvas, eye: NDArray[np.float64]) -> list[tuple]:
         boards = self.roadside.billboards
-        canvas.billboard(boards.foot[i], boards.size[i], self.roadside.textures[boards.texture[i]])
+        index = canvas.seen(boards.foot, 4.0, _BOARD_REACH_M)
+        uprights = canvas.upright(_facing(boards.foot[index], boards.size[index], canvas.map_T_camera))
+        apart = np.hypot(*(boards.foot[index] - eye).T)
+        textures = self.roadside.textures
+        return [
+            (apart[i], canvas.billboard, (uprights, i, textures[boards.texture[index[i]]]))
+            for i in uprights.shown
+            if uprights.depth[i] > 0.7
+        ]
 
     def _draw_box(self, canvas: Canvas, box: Box) -> None:
         if box.kind in _PERSON_KINDS:
             pick = int(box.length * 1000 + box.height * 777 + self._seed) % len(self._people)
-            canvas.billboard(np.array([box.x, box.y]), np.array([max(0.7, box.width), box.height]), self._people[pick])
+            size = np.array([[max(0.7, box.width), box.height]])
+            corners = _facing(np.array([[box.x, box.y]]), size, canvas.map_T_camera)
+            canvas.billboard(canvas.upright(corners), 0, self._people[pick])
             return
-        corners, colours = vehicles.quads(box, self._seed)
+        key = (box.kind, box.length, box.width, box.height)
+        if key not in self._meshes:
+            self._meshes[key] = vehicles.quads(box, self._seed)
+        corners, colours = self._meshes[key]
         c, s = np.cos(box.yaw), np.sin(box.yaw)
         turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
         canvas.quads(corners @ turn.T + (box.x, box.y, 0.0), colours)
 
-    def _moving_shadows(self, canvas: Canvas, boxes: list[Box], map_T_ego: NDArray[np.float64]) -> None:
+    def draw_shadows(
+        self,
+        image: NDArray[np.uint8],
+        K: NDArray[np.float64],
+        map_T_camera: NDArray[np.float64],
+        map_T_ego: NDArray[np.float64],
+        boxes: list[Box],
+    ) -> None:
+        """Darken the ground in `image` (H W 3, changed in place) under and behind what moves, the vehicle itself included."""
+        canvas = Canvas(image, K, map_T_camera, self._look)
         forward = map_T_ego[:2, 0]
-        own = Box("VEHICLE", 4.1, 1.7, 1.5, *(map_T_ego[:2, 3] + 1.4 * forward), np.arctan2(forward[1], forward[0]))
-        for box in [own, *boxes]:
-            c, s = np.cos(box.yaw), np.sin(box.yaw)
-            signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
-            foot = signs * (box.length, box.width) @ np.array([[c, s], [-s, c]]) + (box.x, box.y)
-            if self._look.sun > 0:
-                top = foot + box.height * self._shadow_per_metre()
-                hull = cv2.convexHull(np.concatenate([foot, top]).astype(np.float32))[:, 0]
-                canvas.darken(hull, 1 - self._look.sun * 0.95)
-            if box is not own:
-                canvas.darken(foot + (foot - (box.x, box.y)) * 0.12, 0.55)
+        own = (*(map_T_ego[:2, 3] + 1.4 * forward), np.arctan2(forward[1], forward[0]), 4.1, 1.7, 1.5)
+        rows = np.array([own] + [(b.x, b.y, b.yaw, b.length, b.width, b.height) for b in boxes])
+        large = np.hypot(*(rows[:, :2] - map_T_camera[:2, 3]).T) < 15 + 10 * rows[:, 5]
+        rows = rows[np.intersect1d(canvas.seen(rows[:, :2], 12.0, 45.0), np.nonzero(large)[0])]
+        c, s = np.cos(rows[:, 2]), np.sin(rows[:, 2])
+        turn = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], 1)
+        foot = (_CORNERS * rows[:, None, 3:5]) @ turn
+        centre = rows[:, None, :2]
+        groups = []
+        if self._look.sun > 0:
+            top = foot + rows[:, 5, None, None] * self._shadow_per_metre()
+            sides = np.stack([foot, np.roll(foot, -1, 1), np.roll(top, -1, 1), top], 2)  # N sides corners 2
+            quads = np.concatenate([sides, foot[:, None], top[:, None]], 1) + centre[:, None]
+            groups.append((quads.reshape(-1, 4, 2), 1 - 0.95 * self._look.sun))
+        others = rows[:, 3] != own[3]
+        groups.append((centre[others] + foot[others] * 1.12, 0.5 - 0.3 * self._look.sun))
+        canvas.darken(groups)
 
     def _shadow_per_metre(self) -> NDArray[np.float64]:
         x, y, z = self._look.sun_direction
@@ -131,3 +166,13 @@ class Scene:
         facing = np.abs(normal @ np.array(self._look.sun_direction[:2]))
         shade = (1 - 0.6 * self._look.sun) + 0.6 * self._look.sun * facing
         return np.where(self._look.sun > 0, shade, 0.85)
+
+
+def _facing(foot: NDArray[np.float64], size: NDArray[np.float64], map_T_camera: NDArray[np.float64]) -> NDArray:
+    """Corners N x 4 x 3 (map frame) of upright rectangles that face the camera: foot N x 2, width and height N x 2."""
+    right = map_T_camera[:2, 0] / np.hypot(*map_T_camera[:2, 0])
+    half = size[:, :1] / 2 * right
+    corners = np.zeros((len(foot), 4, 3))
+    corners[:, [0, 3], :2], corners[:, [1, 2], :2] = (foot - half)[:, None], (foot + half)[:, None]
+    corners[:, 2:, 2] = size[:, 1:]
+    return corners

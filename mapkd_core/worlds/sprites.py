@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 
 from mapkd_core.worlds import noise
 
+Levels = tuple[tuple[NDArray[np.uint8], NDArray[np.uint8] | None], ...]  # RGB and opacity (None: solid), finest first
+
 FACADE_M = (12.0, 12.0)  # length and height that one facade texture covers
 _FACADE_PX = (384, 384)
 
 
-def levels(texture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
-    """The texture and its halvings down to 8 pixels."""
+def levels(texture: NDArray[np.uint8]) -> Levels:
+    """RGBA texture and its halvings down to 8 pixels, colours and opacity apart."""
     out = [texture]
     while min(out[-1].shape[:2]) >= 16:
         h, w = out[-1].shape[:2]
         out.append(cv2.resize(out[-1], (w // 2, h // 2), interpolation=cv2.INTER_AREA))
-    return tuple(out)
+    solid = bool((texture[..., 3] == 255).all())
+    return tuple((t[..., :3].copy(), None if solid else t[..., 3].copy()) for t in out)
 
 
 def facade(rng: np.random.Generator, ground_floor: bool) -> NDArray[np.uint8]:
