@@ -24,6 +24,8 @@ from mapkd_ros.conversions import image_array
 # More undecoded images of one camera than this means that decoding cannot keep up.
 _MAX_UNDECODED = 4
 
+_KINDS = {"raw": (Image,), "compressed": (CompressedImage,), "auto": (CompressedImage, Image)}
+
 
 @dataclass(frozen=True)
 class CameraImage:
@@ -45,6 +47,7 @@ class CameraImage:
 class CameraInput(message_filters.SimpleFilter):
     """A filter that signals a `CameraImage` for every image of one camera.
 
+    transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone.
     counts: received, infos, qos_incompatible, decode_overload. last_arrival_s: time.monotonic() of the newest image.
     """
 
@@ -54,17 +57,24 @@ class CameraInput(message_filters.SimpleFilter):
         self.info: CameraInfo | None = None
         self.counts: Counter[str] = Counter()
         self.last_arrival_s: float | None = None
-        self.topic = f"{name.lower()}/image" + ("/compressed" if transport == "compressed" else "")
-        self.other_topic = f"{name.lower()}/image" + ("" if transport == "compressed" else "/compressed")
         self._node, self._pool = node, pool
         self._undecoded: deque[Future[Any]] = deque()
-        kind = CompressedImage if transport == "compressed" else Image
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
-        self._images = message_filters.Subscriber(node, kind, self.topic, qos_profile=qos, event_callbacks=events)
-        self._images.registerCallback(self._on_image)
+        self._images = {}
+        for kind in _KINDS[transport]:
+            topic = f"{name.lower()}/image" + ("/compressed" if kind is CompressedImage else "")
+            self._images[topic] = message_filters.Subscriber(node, kind, topic, qos_profile=qos, event_callbacks=events)
+            self._images[topic].registerCallback(self._on_image, topic)
         self._infos = node.create_subscription(CameraInfo, f"{name.lower()}/camera_info", self._on_info, qos)
 
-    def _on_image(self, message: Any) -> None:
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Image topics listened to."""
+        return tuple(self._images)
+
+    def _on_image(self, message: Any, topic: str) -> None:
+        if len(self._images) > 1:
+            self._keep_only(topic)
         self.counts["received"] += 1
         self.last_arrival_s = time.monotonic()
         while self._undecoded and self._undecoded[0].done():
@@ -75,6 +85,10 @@ class CameraInput(message_filters.SimpleFilter):
         self._undecoded.append(decoded)
         self.signalMessage(CameraImage(message.header, decoded))
 
+    def _keep_only(self, topic: str) -> None:
+        for other in [name for name in self._images if name != topic]:
+            self._node.destroy_subscription(self._images.pop(other).sub)
+
     def _on_info(self, message: CameraInfo) -> None:
         self.counts["infos"] += 1
         self.info = message
@@ -82,6 +96,6 @@ class CameraInput(message_filters.SimpleFilter):
     def _on_incompatible_qos(self, event: Any) -> None:
         self.counts["qos_incompatible"] += 1
         self._node.get_logger().error(
-            f"{self.topic}: a publisher offers incompatible QoS (policy {event.last_policy_kind}); nothing of it "
+            f"{' or '.join(self.topics)}: a publisher offers incompatible QoS (policy {event.last_policy_kind}); nothing of it "
             "arrives; set qos.image_reliability: best_effort or make the publisher reliable"
         )

@@ -67,14 +67,12 @@ class CameraHealth:
         self.rejected += 1
         self.last_rejection = reason
 
-    def state(self, source: Any, publishers: int, publishers_of_other: int) -> tuple[Level, str, str]:
-        """(level, state, message) from a `CameraInput` and the number of publishers on its topic and on the other."""
+    def state(self, source: Any, publishers: int) -> tuple[Level, str, str]:
+        """(level, state, message) from a `CameraInput` and the number of publishers on its image topics."""
         age_s = None if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
-        if age_s is None and not publishers:
-            hint = f"; {source.other_topic} has one: set cameras.transports" if publishers_of_other else ""
-            return WARN, "waiting_image", f"no publisher on {source.topic}{hint}"
         if age_s is None:
-            return WARN, "waiting_image", f"no image on {source.topic} yet"
+            fault = "no image on" if publishers else "no publisher on"
+            return WARN, "waiting_image", f"{fault} {' or '.join(source.topics)} yet"
         if age_s > self._max_age_s:
             return WARN, "stale", f"no image for {age_s:.1f} s"
         if source.info is None:

@@ -74,8 +74,8 @@ class MapHealth:
         return array
 
     def _state(self, name: str) -> tuple[Level, str, str]:
-        source, count = self._inputs[name], self._node.count_publishers
-        state = self._cameras[name].state(source, count(source.topic), count(source.other_topic))
+        source = self._inputs[name]
+        state = self._cameras[name].state(source, sum(map(self._node.count_publishers, source.topics)))
         if state[0] != OK and time.monotonic() - self._start_s > 3.0:
             self._log(self._node.get_logger().warning, f"{name} {state[1]}", f"{name} is {state[1]}: {state[2]}")
         return state

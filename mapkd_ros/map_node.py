@@ -11,8 +11,11 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from mapkd.msg import BevLayerInfo, BevSemanticMap, InputStatus, ProcessingTime, VectorMap
 from nav_msgs.msg import Odometry
@@ -67,7 +70,7 @@ class MapNode(Node):
         self._health = MapHealth(self, self._inputs, self._settings.diagnostics)
         self._worker = LatestWorker(self._process, self._on_error, "inference")
         self._make_timers()
-        self.get_logger().info(f"waiting for {', '.join(item.topic for item in self._inputs.values())}")
+        self.get_logger().info(f"waiting for {', '.join(' or '.join(item.topics) for item in self._inputs.values())}")
 
     def close(self) -> None:
         """End the threads; waits for the inference in hand, but at most a second."""
@@ -158,12 +161,26 @@ class MapNode(Node):
 
 def make_predictor(parameters: ModelParameters) -> Predictor:
     """The product's Mapper; ValueError or FileNotFoundError for a checkpoint that does not fit."""
-    from pathlib import Path
-
     from mapkd_core.mapper import Mapper
 
-    weights = Path(parameters.weights).expanduser() if parameters.weights else None
-    return Mapper(weights, parameters.backend, parameters.device, parameters.vectors)
+    mapper = Mapper(
+        Path(parameters.weights).expanduser() if parameters.weights else None,
+        parameters.backend,
+        parameters.device,
+        parameters.vectors,
+        min_confidence=None if parameters.min_confidence < 0 else parameters.min_confidence,
+        threads=parameters.threads or None,
+    )
+    if parameters.warm_up:
+        mapper.predict(black_frame())
+    return mapper
+
+
+def black_frame() -> Frame:
+    """The nuScenes rig at night: what the first prediction allocates and compiles does not cost a real frame."""
+    from mapkd_core.worlds.rig import nuscenes_rig
+
+    return Frame(tuple(replace(c, image=np.zeros((c.height, c.width, 3), np.uint8)) for c in nuscenes_rig()))
 
 
 def main(args: list[str] | None = None) -> int:

@@ -9,22 +9,28 @@ from mapkd_ros.parameters import group, parameter
 from mapkd_ros.synchroniser import MISSING_POLICIES, SyncPolicy
 
 _NUSCENES_CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
-_CHOICE = "auto, or one that mapkd_core.mapper.Mapper knows"
+
+TRANSPORTS = ("auto", "raw", "compressed")
 
 
 @dataclass(frozen=True)
 class ModelParameters:
     weights: str = parameter("", "checkpoint (.safetensors); empty = the one shipped with mapkd")
-    backend: str = parameter("auto", f"runtime of the network: {_CHOICE}")
+    backend: str = parameter("auto", "runtime of the network: auto, torch or onnx")
     device: str = parameter("auto", "device of the network: auto, cpu, cuda or cuda:N")
-    vectors: str = parameter("auto", f"where polylines come from: {_CHOICE}")
+    vectors: str = parameter("auto", "where polylines come from: auto, query or raster")
+    min_confidence: float = parameter(-1.0, "polylines below it are left out; -1 = as the model card says", -1.0, 1.0)
+    threads: int = parameter(0, "threads of the network; 0 = the runtime's choice", 0, 256)
+    warm_up: bool = parameter(True, "predict once on black images before the first real frame")
 
 
 @dataclass(frozen=True)
 class CameraParameters:
     names: tuple[str, ...] = parameter(_NUSCENES_CAMERAS, "camera names; topics are <name in lower case>/image ...")
     transports: tuple[str, ...] = parameter(
-        ("compressed",), "raw or compressed: one for all cameras or one per camera", choices=("raw", "compressed")
+        ("auto",),
+        "raw, compressed, or auto (whichever comes first): one for all cameras or one per camera",
+        choices=TRANSPORTS,
     )
     frame_ids: tuple[str, ...] = parameter(("",), "TF frame per camera, where image headers lack it; empty = header's")
     images_are_rectified: bool = parameter(False, "images come from image_proc: use P of CameraInfo, ignore D")
@@ -83,7 +89,7 @@ class MapParameters:
         self.policy()
 
     def transport(self, camera: str) -> str:
-        """raw or compressed."""
+        """auto, raw or compressed."""
         transports = self.cameras.transports
         return transports[self.cameras.names.index(camera)] if len(transports) > 1 else transports[0]
 
