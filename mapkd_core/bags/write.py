@@ -72,9 +72,8 @@ class BagWriter:
         self._grid, self._labelled, self._jpeg_quality = grid or BevGrid(), tuple(labelled), jpeg_quality
         self._folder = self.path.with_name(f".{self.path.name}.partial-{os.getpid()}")
         self._folder.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = Writer(
-            self._folder / self.path.stem, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP
-        )
+        self._written = self._folder / self.path.stem
+        self._writer = Writer(self._written, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
         self._connections: dict[str, Connection] = {}
         self._posed_ns: set[int] = set()
         self._last_ns = -1
@@ -147,9 +146,8 @@ class BagWriter:
             self._rig.setdefault(camera.name, camera)
         mounts = [(BASE, camera.name.lower(), camera.ego_T_camera) for camera in self._rig.values()]
         first_ns = min(frame.stamp_ns, *(camera.stamp_ns for camera in cameras))
-        self._write(
-            "/tf_static", first_ns, to_messages.transforms(first_ns, [*mounts, (BASE, LIDAR, self._ego_T_lidar)])
-        )
+        mounts.append((BASE, LIDAR, self._ego_T_lidar))
+        self._write("/tf_static", first_ns, to_messages.transforms(first_ns, mounts))
 
     def _add_camera(self, camera: Camera, encoded: bytes | None) -> None:
         frame_id, stamp_ns = camera.name.lower(), camera.stamp_ns
