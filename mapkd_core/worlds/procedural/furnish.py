@@ -129,7 +129,7 @@ def _add_parking(road: Road, side: int, a: float, b: float, style: Style, rng: n
     perpendicular = rng.random() < (0.5 if style.district == "campus" else 0.1)
     width = rng.uniform(4.6, 6.0) if perpendicular else rng.uniform(1.9, 2.7)
     taper = rng.uniform(0.2, 3.0)
-    line = rng.random() < (0.15 if perpendicular else 0.3)
+    line = rng.random() < (0.3 if perpendicular else 0.5)
     blocks = 1 if rng.random() < 0.5 else int(max(1, (b - a) // rng.uniform(18, 45)))
     edges = np.linspace(a + rng.uniform(1, 6), b - rng.uniform(1, 6), blocks + 1)
     for start, stop in itertools.pairwise(edges):
@@ -149,7 +149,11 @@ def _add_pocket(road: Road, side: int, a: float, b: float, rng: np.random.Genera
 
 def _add_frontage(road: Road, side: int, a: float, b: float, rng: np.random.Generator) -> None:
     """A service road beside the main one behind a narrow kerbed strip."""
-    island, lane = rng.uniform(0.8, 4.0), rng.uniform(3.2, 6.5)
+    island, lane = rng.uniform(0.8, 5.0), rng.uniform(3.2, 7.0)
     taper = (rng.uniform(6, 18), rng.uniform(6, 18))
     start, stop = a + rng.uniform(0, 10), b - rng.uniform(0, 10)
     road.bumps.append(Bump(side, start, stop, taper, island + lane, "frontage", island=island))
+    if lane > 5.4 and rng.random() < 0.7:
+        d = road.section.left if side > 0 else road.section.right
+        middle = d + side * (island + lane / 2)
+        road.lines.append((start + taper[0] + 4, stop - taper[1] - 4, middle))

@@ -59,25 +59,25 @@ def random_style(rng: np.random.Generator) -> Style:
         spacing=(40.0, float(rng.uniform(70, 130))) if not wide else (60.0, float(rng.uniform(100, 180))),
         driveway_spacing=float(np.exp(rng.uniform(np.log(14), np.log(80)))),
         cross_share=float(rng.uniform(0.1, 0.8)),
-        crossing_chance=float(rng.choice([0.0, 0.4, 0.8, 0.97], p=[0.12, 0.28, 0.35, 0.25])),
+        crossing_chance=float(rng.choice([0.0, 0.4, 0.8, 0.97], p=[0.12, 0.2, 0.38, 0.3])),
         midblock_chance=float(rng.uniform(0.0, 0.35)),
         slip_chance=float(rng.uniform(0.1, 0.8) if wide else rng.uniform(0, 0.35)),
-        parking_chance=float(rng.uniform(0.1, 0.8) if not wide else rng.uniform(0.0, 0.3)),
+        parking_chance=float(rng.uniform(0.2, 0.9) if not wide else rng.uniform(0.0, 0.5)),
         frontage_chance=float(rng.choice([0.0, 0.4, 0.9], p=[0.3, 0.35, 0.35]) if district != "residential" else 0.0),
         pocket_chance=float(rng.uniform(0.3, 0.9)),
         lot_chance=float(rng.uniform(0.1, 0.9)),
-        unmarked_chance=float(rng.uniform(0.1, 0.5) if not narrow else rng.uniform(0.3, 0.8)),
+        unmarked_chance=float(rng.uniform(0.0, 0.4) if not narrow else rng.uniform(0.3, 0.8)),
         corner_radius=(float(rng.uniform(1.5, 4)), float(rng.uniform(5, 13))),
         skew=float(rng.choice([0.05, 0.2, 0.5])),
         speed=float(rng.uniform(4, 8) if narrow else rng.uniform(6, 15)),
-        traffic=float(rng.uniform(0.5, 4.0)),
-        people=float(np.exp(rng.uniform(np.log(1.0), np.log(40)))),
+        traffic=float(rng.uniform(0.5, 5.0)),
+        people=float(np.exp(rng.uniform(np.log(1.5), np.log(60)))),
     )
 
 
 def _main_lanes(rng: np.random.Generator, district: str) -> tuple[int, int]:
     if district in ("arterial", "boulevard"):
-        forward = int(rng.choice([1, 2, 3, 4], p=[0.15, 0.55, 0.22, 0.08]))
+        forward = int(rng.choice([1, 2, 3, 4], p=[0.08, 0.52, 0.30, 0.10]))
         return forward, max(1, forward + int(rng.choice([-1, 0, 1], p=[0.25, 0.6, 0.15])))
     if district == "downtown":
         lanes = [(1, 1), (2, 1), (2, 2), (2, 0), (3, 0), (3, 2), (4, 0), (3, 3)]
