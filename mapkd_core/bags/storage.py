@@ -24,7 +24,20 @@ from rosbags.serde import SerdeError
 from mapkd_core.bags.salvage import Salvaged, salvage_mcap, salvage_ros1
 from mapkd_core.bags.typestore import typestore
 
-_UNREADABLE = (ReaderError1, ReaderError2, struct.error, AssertionError, TypeError, ValueError, OSError)
+# What rosbags, its decompressors and struct raise on bytes that are not what they should be.
+_UNREADABLE = (
+    ReaderError1,
+    ReaderError2,
+    struct.error,
+    AssertionError,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
 _RENAMED = {"tf/msg/tfMessage": "tf2_msgs/msg/TFMessage"}
 _SUFFIXES = (".mcap", ".db3", ".bag")
 
@@ -152,7 +165,7 @@ class BagReader:
     def _salvage(self, path: Path, error: BaseException) -> Salvaged:
         try:
             salvaged = salvage_ros1(path) if path.suffix == ".bag" else salvage_mcap(path)
-        except ValueError as reason:
+        except _UNREADABLE as reason:
             raise BagError(f"bag {path} cannot be read: {reason}") from error
         if salvaged.lost:
             self._damages.append(f"{path.name}: {salvaged.lost}")
