@@ -33,7 +33,8 @@ class VectoriseOptions:
 
     polygon_classes: closed outlines; every other class is lines. threshold: a cell counts from this probability on.
     thickness: cells, as the truth was drawn. min_length_m: shorter lines are noise. max_gap_m: free ends that point at
-    each other over at most this distance are one line. tolerance_m: how far simplified lines may stray.
+    each other over at most this distance are one line. max_polygon_width_m: an area wider than this across is not a
+    polygon but the place between several. tolerance_m: how far simplified lines may stray.
     embedding_margin: neighbouring cells whose embeddings differ by more belong to two instances.
     """
 
@@ -42,6 +43,7 @@ class VectoriseOptions:
     thickness: int = 5
     min_length_m: float = 1.5
     max_gap_m: float = 2.5
+    max_polygon_width_m: float = 9.0
     tolerance_m: float = 0.1
     embedding_margin: float = 1.5
 
@@ -67,7 +69,7 @@ def vectorise(
     elements = _lines(masks, layers, grid, classes, options)
     for index, name in enumerate(classes):
         if name in options.polygon_classes:
-            elements += _polygons(index, masks, smoothed[index], grid, name, options)
+            elements += _polygons(index, masks, layers[index], grid, name, options)
     return tuple(sorted(elements, key=lambda element: -element.confidence))
 
 
@@ -141,13 +143,13 @@ def _polygons(
     # Only a later class is ever drawn over this one: what an earlier class crosses inside does not divide the area.
     others = reduce(cv2.bitwise_or, masks[index + 1 :], np.zeros_like(masks[index]))
     min_cells = round(options.thickness * options.min_length_m / grid.cell)
+    width, tolerance = options.max_polygon_width_m / grid.cell, 1.5 * options.tolerance_m / grid.cell
     elements = []
-    for contour in outlines(masks[index], others, options.thickness, min_cells):
-        cells = np.clip(contour.astype(int), 0, np.array(grid.shape)[::-1] - 1)
-        confidence = float(layer[cells[:, 1], cells[:, 0]].mean()) / 255
-        vertices = grid.to_metres(simplify(contour, True, 1.5 * options.tolerance_m / grid.cell))
-        if len(vertices) > 2:
-            elements.append(MapElement(name, vertices, True, confidence))
+    for polygon in outlines(masks[index], others, options.thickness, min_cells, width, tolerance):
+        outline = np.zeros_like(layer)
+        cv2.polylines(outline, [np.round(polygon).astype(np.int32)], True, 1)
+        confidence = cv2.mean(layer, outline)[0] / 255
+        elements.append(MapElement(name, grid.to_metres(polygon), True, confidence))
     return elements
 
 

@@ -7,29 +7,44 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
-_ENCLOSED_BY = 0.5  # share of an area's rim that must be of the class itself; the rest may be a kerb drawn over it
+from mapkd_core.vectorising.smoothing import simplify
+
+_ENCLOSED_BY = 0.4  # share of an area's rim that must be of the class itself; the rest may be a kerb drawn over it
 _MIN_INSIDE = 20  # cells; smaller holes are noise
 
 
 def outlines(
-    own: NDArray[np.uint8], others: NDArray[np.uint8], thickness: int, min_cells: int
+    own: NDArray[np.uint8],
+    others: NDArray[np.uint8],
+    thickness: int,
+    min_cells: int,
+    max_width: float,
+    tolerance: float,
 ) -> list[NDArray[np.float64]]:
     """Polygons, each V x 2 column row along the middle of the drawn outline, fractional cells.
 
     own, others: 0/1 uint8 [Y, X], cells of the class and of the classes that may be drawn over it.
     thickness: cells of the drawn outline. min_cells: smaller components that enclose nothing are noise.
+    max_width: cells; a wider area is not a polygon but the place between several, such as a junction's middle.
+    tolerance: cells by which a polygon may stray from the contour to be simple.
     """
     explained = np.zeros_like(own)
     polygons = []
     for inside, corner in _enclosed(own, others):
-        # The hole's outermost cell lies half a thickness and half a cell inside the line.
-        filled, origin = _grow(inside, corner, (thickness + 1) // 2)
-        polygons.append(_contour(filled) + origin)
-        _mark(explained, polygons[-1], thickness + 2)
-    polygons += _hulls(own & (explained == 0), thickness, min_cells)
-    return polygons
+        # The inner edge of a stroke keeps its corners sharp; its outermost inner cell lies half a thickness and half
+        # a cell inside the line.
+        contour = simplify(_contour(inside), True, tolerance) + corner
+        if min(cv2.minAreaRect(contour.astype(np.float32))[1]) <= max_width - thickness:
+            polygons += _moved_out(contour, (thickness + 1) / 2)
+    for polygon in polygons:
+        _mark(explained, polygon, thickness + 2)
+    for hull in _hulls(own & (explained == 0), min_cells):
+        polygons += _moved_out(simplify(hull, True, tolerance), -(thickness - 1) / 2)
+    limit = np.array(own.shape[::-1]) - 0.5
+    return [np.clip(polygon, -0.5, limit) for polygon in polygons]
 
 
 def _enclosed(own: NDArray[np.uint8], others: NDArray[np.uint8]) -> list[tuple[NDArray[np.uint8], tuple[int, int]]]:
@@ -59,28 +74,27 @@ def _rim(label: NDArray[np.int32], mask: NDArray[np.uint8], count: int) -> NDArr
     return total
 
 
-def _grow(
-    patch: NDArray[np.uint8], corner: tuple[int, int], radius: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    padded = cv2.copyMakeBorder(patch, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0)
-    return cv2.dilate(padded, _disc(radius)), np.array(corner, float) - radius
-
-
-def _hulls(left_over: NDArray[np.uint8], thickness: int, min_cells: int) -> list[NDArray[np.float64]]:
-    """Convex hulls of the components, moved in by half the thickness of the line."""
+def _hulls(left_over: NDArray[np.uint8], min_cells: int) -> list[NDArray[np.float64]]:
+    """Convex hulls of the components."""
     count, label, stats, _ = cv2.connectedComponentsWithStats(left_over, connectivity=8)
-    polygons = []
+    hulls = []
     for component in range(1, count):
         left, top, width, height, cells = stats[component]
-        if cells < min_cells:
-            continue
-        patch = (label[top : top + height, left : left + width] == component).astype(np.uint8)
-        hull = cv2.convexHull(cv2.findNonZero(patch))
-        filled = cv2.fillConvexPoly(np.zeros_like(patch), hull, 1)
-        inner = cv2.erode(filled, _disc(thickness // 2), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        if cv2.countNonZero(inner) >= _MIN_INSIDE:
-            polygons.append(_contour(inner) + np.array([left, top], float))
-    return polygons
+        if cells >= min_cells:
+            patch = (label[top : top + height, left : left + width] == component).astype(np.uint8)
+            hulls.append(cv2.convexHull(cv2.findNonZero(patch))[:, 0] + np.array([left, top], float))
+    return hulls
+
+
+def _moved_out(polygon: NDArray[np.float64], distance: float) -> list[NDArray[np.float64]]:
+    """The polygon with its sides moved out (in where negative), corners kept; nothing where little is left of it."""
+    if len(polygon) < 3:
+        return []
+    moved = shapely.make_valid(shapely.Polygon(polygon)).buffer(distance, join_style="mitre", mitre_limit=2.5)
+    largest = max(shapely.get_parts(moved), key=lambda part: part.area, default=None)
+    if largest is None or largest.geom_type != "Polygon" or largest.area < _MIN_INSIDE:
+        return []
+    return [shapely.get_coordinates(largest.exterior)[:-1]]
 
 
 def _contour(filled: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -93,7 +107,3 @@ def _mark(mask: NDArray[np.uint8], polygon: NDArray[np.float64], thickness: int)
     points = [np.round(polygon).astype(np.int32)]
     cv2.fillPoly(mask, points, 1)
     cv2.polylines(mask, points, True, 1, thickness)
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

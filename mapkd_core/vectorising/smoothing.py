@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WINDOW = 5  # cells of the moving average; a corner is rounded by about one cell
-_BORDER_REACH = 6.0  # cells from the border within which a line is taken to leave the grid
+_NEAR_BORDER = 4.0  # cells; a line that ends nearer to the border is taken to leave the grid
+_HOOK = 4  # cells of such an end that are not trusted
+_BORDER_REACH = 11.0  # cells over which it is continued at most, along its own heading
 _HEADING_OVER = 12  # cells over which the heading of its end is taken
 
 
@@ -28,8 +30,7 @@ def smooth(cells: NDArray[np.integer], is_closed: bool) -> NDArray[np.float64]:
 
 def reach_border(line: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
     """Continue the ends that stop just before the border of the [Y, X] grid straight on to it."""
-    head, tail = _continued(line, shape), _continued(line[::-1], shape)
-    return np.concatenate([head, line, tail])
+    return _continued(_continued(line, shape)[::-1], shape)[::-1]
 
 
 def simplify(line: NDArray[np.float64], is_closed: bool, tolerance: float) -> NDArray[np.float64]:
@@ -38,16 +39,19 @@ def simplify(line: NDArray[np.float64], is_closed: bool, tolerance: float) -> ND
 
 
 def _continued(line: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """0 or 1 vertices where the line, read away from its first vertex, meets the border."""
-    heading = line[0] - line[min(_HEADING_OVER, len(line) - 1)]
+    """The line whose first vertex lies on the border if it was near; near it a skeleton bends towards a corner of the
+    cut-off stroke, so its first cells are replaced.
+    """
+    low, high = np.full(2, -0.5), np.array([shape[1], shape[0]]) - 0.5
+    if len(line) < _HOOK + 3 or min((line[0] - low).min(), (high - line[0]).min()) > _NEAR_BORDER:
+        return line
+    kept = line[_HOOK:]
+    heading = kept[0] - kept[min(_HEADING_OVER, len(kept) - 1)]
     length = np.linalg.norm(heading)
     if length < 1e-9:
-        return line[:0]
+        return line
     heading = heading / length
-    low, high = np.full(2, -0.5), np.array([shape[1], shape[0]]) - 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
-        to_border = np.where(
-            heading > 0, (high - line[0]) / heading, np.where(heading < 0, (low - line[0]) / heading, np.inf)
-        )
-    distance = float(to_border.min())
-    return line[:1] + heading * distance if 0 < distance <= _BORDER_REACH else line[:0]
+        steps = np.where(heading > 0, (high - kept[0]) / heading, (low - kept[0]) / heading)
+    distance = float(np.where(heading == 0, np.inf, steps).min())
+    return np.concatenate([kept[:1] + heading * distance, kept]) if 0 < distance <= _BORDER_REACH else line
