@@ -12,7 +12,7 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import noise, polylines
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.asphalt import asphalt_detail
-from mapkd_core.worlds.markings import Paint, road_paint
+from mapkd_core.worlds.markings import road_paint
 from mapkd_core.worlds.road_map import RoadMap
 
 LOW_CELL_M = 0.4
@@ -40,41 +40,46 @@ class GroundPainter:
 
     def paint(self, grid: BevGrid) -> NDArray[np.uint8]:
         """Y X 3 RGB over `grid` (map frame), lit by the sun where no shadow lies."""
+        look, width = self.look, grid.shape[1]
         label = self._labels(grid)
-        detail = asphalt_detail(grid, self.road_map, self.look, self._tiles[_ROAD], self._seed)
-        alpha, colour = self._paint_masks(grid)
-        table = np.zeros((256, 3), np.uint8)
-        look = self.look
-        table[:5] = [look.asphalt, look.pavement, look.grass, look.soil, look.kerb_colour]
-        paint_table = np.array([look.white, look.yellow, (150, 85, 70), (40, 40, 40)]).clip(0, 255).astype(np.uint8)
+        detail = asphalt_detail(grid, self.road_map, look, self._tiles[_ROAD], self._seed)
+        alpha, colour = self._paint_masks(grid, label)
+        table = np.zeros((256, 1, 3), np.uint8)
+        table[:5, 0] = np.clip([look.asphalt, look.pavement, look.grass, look.soil, look.kerb_colour], 0, 255)
+        paints = np.array([look.white, look.yellow, (150, 85, 70), (40, 40, 40)]).clip(0, 255).astype(np.uint8)
+        grains = {kind: noise.tiled(tile, (_STRIPE, width)) for kind, tile in self._tiles.items() if kind != _ROAD}
+        wear = noise.tiled(self._wear, (_STRIPE * 2, width))
         shade = self._shade(grid)
         image = np.empty((*grid.shape, 3), np.uint8)
         for top in range(0, grid.shape[0], _STRIPE):
             rows = slice(top, min(top + _STRIPE, grid.shape[0]))
-            grain = detail[rows]
-            for kind in (_PAVED, _GRASS, _SOIL, _STONE):
-                here = label[rows] == kind
-                if here.any():
-                    np.copyto(grain, noise.tiled(self._tiles[kind], grain.shape), where=here)
-            part = table[label[rows]]
-            part = cv2.multiply(part, _stretched(self._gain, self.low, grid, rows), scale=1 / 128)
-            part = cv2.multiply(part, cv2.merge([grain] * 3), scale=1 / 128)
-            if alpha[rows].any():
-                part = self._blended(part, alpha[rows], paint_table[colour[rows]], label[rows])
+            count, part_label, grain = rows.stop - top, label[rows], detail[rows]
+            for kind, tile in grains.items():
+                cv2.copyTo(tile[:count], cv2.compare(part_label, kind, cv2.CMP_EQ), grain)
+            part = cv2.LUT(cv2.merge([part_label] * 3), table)
+            cv2.multiply(part, _stretched(self._gain, self.low, grid, rows), part, scale=1 / 128)
+            cv2.multiply(part, cv2.merge([grain] * 3), part, scale=1 / 128)
+            _blend(
+                part,
+                cv2.multiply(alpha[rows], wear[top % (2 * _STRIPE) :][:count], scale=1 / 255),
+                paints,
+                colour[rows],
+            )
             if shade is not None:
-                part = cv2.multiply(part, _stretched(*shade, grid, rows), scale=1 / 255)
+                cv2.multiply(part, _stretched(*shade, grid, rows), part, scale=1 / 255)
             image[rows] = part
         return image
 
     def _labels(self, grid: BevGrid) -> NDArray[np.uint8]:
-        label = np.empty(grid.shape, np.uint8)
         look = self.look
-        for top in range(0, grid.shape[0], _STRIPE):
-            rows = slice(top, min(top + _STRIPE, grid.shape[0]))
-            distance, zone = (_stretched(field, self.low, grid, rows) for field in (self.distance, self._zones))
-            beyond = np.where(zone > 1.2, _SOIL, np.where(zone > 0.9 - 2 * look.greenery, _GRASS, _PAVED))
-            verge = distance < np.where(zone > 0.4, 0.4, look.pavement_m)
-            label[rows] = np.where(verge, _PAVED, beyond)
+        coarse = grid.coarser(2)
+        whole = slice(0, coarse.shape[0])
+        distance, zone = (_stretched(field, self.low, coarse, whole) for field in (self.distance, self._zones))
+        label = np.full(coarse.shape, _PAVED, np.uint8)
+        label[zone > 0.9 - 2 * look.greenery] = _GRASS
+        label[zone > 1.2] = _SOIL
+        label[distance < np.where(zone > 0.4, np.float32(0.4), np.float32(look.pavement_m))] = _PAVED
+        label = cv2.resize(label, grid.shape[::-1], interpolation=cv2.INTER_NEAREST)
         stone = max(0.15, grid.cell)
         for line in self.road_map.boundaries:
             if look.kerb != "flush":
@@ -83,27 +88,18 @@ class GroundPainter:
         fill(label, grid, _rings(self.area), _ROAD)
         return label
 
-    def _paint_masks(self, grid: BevGrid) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _paint_masks(self, grid: BevGrid, label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """How much paint covers each cell of the road, 255 = fully, and its colour index."""
         alpha, colour = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
+        style = cv2.LINE_AA if grid.cell > 0.1 else cv2.LINE_8
         for paint in self.paints:
-            corners = _corners(grid, paint.outline_m)
-            if corners is None:
+            if (corners := _corners(grid, paint.outline_m)) is None:
                 continue
-            cv2.fillPoly(
-                alpha, [corners], int(paint.strength * 255), cv2.LINE_AA if grid.cell > 0.1 else cv2.LINE_8, _SHIFT
-            )
+            cv2.fillPoly(alpha, [corners], int(paint.strength * 255), style, _SHIFT)
             if paint.colour:
                 cv2.fillPoly(colour, [corners], paint.colour, cv2.LINE_8, _SHIFT)
+        alpha[label != _ROAD] = 0
         return alpha, colour
-
-    def _blended(self, base: NDArray, alpha: NDArray, paint: NDArray, label: NDArray) -> NDArray[np.uint8]:
-        worn = cv2.multiply(alpha, noise.tiled(self._wear, alpha.shape), scale=1 / 255)
-        worn[label != _ROAD] = 0
-        out = base
-        ys, xs = np.nonzero(worn)
-        share = worn[ys, xs, None].astype(np.uint16)
-        out[ys, xs] = ((base[ys, xs] * (255 - share) + paint[ys, xs] * share) // 255).astype(np.uint8)
-        return out
 
     def _shade(self, grid: BevGrid) -> tuple[NDArray[np.uint8], BevGrid] | None:
         """Light left on the ground, 255 = full sun, and its coarser grid; None without shadows."""
@@ -141,14 +137,24 @@ class GroundPainter:
         )
 
 
+def _blend(base: NDArray[np.uint8], share: NDArray[np.uint8], paints: NDArray, colour: NDArray[np.uint8]) -> None:
+    """Cover `base` (changed in place) with its paint where `share` (255 = fully) is not zero."""
+    ys, xs = np.nonzero(share)
+    here = share[ys, xs, None].astype(np.uint16)
+    base[ys, xs] = ((base[ys, xs] * (255 - here) + paints[colour[ys, xs]] * here) // 255).astype(np.uint8)
+
+
 def _stretched(low: NDArray, low_grid: BevGrid, grid: BevGrid, rows: slice) -> NDArray:
-    """Rows of `grid` of an array over `low_grid`."""
-    scale = grid.cell / low_grid.cell
-    x0, y0 = low_grid.to_cells(grid.to_metres((0, rows.start)))
-    size = (grid.shape[1], rows.stop - rows.start)
-    matrix = np.array([[scale, 0, x0], [0, scale, y0]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(low, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    """Rows of `grid` of an array over `low_grid`, whose cells are a whole number of cells of `grid`."""
+    factor = round(low_grid.cell / grid.cell)
+    x0, y0 = np.round((low_grid.to_cells(grid.to_metres((-0.5, -0.5))) + 0.5)).astype(int)  # first cell, by its corner
+    first, last = rows.start // factor - 1, -(-rows.stop // factor) + 1
+    columns = grid.shape[1] // factor
+    index = np.clip(np.arange(y0 + first, y0 + last), 0, low.shape[0] - 1)
+    part = low[index][:, np.clip(np.arange(x0, x0 + columns), 0, low.shape[1] - 1)]
+    wide = cv2.resize(part, (columns * factor, (last - first) * factor), interpolation=cv2.INTER_LINEAR)
+    start = rows.start - first * factor
+    return wide[start : start + rows.stop - rows.start]
 
 
 def fill(image: NDArray[np.uint8], grid: BevGrid, outlines_m: list[NDArray[np.float64]], value: int) -> None:
@@ -162,7 +168,7 @@ def _corners(grid: BevGrid, outline_m: NDArray[np.float64], margin: float = 4.0)
     """Fixed-point pixel corners, or None when the outline lies wholly outside the grid."""
     cells = grid.to_cells(outline_m)
     low, high = cells.min(axis=0), cells.max(axis=0)
-    if margin and (high < -margin).any() or margin and (low > np.array(grid.shape[::-1]) + margin).any():
+    if margin and ((high < -margin).any() or (low > np.array(grid.shape[::-1]) + margin).any()):
         return None
     return np.round(cells * (1 << _SHIFT)).astype(np.int32)
 
