@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a forward pass costs in operations and parameters, counted and not measured: the same on every machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.models.hdmapnet import CAMERAS, HDMapNet
+from mapkd_core.models.map_model import MapModel
+
+
+def parameters(network: nn.Module) -> int:
+    """Trainable numbers."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def operations(network: nn.Module, *inputs: torch.Tensor) -> int:
+    """Floating-point operations of convolutions and matrix products in one pass; a multiply-add is two."""
+    was_training = network.training
+    asked = [p for p in network.parameters() if p.requires_grad]
+    network.eval().requires_grad_(False)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            network(*inputs)
+    finally:
+        network.train(was_training)
+        for parameter in asked:
+            parameter.requires_grad_(True)
+    return int(counter.get_total_flops())
+
+
+def student_cost(model: MapModel, images: torch.Tensor, plan: torch.Tensor) -> dict[str, Any]:
+    """parameters_m, gflop, and megabytes that any runtime has to move: weights, pictures, plan and the answer."""
+    config = model.config
+    answer = len(config.classes) * config.grid.shape[0] * config.grid.shape[1]
+    moved = 4 * parameters(model) + images.nbytes + plan.nbytes + answer
+    return _cost(model, operations(model, images, plan)) | {"moved_mb": round(moved / 1e6, 2)}
+
+
+def hdmapnet_cost(config: ModelConfig) -> dict[str, Any]:
+    """parameters_m and gflop of a network of HDMapNet's shape, counted without allocating it."""
+    with torch.device("meta"):
+        network = HDMapNet(config).to("meta")
+        images = torch.empty(1, CAMERAS, 3, config.image_height, config.image_width)
+        K, ego_T_camera = torch.empty(1, CAMERAS, 3, 3), torch.empty(1, CAMERAS, 4, 4)
+    return _cost(network, operations(network, images, K, ego_T_camera))
+
+
+def _cost(network: nn.Module, flops: int) -> dict[str, Any]:
+    return {"parameters_m": round(parameters(network) / 1e6, 3), "gflop": round(flops / 1e9, 3)}
