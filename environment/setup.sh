@@ -25,6 +25,7 @@ unchanged() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
 install_packages() {
   local python=${PYTHON:-python3}
+  export PYTHONWARNINGS=ignore # setuptools' on editable installs
   "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || {
     echo "setup: need Python 3.10-3.13, found $("$python" --version); choose one with PYTHON=python3.11 make setup" >&2
     exit 1
@@ -43,14 +44,14 @@ install_packages() {
     # shellcheck disable=SC2046 # nothing, or an option with its value
     "$venv/bin/pip" install $(cpu_torch_index) -r environment/requirements/product.txt \
       -r environment/requirements/develop.txt -r environment/requirements/ros.txt | show_progress
-    PYTHONWARNINGS=ignore "$venv/bin/pip" install -q --no-deps --no-build-isolation -e .
+    "$venv/bin/pip" install -q --no-deps --no-build-isolation -e .
     "$venv/bin/python" environment/mend_wheels.py
   fi
   echo "$place" >"$venv/.made_for"
 }
 
 show_progress() {
-  awk '/^Collecting/ { printf "\r  %d packages found", ++n } /^Installing/ { print "\r  installing", n, "packages" }
+  awk '/^Collecting/ { printf "\r  %d packages found", ++n } /^Installing collected/ { print "\r  installing them   " }
     { fflush() }'
 }
 
