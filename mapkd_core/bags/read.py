@@ -46,7 +46,9 @@ class BagDrive:
 
     calibration: a file (docs/formats.md) or its content, for bags without camera_info or without TF; what it says goes
         before what the bag says.
-    anchor: the camera whose images make the frames; its stamp is the frame's. max_skew_s: furthest stamp of another.
+    anchor: the camera whose images make the frames; its stamp is the frame's.
+    max_skew_s: furthest stamp of another camera; shorter than the period, or a lost image is replaced by its neighbour
+        instead of being counted.
     counts: "frames", "missing CAM_X" (no image near enough), "rejected CAM_X" (image or size unusable), "no pose", ...
     problems: what the bag does wrong, in words, with how often.
     """
@@ -57,7 +59,7 @@ class BagDrive:
         calibration: Path | str | Calibration | None = None,
         *,
         anchor: str = "CAM_FRONT",
-        max_skew_s: float = 0.1,
+        max_skew_s: float = 0.06,
         base_frame: str = "base_link",
     ) -> None:
         sidecar = read_calibration(calibration) if isinstance(calibration, (str, Path)) else calibration
@@ -124,6 +126,7 @@ class BagDrive:
 
     def frames(self) -> Iterator[Frame]:
         """Frames in stamp order; a camera that gave nothing usable has `image` None and is counted."""
+        self.counts.clear()
         rig = {camera.name: camera for camera in self.cameras}
         streams = {name: self.dialect.cameras[name].image.name for name in rig}
         if self.dialect.lidar:
