@@ -75,7 +75,7 @@ def _add_medians(road: Road, style: Style, rng: np.random.Generator) -> None:
         s = road.curve.stations(a + rng.uniform(0, 1.5), b - rng.uniform(0, 1.5))
         lo = np.full(len(s), section.split - section.median / 2 + gap)
         hi = np.full(len(s), section.split + section.median / 2 - gap)
-        if section.median > section.lane_width + 0.6 and b - a > 50:
+        if section.median > section.lane_width + 0.6 and s[-1] - s[0] > 55:
             _cut_pockets(road, s, lo, hi, style, rng)
         road.medians.append(Median(s, lo, hi))
 

@@ -66,7 +66,7 @@ def _assemble(
     track = shapely.LineString(drive.ego[:, 1:3]) if np.ptp(drive.travelled) > 0.1 else shapely.Point(drive.ego[0, 1:3])
     region = track.buffer(REACH_M, quad_segs=16)
     crossings = markings.crossings(roads, area, rng)
-    agents = traffic.populate(roads, fields, crossings, drive, style, rng)
+    agents = traffic.populate(roads, fields, area, crossings, drive, style, rng)
     place = _placement(rng)
     local = shapely.intersection(area, region)
     drivable = shapely.MultiPolygon([p for p in shapely.get_parts(local) if p.geom_type == "Polygon" and p.area > 4])
