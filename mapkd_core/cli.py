@@ -19,14 +19,14 @@ from typing import NoReturn
 
 from mapkd_core.commands.result import Result
 
-COMMANDS = (
-    "evaluate", "dataset", "train",
-)  # fmt: skip
+COMMANDS = ("demo", "predict", "bag", "render", "ros", "evaluate", "dataset", "train", "ship", "export")
 _EXPECTED = (ValueError, OSError, ImportError, RuntimeError, FloatingPointError)
 
 _DESCRIPTION = """Real-time HD maps from vehicle cameras: a BEV semantic map and its polylines.
 Lengths are metres, times seconds, angles degrees on this command line; the ego frame is x forward, y left, z up."""
-_EPILOG = """Start with `mapkd demo`. `mapkd COMMAND --help` explains a command with its units, defaults and an example."""
+_EPILOG = (
+    """Start with `mapkd demo`. `mapkd COMMAND --help` explains a command with its units, defaults and an example."""
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = _Parser(prog="mapkd", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = _Parser(
+        prog="mapkd", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"mapkd_core.commands.{name}")
@@ -58,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
             name, help=text.splitlines()[0].rstrip("."), description=text, epilog=example, formatter_class=_Formatter
         )
         module.add_arguments(sub)
-        sub.add_argument("--json", action="store_true", help="print a one-line JSON summary on stdout and nothing else there")
+        sub.add_argument(
+            "--json", action="store_true", help="print a one-line JSON summary on stdout and nothing else there"
+        )
         sub.set_defaults(run=module.run)
     return top
 

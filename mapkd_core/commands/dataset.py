@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Render training or test samples: six cameras at the network's size with their truth.
 
-Worlds are procedural roads by default, or the given road maps, each rendered with another look per seed. World i is made
-from seed FIRST_SEED + i, so folders with disjoint seed ranges share no world. Worlds that are already in the folder are
+Worlds are procedural roads by default, or the given road maps, each rendered with another look per seed. World i is
+made from seed FIRST_SEED + i, so folders with disjoint seed ranges share no world. Worlds that are already in the folder are
 kept: the command can be interrupted and repeated. A world of 24 frames takes about 20 MB.
 """
 
@@ -18,16 +18,26 @@ EXAMPLE = "mapkd dataset --out out/data/train --worlds 1000 --frames 24"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into; made where absent")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write into; made where absent"
+    )
     parser.add_argument("--worlds", type=int, default=100, metavar="N", help="number of worlds")
-    parser.add_argument("--frames", type=int, default=24, metavar="F", help="frames a world, at random times of its drive")
+    parser.add_argument(
+        "--frames", type=int, default=24, metavar="F", help="frames a world, at random times of its drive"
+    )
     parser.add_argument(
         "--split", choices=seeds.SPLITS, default="training",
         help="which seeds to use where --first-seed is not given: each split has a range of its own",
     )  # fmt: skip
-    parser.add_argument("--first-seed", type=int, metavar="S", help="seed of the first world, instead of the split's first")
-    parser.add_argument("--maps", type=Path, nargs="+", default=[], metavar="MAP", help="road maps (*.json.gz) to render instead")
-    parser.add_argument("--config", type=Path, metavar="YAML", help="training configuration, for the network's image size")
+    parser.add_argument(
+        "--first-seed", type=int, metavar="S", help="seed of the first world, instead of the split's first"
+    )
+    parser.add_argument(
+        "--maps", type=Path, nargs="+", default=[], metavar="MAP", help="road maps (*.json.gz) to render instead"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="YAML", help="training configuration, for the network's image size"
+    )
     parser.add_argument("--workers", type=int, metavar="W", help="processes; one per core where not given")
 
 
@@ -47,4 +57,6 @@ def run(options: argparse.Namespace) -> Result:
         "out": str(options.out), "worlds": len(folder.names), "frames": len(folder), "split": split, "first_seed": first_seed,
         "maps": [str(path) for path in options.maps],
     }  # fmt: skip
-    return Result(summary, f"{options.out}: {len(folder)} frames of {len(folder.names)} worlds, {split} seeds from {first_seed}")
+    return Result(
+        summary, f"{options.out}: {len(folder)} frames of {len(folder.names)} worlds, {split} seeds from {first_seed}"
+    )

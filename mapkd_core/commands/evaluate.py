@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score weights on drives they have never seen: IoU and Chamfer AP per class, and IoU by distance.
 
-Frames come from procedural worlds of the test split, from road maps (*.json.gz) that are rendered, or from a folder written
-by `mapkd dataset`. IoU is HDMapNet's (argmax, summed over all frames), AP is MapTR's (Chamfer distance below
+Frames come from procedural worlds of the test split, from road maps (*.json.gz) that are rendered, or from a folder
+written by `mapkd dataset`. IoU is HDMapNet's (argmax, summed over all frames), AP is MapTR's (Chamfer distance below
 0.5, 1.0 and 1.5 m). Classes that a road map does not label are masked. Scores are percent in the table, 0..1 in JSON.
 """
 
@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mapkd_core.commands.arguments import size
 from mapkd_core.commands.result import Result
+from mapkd_core.commands.scores import short
 from mapkd_core.data import seeds
 
 if TYPE_CHECKING:
     from mapkd_core.evaluation.evaluate import Evaluator
-    from mapkd_core.evaluation.report import Report
 
 EXAMPLE = "mapkd evaluate --procedural 20 --frames 20 --vectors both --out report.json"
 VECTORS = {"query": ("query",), "raster": ("raster",), "both": ("query", "raster")}
@@ -31,17 +31,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--roads", type=Path, nargs="+", metavar="MAP", help="road maps to render")
     source.add_argument("--procedural", type=int, metavar="N", help="number of procedural worlds")
     source.add_argument("--data", type=Path, metavar="DIR", help="folder of samples with truth")
-    parser.add_argument("--first-seed", type=int, default=seeds.TEST.start, metavar="S", help="seed of the first world or look")
-    parser.add_argument("--frames", type=int, metavar="F", help="frames a world, evenly over its drive (20), or of DIR (all)")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors with NAME.json; the shipped ones if absent")
-    parser.add_argument("--vectors", choices=VECTORS, default="both", help="where polylines come from: query head, raster head")
-    parser.add_argument("--min-confidence", type=float, default=0.0, metavar="C", help="polylines below it are left out, 0..1")
+    parser.add_argument(
+        "--first-seed", type=int, default=seeds.TEST.start, metavar="S", help="seed of the first world or look"
+    )
+    parser.add_argument(
+        "--frames", type=int, metavar="F", help="frames a world, evenly over its drive (20), or of DIR (all)"
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="NAME.safetensors with NAME.json; the shipped ones if absent"
+    )
+    parser.add_argument(
+        "--vectors", choices=VECTORS, default="both", help="where polylines come from: query head, raster head"
+    )
+    parser.add_argument(
+        "--min-confidence", type=float, default=0.0, metavar="C", help="polylines below it are left out, 0..1"
+    )
     parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto", help="runtime of the network")
     parser.add_argument(
         "--size", default="network", metavar="WxH",
         help="pictures rendered, in pixels, e.g. 1600x900; network: what the network takes, which is 10 times faster",
     )  # fmt: skip
-    parser.add_argument("--varied-rig", action="store_true", help="another mounting and focal length per world, as in training")
+    parser.add_argument(
+        "--varied-rig", action="store_true", help="another mounting and focal length per world, as in training"
+    )
     parser.add_argument("--workers", type=int, metavar="W", help="processes; one per core where not given")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the whole report as JSON")
 
@@ -56,7 +68,12 @@ def run(options: argparse.Namespace) -> Result:
 
     card = read_card(options.weights or SHIPPED)
     how = Predicting(
-        options.weights, VECTORS[options.vectors], options.min_confidence, options.backend, _size(options.size), options.varied_rig
+        options.weights,
+        VECTORS[options.vectors],
+        options.min_confidence,
+        options.backend,
+        None if options.size == "network" else size(options.size),
+        options.varied_rig,
     )
     started = time.monotonic()
     if options.data:
@@ -83,15 +100,17 @@ def run(options: argparse.Namespace) -> Result:
         "source": source, "weights": str(options.weights or SHIPPED), "sha256": card["sha256"], "size": options.size,
         "first_seed": options.first_seed, "varied_rig": options.varied_rig, "seconds": round(time.monotonic() - started, 1),
         "vectors": {vectors: report.as_dict() for vectors, report in reports.items()},
-        "worlds": {name: _short(evaluator.report()) for name, evaluator in by_world.items()},
+        "worlds": {name: short(evaluator.report()) for name, evaluator in by_world.items()},
     }  # fmt: skip
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(detail, indent=1) + "\n")
     summary = {key: detail[key] for key in ("source", "sha256", "size", "seconds")}
-    summary |= {"frames": next(iter(reports.values())).frames, "vectors": {v: _short(r) for v, r in reports.items()}}
+    summary |= {"frames": next(iter(reports.values())).frames, "vectors": {v: short(r) for v, r in reports.items()}}
     summary |= {"out": str(options.out)} if options.out else {}
-    text = "\n\n".join(f"{source}, polylines of the {vectors} head\n{report.markdown()}" for vectors, report in reports.items())
+    text = "\n\n".join(
+        f"{source}, polylines of the {vectors} head\n{report.markdown()}" for vectors, report in reports.items()
+    )
     return Result(summary, text)
 
 
@@ -107,21 +126,6 @@ def _worlds(options: argparse.Namespace) -> tuple[list, str]:
     if options.procedural < 1 or (options.frames or 1) < 1:
         raise ValueError(f"procedural = {options.procedural}, frames = {options.frames}; both must be at least 1")
     split = seeds.check(options.first_seed, options.procedural)
-    return [World(options.first_seed + i) for i in range(options.procedural)], f"{options.procedural} procedural worlds ({split})"
-
-
-def _size(text: str) -> tuple[int, int] | None:
-    if text == "network":
-        return None
-    width, separator, height = text.partition("x")
-    if not (separator and width.isdigit() and height.isdigit()):
-        raise ValueError(f"size = {text!r}; expected WIDTHxHEIGHT in pixels, e.g. 1600x900, or network")
-    return int(width), int(height)
-
-
-def _short(report: Report) -> dict[str, Any]:
-    """mIoU and mAP with their classes: what fits on a line."""
-    numbers = {"miou": report.miou, "map": report.map}
-    numbers |= {f"iou_{name}": value for name, value in report.iou.items()}
-    numbers |= {f"ap_{name}": value for name, value in report.class_ap.items()}
-    return {name: None if math.isnan(value) else round(value, 4) for name, value in numbers.items()}
+    return [
+        World(options.first_seed + i) for i in range(options.procedural)
+    ], f"{options.procedural} procedural worlds ({split})"

@@ -3,8 +3,8 @@
 
 Settings come from the defaults in mapkd_core/config.py, then the YAML, then key=value on the command line, e.g.
 `minutes=90 model.bev_width=48`. Sample folders that are absent are rendered first. The run folder gets config.json,
-log.jsonl, last.pt (to resume from) and the averaged weights student.safetensors with their card. On 2 cores a frame takes
-about 0.25 s; a CUDA device is used where there is one. `mapkd ship` makes the result the shipped weights.
+log.jsonl, last.pt (to resume from) and the averaged weights student.safetensors with their card. On 2 cores a frame
+takes about 0.25 s; a CUDA device is used where there is one. `mapkd ship` makes the result the shipped weights.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ EXAMPLE = "mapkd train config/train/student.yaml minutes=90 --out out/train"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("settings", nargs="*", metavar="YAML | key=value", help="one configuration file, and settings to change")
+    parser.add_argument(
+        "settings", nargs="*", metavar="YAML | key=value", help="one configuration file, and settings to change"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/train"), metavar="DIR", help="run folder")
     parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
-    parser.add_argument("--worlds", type=int, default=1500, metavar="N", help="training worlds, where they must be rendered first")
+    parser.add_argument(
+        "--worlds", type=int, default=1500, metavar="N", help="training worlds, where they must be rendered first"
+    )
     parser.add_argument("--frames", type=int, default=24, metavar="F", help="frames a world, likewise")
 
 
@@ -33,10 +37,14 @@ def run(options: argparse.Namespace) -> Result:
 
     files = [s for s in options.settings if "=" not in s]
     if len(files) > 1:
-        raise ValueError(f"{len(files)} configuration files ({', '.join(files)}); give one, and key=value for what differs")
+        raise ValueError(
+            f"{len(files)} configuration files ({', '.join(files)}); give one, and key=value for what differs"
+        )
     config = load(TrainConfig, files[0] if files else None, [s for s in options.settings if "=" in s])
     if options.resume and not (options.out / "last.pt").is_file():
-        raise FileNotFoundError(f"{options.out / 'last.pt'} is missing: nothing to resume; leave --resume out to start afresh")
+        raise FileNotFoundError(
+            f"{options.out / 'last.pt'} is missing: nothing to resume; leave --resume out to start afresh"
+        )
     if not options.resume and (options.out / "last.pt").is_file():
         raise ValueError(f"{options.out} holds a run already; go on with --resume, or choose another --out")
     _render_where_absent(config, options.worlds, options.frames)

@@ -21,5 +21,7 @@ def check(first_seed: int, worlds: int) -> str:
     first, last = split_of(first_seed), split_of(first_seed + worlds - 1)
     if first != last or first_seed < 0:
         limits = ", ".join(f"{name} {seeds.start}..{seeds.stop - 1}" for name, seeds in SPLITS.items())
-        raise ValueError(f"seeds {first_seed}..{first_seed + worlds - 1} reach from {first} into {last}; the splits are {limits}")
+        raise ValueError(
+            f"seeds {first_seed}..{first_seed + worlds - 1} reach from {first} into {last}; the splits are {limits}"
+        )
     return first

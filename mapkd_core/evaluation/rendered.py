@@ -38,8 +38,8 @@ class World:
 class Predicting:
     """How frames are made and predicted.
 
-    vectors: which of query and raster give polylines; each gives a map of its own. size: width and height of the rendered
-    pictures in pixels, None for the network's own. varied_rig: another mounting and focal length per world.
+    vectors: which of query and raster give polylines; each gives a map of its own. size: width and height of the
+    rendered pictures in pixels, None for the network's own. varied_rig: another mounting and focal length per world.
     """
 
     weights: Path | None = None
@@ -59,7 +59,9 @@ class Predicted(NamedTuple):
     labelled: tuple[str, ...]
 
 
-def predict_worlds(worlds: Sequence[World], frames: int, how: Predicting, workers: int | None = None) -> Iterator[list[Predicted]]:
+def predict_worlds(
+    worlds: Sequence[World], frames: int, how: Predicting, workers: int | None = None
+) -> Iterator[list[Predicted]]:
     """The frames of one world after the other, `frames` each, evenly spread over its drive."""
     with ProcessPoolExecutor(min(len(worlds), workers or os.cpu_count() or 1), get_context("spawn")) as pool:
         try:

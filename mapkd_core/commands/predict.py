@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Predict the map around the vehicle from one frame folder.
+
+DIR holds frame.json, the images and, if any, the LiDAR sweep (docs/formats.md). With --json the summary carries every
+polyline: class, confidence 0..1, closed or open, and its vertices in ego metres (x forward, y left). With --out a folder
+gets map.json and map.png: the images with the predicted lines on them, and the map beside the truth where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapkd_core.commands.result import Result
+
+EXAMPLE = "mapkd predict scene0061 --json\n  mapkd predict scene0061 --out out/scene0061"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="frame folder")
+    parser.add_argument("--out", type=Path, metavar="OUT", help="folder for map.json and map.png; made where absent")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
+    parser.add_argument(
+        "--vectors", choices=("auto", "query", "raster"), default="auto", help="head that gives polylines"
+    )
+    parser.add_argument("--min-confidence", type=float, metavar="C", help="leave out less; the model card's if absent")
+    parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto", help="runtime of the network")
+
+
+def run(options: argparse.Namespace) -> Result:
+    from mapkd_core.data.frame_folder import read_frame_folder
+    from mapkd_core.mapper import Mapper
+
+    source = read_frame_folder(options.folder)
+    mapper = Mapper(options.weights, options.backend, vectors=options.vectors, min_confidence=options.min_confidence)
+    local_map = mapper.predict(source.frame)
+    summary: dict[str, Any] = {
+        "frame": source.name, "stamp_ns": local_map.stamp_ns, "cameras": list(local_map.valid_cameras),
+        "range_m": list(local_map.grid.bounds), "vectors": mapper.vectors,
+        "times_ms": {stage: round(ms, 2) for stage, ms in local_map.times_ms.items()},
+        "elements": [_element(element) for element in local_map.elements],
+    }  # fmt: skip
+    if source.labelled:
+        summary["scores"] = _scores(local_map, source)
+    if options.out:
+        summary["out"] = str(options.out)
+        _write(options.out, summary, source, local_map)
+    return Result(summary, _text(summary, local_map.classes))
+
+
+def _element(element: Any) -> dict[str, Any]:
+    return {
+        "class": element.class_name,
+        "confidence": round(float(element.confidence), 4),
+        "closed": bool(element.is_closed),
+        "vertices_m": np.round(np.asarray(element.vertices_m, float), 3).tolist(),
+    }
+
+
+def _scores(local_map: Any, source: Any) -> dict[str, float | None]:
+    from mapkd_core.commands.scores import short
+    from mapkd_core.evaluation.evaluate import evaluate
+
+    return short(evaluate([(local_map, source.elements, source.labelled)]))
+
+
+def _write(out: Path, summary: dict[str, Any], source: Any, local_map: Any) -> None:
+    import cv2
+
+    from mapkd_core.drawing import contact_sheet
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "map.json").write_text(json.dumps(summary, indent=1) + "\n")
+    sheet = contact_sheet(source.frame, local_map, source.elements if source.labelled else None, caption=source.name)
+    cv2.imwrite(str(out / "map.png"), sheet[..., ::-1])
+
+
+def _text(summary: dict[str, Any], classes: tuple[str, ...]) -> str:
+    counts = ", ".join(f"{sum(e['class'] == name for e in summary['elements'])} {name}" for name in classes)
+    lines = [f"{summary['frame']}: {counts}; network {summary['times_ms']['network']:.0f} ms"]
+    if "scores" in summary:
+        lines.append(", ".join(f"{k} {v:.3f}" for k, v in summary["scores"].items() if v is not None) + " (one frame)")
+    if "out" in summary:
+        lines.append(f"{summary['out']}/map.png, {summary['out']}/map.json")
+    return "\n".join(lines)

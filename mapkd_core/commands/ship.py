@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the weights of a training run the shipped ones, with a complete model card.
+
+Copies RUN_DIR/student.safetensors to mapkd_core/weights/ and completes its JSON card: classes, grid, normalisation,
+camera order, training data, licence, and the scores of the reports given with --reports (written by `mapkd evaluate
+--out`). A report must be of these very weights. Where the first report scored both heads, the one with the better mAP
+becomes the default source of polylines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mapkd_core.commands.result import Result
+from mapkd_core.data import seeds
+
+EXAMPLE = "mapkd ship out/train --reports docs/results/procedural.json docs/results/roads.json"
+_LIMIT_BYTES = 20_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that `mapkd train` wrote")
+    parser.add_argument(
+        "--reports", type=Path, nargs="*", default=[], metavar="FILE", help="JSON of `mapkd evaluate --out`"
+    )
+    parser.add_argument("--vectors", choices=("query", "raster"), help="head that gives polylines by default")
+    parser.add_argument("--min-confidence", type=float, metavar="C", help="polylines below it are left out by default")
+    parser.add_argument("--model-id", default="mapkd-student", metavar="NAME", help="name in published messages")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="instead of mapkd_core/weights")
+
+
+def run(options: argparse.Namespace) -> Result:
+    from mapkd_core.mapper import SHIPPED
+    from mapkd_core.training.checkpoint import load_weights
+
+    source = options.run_dir / "student.safetensors"
+    _, card = load_weights(source)
+    if source.stat().st_size > _LIMIT_BYTES:
+        raise ValueError(
+            f"{source} has {source.stat().st_size / 1e6:.1f} MB; shipped weights may have {_LIMIT_BYTES / 1e6:.0f} MB"
+        )
+    reports = {path.stem: _report(path, card["sha256"]) for path in options.reports}
+    card |= _facts(card)
+    card["model_id"] = f"{options.model_id}@{card['sha256'][:8]}"
+    if reports:
+        card["metrics"] = {name: report["vectors"] for name, report in reports.items()}
+        card["vectors"] = _better(next(iter(reports.values())))
+    if options.vectors:
+        card["vectors"] = options.vectors
+    if options.min_confidence is not None:
+        card["min_confidence"] = options.min_confidence
+    target = (options.out or SHIPPED.parent) / SHIPPED.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    summary = {
+        "weights": str(target), "bytes": target.stat().st_size, "sha256": card["sha256"], "model_id": card["model_id"],
+        "vectors": card.get("vectors", "raster"), "reports": list(reports),
+    }  # fmt: skip
+    return Result(
+        summary, f"{target}: {card['model_id']}, {summary['bytes'] / 1e6:.1f} MB, polylines: {summary['vectors']}"
+    )
+
+
+def _facts(card: dict[str, Any]) -> dict[str, Any]:
+    """What a user of the weights must know and cannot read off the tensors."""
+    from mapkd_core.models.camera import MEAN, STD
+    from mapkd_core.worlds.rig import nuscenes_rig
+
+    training = card.get("training", {})
+    return {
+        "licence": "Apache-2.0",
+        "task": "BEV semantic map and polylines from 1 to 8 calibrated cameras, one frame at a time",
+        "normalisation": {"colour": "RGB", "mean": list(MEAN), "std": list(STD), "of": "pixel / 255"},
+        "preprocessing": "scaled to the network's width, bottom rows kept; mapkd_core/data/prepare.py",
+        "camera_order": [camera.name for camera in nuscenes_rig()],
+        "camera_order_note": "any order and number: calibration is an input; this is the order of the training frames",
+        "training_data": {
+            "kind": "rendered pictures of procedural roads; no recorded data of any vehicle",
+            "seeds": [seeds.TRAINING.start, seeds.TRAINING.stop - 1],
+            "folder": training.get("data", ""),
+            "pretrained": "no",
+        },
+        "limits": "never trained on real pictures: expect much lower scores there",
+    }
+
+
+def _report(path: Path, digest: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no report at {path}; write it with `mapkd evaluate ... --out {path}`")
+    report: dict[str, Any] = json.loads(path.read_text())
+    if report.get("sha256") != digest:
+        raise ValueError(
+            f"{path} scores weights {str(report.get('sha256'))[:12]}, these are {digest[:12]}; evaluate them again"
+        )
+    return report
+
+
+def _better(report: dict[str, Any]) -> str:
+    scores = {vectors: values.get("map") or 0.0 for vectors, values in report["vectors"].items()}
+    return max(scores, key=lambda vectors: scores[vectors])
