@@ -73,7 +73,7 @@ def vectorise(
     return tuple(sorted(elements, key=lambda element: -element.confidence))
 
 
-def _as_bytes(probability: NDArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _as_bytes(probability: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     layers = np.asarray(probability)
     if layers.shape != shape:
         raise ValueError(f"probability has shape {layers.shape}, the classes and the grid say {shape}")
