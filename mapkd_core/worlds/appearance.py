@@ -63,8 +63,8 @@ def _light(rng: np.random.Generator, light: str) -> dict:
     elevation = np.radians(rng.uniform(8, 20) if light == "low_sun" else rng.uniform(28, 80))
     azimuth = rng.uniform(0, 2 * np.pi)
     direction = (np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation))
-    sun = {"sun": rng.uniform(0.45, 0.75), "low_sun": rng.uniform(0.4, 0.65)}.get(light, 0.0)
-    tints = {"low_sun": (1.08, 1.0, 0.86), "dusk": (0.55, 0.55, 0.68), "night": (0.20, 0.19, 0.20)}
+    sun = {"sun": rng.uniform(0.5, 0.8), "low_sun": rng.uniform(0.4, 0.7)}.get(light, 0.0)
+    tints = {"low_sun": (1.08, 1.0, 0.86), "dusk": (0.55, 0.55, 0.68), "night": (0.36, 0.33, 0.32)}
     ambient = np.array(tints.get(light, (1.0, 1.0, 1.0))) * rng.normal(1, 0.03, 3)
     grey = {"dusk": 110.0, "night": 22.0}.get(light, rng.uniform(190, 235))
     haze = np.clip(grey * np.array([0.98, 1.0, 1.03]) * rng.normal(1, 0.02, 3), 0, 255)
@@ -80,7 +80,7 @@ def _light(rng: np.random.Generator, light: str) -> dict:
 
 
 def _surfaces(rng: np.random.Generator) -> dict:
-    grey = rng.uniform(72, 150)
+    grey = rng.uniform(75, 165)
     warm = rng.normal(0, 0.025)
     side = rng.uniform(120, 200)
     return {
@@ -88,7 +88,7 @@ def _surfaces(rng: np.random.Generator) -> dict:
         "asphalt_grain": float(rng.uniform(0.03, 0.11)),
         "stains": float(rng.uniform(0.03, 0.12)),
         "pavement": tuple((side * np.array([1.0, 0.97, 0.93]) * rng.normal(1, 0.05, 3)).tolist()),
-        "grass": (rng.uniform(75, 125), rng.uniform(95, 135), rng.uniform(45, 80)),
+        "grass": tuple((rng.uniform(85, 130) * rng.normal((0.9, 1.0, 0.58), (0.1, 0.0, 0.08))).tolist()),
         "soil": (rng.uniform(120, 170), rng.uniform(100, 140), rng.uniform(75, 115)),
     }
 

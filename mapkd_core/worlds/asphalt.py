@@ -16,7 +16,7 @@ from mapkd_core.worlds.road_map import RoadMap
 def asphalt_detail(
     grid: BevGrid, road_map: RoadMap, look: Look, grain: NDArray[np.uint8], seed: int
 ) -> NDArray[np.uint8]:
-    """Brightness gain of the asphalt over `grid`, 128 = 1. The marks depend on the seed and the map, not on the grid."""
+    """Brightness gain of the asphalt over `grid`, 128 = 1. The marks do not depend on the grid."""
     gain = noise.tiled(grain, grid.shape).copy()
     rng = np.random.default_rng([seed, 0xA5])
     amount = rng.uniform(0.2, 1.6) * (0.5 + look.wear)

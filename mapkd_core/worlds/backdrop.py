@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.worlds import noise
 from mapkd_core.worlds.appearance import Look
+from mapkd_core.worlds.sprites import leaf_colour
 
 _WIDTH, _HEIGHT = 2048, 384  # 360 degrees x elevations from -6 degrees to +60
 _LOW, _HIGH = np.radians(-6.0), np.radians(60.0)
@@ -82,13 +83,13 @@ def _skyline(sky: NDArray, look: Look, layer: int, rng: np.random.Generator) -> 
     dim = {"night": 0.12, "dusk": 0.4}.get(look.light, 1.0)
     rows = np.arange(_HEIGHT)[:, None]
     per_degree = _HEIGHT / 66.0
-    bumps = noise.smooth(rng, (1, _WIDTH), 60.0, 5, 0.7)[0]
-    trees = (6.0 + 4.5 - layer * 1.2 + (1.6 - 0.3 * layer) * bumps) * per_degree
+    bumps = noise.smooth(rng, (1, _WIDTH), 110.0, 6, 0.72)[0]
+    trees = (6.0 + rng.uniform(1.5, 5.0) - layer * 0.8 + (1.0 - 0.2 * layer) * bumps) * per_degree
     blocks = np.repeat(rng.gamma(1.2, 4.0, _WIDTH // 32) * (rng.random(_WIDTH // 32) < look.buildings * 0.7), 32)
     tops = np.maximum(trees, (6.0 + np.roll(blocks, int(rng.integers(_WIDTH)))) * per_degree * (1 - 0.15 * layer))
     is_tree = tops <= trees
     shade = noise.smooth(rng, (_HEIGHT, _WIDTH), 14.0, 4, 0.8)[..., None]
-    green = np.array(rng.uniform((48, 62, 36), (80, 95, 62))) * dim
+    green = 0.85 * leaf_colour(rng) * dim
     wall = np.repeat(
         rng.uniform(80, 190, (_WIDTH // 32, 3)) * (0.3, 0.3, 0.3) + rng.uniform(40, 150, (_WIDTH // 32, 1)), 32, 0
     )

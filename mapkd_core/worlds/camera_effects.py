@@ -20,15 +20,18 @@ class Lens:
         self._look = look
         rng = np.random.default_rng([seed, 0x1E, index])
         shared = np.random.default_rng([seed, 0x1E])
-        self._exposure = shared.uniform(0.8, 1.2) * rng.normal(1.0, 0.07)
-        self._balance = shared.normal(1.0, 0.03, 3) * rng.normal(1.0, 0.015, 3)
+        dark = {"night": 0.45, "dusk": 0.75}.get(look.light, 1.0)
+        self._target = shared.uniform(78, 128) * rng.normal(1.0, 0.06) * dark  # mean grey the exposure aims at
+        self._adapts = shared.uniform(0.4, 0.9)
+        balance = np.array(look.ambient) * shared.normal(1.0, 0.025, 3) * rng.normal(1.0, 0.012, 3)
+        self._colour = _saturation(shared.uniform(0.45, 1.0)) * balance[:, None]
         self._gamma = shared.uniform(0.85, 1.2)
-        self._contrast = shared.uniform(0.85, 1.15)
+        self._contrast = shared.uniform(0.9, 1.2)
         self._vignette = shared.uniform(0.0, 0.35)
         self._blur_px = shared.uniform(0.0, 1.0) ** 2 * 2.2  # at 1600 columns
         self._jpeg = int(shared.uniform(50, 96)) if shared.random() < 0.7 else 0
-        dark = {"night": 4.0, "dusk": 2.0}.get(look.light, 1.0)
-        self._noise = shared.uniform(0.5, 3.0) * dark
+        self._noise = shared.uniform(0.5, 3.0) / dark**2
+        self._veil = _smear(rng) if shared.random() < 0.2 else None
         self._drops = look.light == "rain" and shared.random() < 0.7
         self._drop_seed = int(rng.integers(1 << 31))
 
@@ -37,29 +40,33 @@ class Lens:
     ) -> NDArray[np.uint8]:
         """H W 3 RGB as this camera would have stored it."""
         height, width = image.shape[:2]
-        gain = np.array(self._look.ambient) * self._exposure * self._balance
-        light = self._light(camera, map_T_camera) * gain.astype(np.float32)
-        out = image.astype(np.float32) * light
-        mean = 110.0
-        table = self._curve(mean)
-        out = np.clip(out, 0, 255)
+        out = cv2.transform(image.astype(np.float32), self._colour.astype(np.float32))
+        out *= self._light(camera, map_T_camera)
+        mean = max(float(cv2.mean(cv2.resize(out, (32, 32), interpolation=cv2.INTER_AREA))[1]), 2.0)
+        out *= (self._target / mean) ** self._adapts
+        if self._veil is not None:
+            share = cv2.resize(self._veil, (width, height), interpolation=cv2.INTER_LINEAR)[..., None]
+            out += (self._target - out) * share
         sigma = self._blur_px * width / 1600
         if sigma > 0.15:
             out = cv2.GaussianBlur(out, (0, 0), sigma)
         if self._drops:
             out = self._with_drops(out)
         grain = rng.standard_normal((height, width), np.float32) * (self._noise * min(1.0, 0.55 + width / 3200))
-        out = cv2.add(out, cv2.merge([grain] * 3))
-        stored = cv2.LUT(np.clip(out, 0, 255).astype(np.uint8), table)
+        out += grain[..., None]
+        stored = cv2.LUT(np.clip(out, 0, 255).astype(np.uint8), self._curve())
         if self._jpeg:
-            _, code = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg])
-            stored = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            _, code = cv2.imencode(
+                ".jpg", cv2.cvtColor(stored, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, self._jpeg]
+            )
+            stored = cv2.cvtColor(cv2.imdecode(code, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         return stored
 
-    def _curve(self, mean: float) -> NDArray[np.uint8]:
+    def _curve(self) -> NDArray[np.uint8]:
         x = np.arange(256) / 255.0
         y = x**self._gamma
-        y = (y - mean / 255) * self._contrast + mean / 255
+        middle = self._target / 255
+        y = (y - middle) * self._contrast + middle
         return np.clip(255 * y, 0, 255).astype(np.uint8)
 
     def _light(self, camera: Camera, map_T_camera: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -99,6 +106,12 @@ class Lens:
         return image + (soft - image) * mask
 
 
-def smear(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
-    """H x W share of veil from a dirty glass, 0..1."""
-    return np.clip(0.2 * noise.smooth(rng, (height, width), width / 3, 3), 0, 0.5).astype(np.float32)
+def _saturation(amount: float) -> NDArray[np.float64]:
+    """3 x 3 colour matrix: 0 gives grey, 1 leaves colours alone."""
+    grey = np.tile([0.30, 0.59, 0.11], (3, 1))
+    return grey + amount * (np.eye(3) - grey)
+
+
+def _smear(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Share of veil that a dirty glass lays over the picture, coarse."""
+    return np.clip(0.15 * noise.smooth(rng, (36, 64), 24.0, 3), 0, 0.4)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mapkd_core.geometry import from_euler, transform
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import Camera, Frame
-from mapkd_core.worlds import drive
+from mapkd_core.worlds import drive, weather
 from mapkd_core.worlds.appearance import Look, draw_look
 from mapkd_core.worlds.area import drivable_area
 from mapkd_core.worlds.backdrop import Backdrop
@@ -61,6 +61,7 @@ class Renderer:
         far = _around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
         self.texture = GroundTexture(pyramid(near, painter.paint(near), 4), pyramid(far, painter.paint(far), 4))
         self._backdrop = Backdrop(self.look, seed)
+        self._lenses: dict[int, Lens] = {}
 
     def frame(self, time_s: float, rig: Sequence[Camera]) -> Frame:
         """The rig's pictures (each at its own width, height and K) at a time of the drive's clock, with the pose."""
@@ -89,10 +90,18 @@ class Renderer:
         _haze(image, inverse_depths, self.look)
         if self.scene.enabled:
             self.scene.draw_shadows(image, camera.K, map_T_camera, map_T_ego, boxes)
+            bare = image.copy() if self.look.wet else image
             image = self._with_solids(image, camera, map_T_camera, boxes)
+            if self.look.wet:
+                weather.mirror(image, bare, camera.K, map_T_camera, self.look.wet)
         if self._effects:
-            image = Lens(self.look, self.seed, index).apply(image, camera, map_T_camera, rng)
+            image = self._lens(index).apply(image, camera, map_T_camera, rng)
         return image
+
+    def _lens(self, index: int) -> Lens:
+        if index not in self._lenses:
+            self._lenses[index] = Lens(self.look, self.seed, index)
+        return self._lenses[index]
 
     def _with_solids(
         self, image: NDArray, camera: Camera, map_T_camera: NDArray, boxes: list[drive.Box]

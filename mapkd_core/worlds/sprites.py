@@ -25,6 +25,14 @@ def levels(texture: NDArray[np.uint8]) -> Levels:
     return tuple((t[..., :3].copy(), None if solid else t[..., 3].copy()) for t in out)
 
 
+def leaf_colour(rng: np.random.Generator) -> NDArray[np.float64]:
+    """RGB of foliage: mostly green, now and then autumn."""
+    ratio = rng.normal((0.86, 1.0, 0.58), (0.09, 0.0, 0.1))
+    if rng.random() < 0.12:
+        ratio = rng.normal((1.35, 1.0, 0.55), (0.15, 0.0, 0.08))
+    return rng.uniform(45, 115) * ratio
+
+
 def facade(rng: np.random.Generator, ground_floor: bool) -> NDArray[np.uint8]:
     """H W 4, row 0 at the top: wall, rows of windows, and a ground floor of shops, doors, columns or bare wall."""
     height, width = _FACADE_PX
@@ -60,7 +68,7 @@ def facade(rng: np.random.Generator, ground_floor: bool) -> NDArray[np.uint8]:
 def hedge(rng: np.random.Generator) -> NDArray[np.uint8]:
     """H W 4: leaves with a ragged upper edge."""
     height, width = 64, 256
-    green = rng.uniform((35, 50, 22), (95, 120, 65))
+    green = leaf_colour(rng)
     leaves = noise.smooth(rng, (height, width), 10.0, 3, 0.8)
     image = green * (1 + 0.32 * leaves[..., None]) * np.linspace(1.15, 0.55, height)[:, None, None]
     edge = 6 + 4 * noise.smooth(rng, (1, width), 24.0, 4, 0.7)[0]
@@ -94,7 +102,7 @@ def tree(rng: np.random.Generator) -> NDArray[np.uint8]:
     crown = radius + 0.22 * blobs < 0.86
     holes = noise.smooth(rng, (height, width), 10.0, 2) > 1.5
     crown &= ~holes
-    green = rng.uniform((40, 55, 25), (105, 125, 75))
+    green = leaf_colour(rng)
     light = 1.25 - 0.6 * v / crown_low + 0.25 * noise.smooth(rng, (height, width), 12.0, 3, 0.8)
     image = green * np.clip(light, 0.25, 1.7)[..., None]
     half = rng.uniform(1.5, 4.0) + 1.5 * (v / height)
@@ -109,7 +117,8 @@ def person(rng: np.random.Generator) -> NDArray[np.uint8]:
     height, width = 96, 40
     image, alpha = np.zeros((height, width, 3)), np.zeros((height, width), np.uint8)
     skin = rng.uniform((90, 60, 45), (225, 180, 150)).tolist()
-    top, legs = rng.uniform(20, 235, 3).tolist(), (rng.uniform(15, 140) * rng.normal(1, 0.1, 3)).tolist()
+    top = (rng.uniform(20, 220) + rng.normal(0, 28, 3)).clip(5, 240).tolist()
+    legs = (rng.uniform(15, 140) * rng.normal(1, 0.1, 3)).tolist()
     stride = int(rng.integers(0, 8))
     for target, colours in ((image, (legs, top, skin)), (alpha, (255, 255, 255))):
         for side in (-1, 1):

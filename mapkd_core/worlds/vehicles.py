@@ -20,6 +20,7 @@ _PAINTS = np.array(
     + [[30, 55, 120], [70, 110, 160], [200, 160, 40], [40, 90, 55], [120, 85, 60], [225, 215, 190]],
     float,
 )
+_SHARES = np.array([5, 4, 3, 2, 3, 3, 1, 1, 1, 1, 0.5, 0.5, 1]) / 26
 
 
 def quads(box: Box, seed: int) -> Quads:
@@ -55,7 +56,7 @@ def _stacked(layers: list[tuple], box: Box) -> Quads:
 
 def _car(box: Box, rng: np.random.Generator) -> Quads:
     length, width, height = box.length, box.width, box.height
-    paint = np.clip(_PAINTS[rng.integers(len(_PAINTS))] * rng.normal(1, 0.05, 3), 0, 255)
+    paint = np.clip(_PAINTS[rng.choice(len(_PAINTS), p=_SHARES)] * rng.normal(1, 0.05, 3), 0, 255)
     glass = np.array([38, 46, 54]) * rng.uniform(0.6, 1.6)
     belt = rng.uniform(0.52, 0.62) * height
     floor = 0.16 * height
@@ -72,7 +73,7 @@ def _car(box: Box, rng: np.random.Generator) -> Quads:
 
 def _truck(box: Box, rng: np.random.Generator) -> Quads:
     length, width, height = box.length, box.width, box.height
-    paint = np.clip(_PAINTS[rng.integers(len(_PAINTS))] * rng.normal(1, 0.05, 3), 0, 255)
+    paint = np.clip(_PAINTS[rng.choice(len(_PAINTS), p=_SHARES)] * rng.normal(1, 0.05, 3), 0, 255)
     is_bus = rng.random() < 0.4
     cab = length if is_bus else rng.uniform(0.2, 0.32) * length
     parts = [_prism((length * 0.98, width * 0.8), (length * 0.98, width * 0.8), 0.3, 0.28 * height, (45, 45, 46))]
@@ -102,8 +103,13 @@ def _decals(length: float, width: float, floor: float, belt: float, rng: np.rand
         for side in (-1, 1):
             for share, grey in ((1.0, 22), (0.55, 120)):
                 r = radius * share
-                faces.append(_side(x - r, x + r, radius - r, radius + r, side * width / 2 * 1.004, side))
-                colours.append((grey, grey, grey))
+                for half in (
+                    _side(-r, r, -0.41 * r, 0.41 * r, 0, side),
+                    _side(-0.41 * r, 0.41 * r, -r, r, 0, side),
+                    _side(-0.72 * r, 0.72 * r, -0.72 * r, 0.72 * r, 0, side),
+                ):
+                    faces.append(half + (x, side * width / 2 * 1.004, radius))
+                    colours.append((grey, grey, grey))
     low, high = belt * 0.62, belt * 0.85
     for end, colour in ((1, (240, 240, 225)), (-1, (150, 20, 20))):
         for side in (-1, 1):
