@@ -76,25 +76,18 @@ def write_world_drive(
     """
     if duration_s <= 0 or rate_hz <= 0 or workers < 1:
         raise ValueError(f"duration {duration_s} s, rate {rate_hz} Hz, {workers} workers: all must be positive")
-    begin = float(road_map.ego[0, 0]) if start_s is None else start_s
-    available_s = float(road_map.ego[-1, 0]) - begin
-    frames = int(min(duration_s, available_s) * rate_hz + 1e-9)
+    cameras = scaled(rig or nuscenes_rig(), *image_size)
+    offsets_s = {camera.name: NUSCENES_OFFSETS_S.get(camera.name, 0.0) * are_cameras_in_turn for camera in cameras}
+    # Every camera fires while the drive lasts: before and after it the vehicle would stand still all of a sudden.
+    first_s = float(road_map.ego[0, 0]) - min(0.0, *offsets_s.values())
+    begin = first_s if start_s is None else max(first_s, start_s)
+    left_s = float(road_map.ego[-1, 0]) - max(0.0, *offsets_s.values()) - begin
+    frames = int(min(duration_s, left_s) * rate_hz + 1e-9)
     if frames < 1:
         raise ValueError(
-            f"road map {road_map.name!r} has no drive left after {begin} s: it ends at {begin + available_s} s"
+            f"road map {road_map.name!r} has no drive left after {begin:.2f} s: it ends at {road_map.ego[-1, 0]:.2f} s"
         )
-    cameras = scaled(rig or nuscenes_rig(), *image_size)
-    world = WorldDrive(
-        road_map,
-        seed,
-        cameras,
-        grid or BevGrid(),
-        frames,
-        rate_hz,
-        begin,
-        {camera.name: NUSCENES_OFFSETS_S.get(camera.name, 0.0) * are_cameras_in_turn for camera in cameras},
-        jpeg_quality,
-    )
+    world = WorldDrive(road_map, seed, cameras, grid or BevGrid(), frames, rate_hz, begin, offsets_s, jpeg_quality)
     with BagWriter(path, rig=cameras, grid=world.grid, labelled=road_map.labelled) as writer:
         rendered = _rendered(world, min(workers, frames))
         for frame, truth, encoded in tqdm(rendered, "rendering", frames, unit="frame", disable=not progress):
