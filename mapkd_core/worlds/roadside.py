@@ -14,6 +14,7 @@ from mapkd_core.worlds import polylines, sprites
 from mapkd_core.worlds.appearance import Look
 
 WALL_PIECE_M = 6.0
+FACADES = 9  # the first textures are facades, solid from bottom to top
 _REACH_M = 95.0  # things farther from the drive are never large enough to matter
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -15,9 +14,11 @@ from mapkd_core.worlds.canvas import Canvas
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.kerbs import Kerbs
 from mapkd_core.worlds.road_map import RoadMap
-from mapkd_core.worlds.roadside import build_roadside
+from mapkd_core.worlds.occluders import Occluders
+from mapkd_core.worlds.roadside import FACADES, build_roadside
 
 _REACH_M, _BOARD_REACH_M = 90.0, 65.0
+_DETAIL_M = 28.0  # vehicles farther away go without wheels and lamps
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 _PERSON_KINDS = ("PEDESTRIAN", "CYCLIST")
 
@@ -78,11 +79,12 @@ class Scene:
         near_boxes = [boxes[i] for i in canvas.seen(places, 6.0, _REACH_M) if apart[i] > 1.5]
         self._kerbs.draw(canvas, eye)
         todo = [(np.hypot(b.x - eye[0], b.y - eye[1]), self._draw_box, (canvas, b)) for b in near_boxes]
-        todo += self._visible_walls(canvas, eye) + self._visible_boards(canvas, eye)
+        occluders = Occluders(canvas.width)
+        todo += self._visible_walls(canvas, eye, occluders) + self._visible_boards(canvas, eye, occluders)
         for _, draw, arguments in sorted(todo, key=lambda entry: -entry[0]):
             draw(*arguments)
 
-    def _visible_walls(self, canvas: Canvas, eye: NDArray[np.float64]) -> list[tuple]:
+    def _visible_walls(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[tuple]:
         walls = self.roadside.walls
         index = canvas.seen((walls.start + walls.end) / 2, 4.0, _REACH_M)
         corners = np.empty((len(index), 4, 3))
@@ -90,15 +92,16 @@ class Scene:
         corners[:, :2, 2], corners[:, 2:, 2] = walls.z[index, :1], walls.z[index, 1:]
         uprights = canvas.upright(corners)
         apart = np.hypot(*(corners[:, :2, :2].mean(axis=1) - eye).T)
+        occluders.add(uprights, walls.texture[index] < FACADES)
         out = []
-        for i in uprights.shown:
+        for i in occluders.visible(uprights):
             k = index[i]
             texture = self.roadside.textures[walls.texture[k]]
             arguments = (uprights, i, texture, walls.span[k].tolist(), self._wall_light[k])
             out.append((apart[i], canvas.textured, arguments))
         return out
 
-    def _visible_boards(self, canvas: Canvas, eye: NDArray[np.float64]) -> list[tuple]:
+    def _visible_boards(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[tuple]:
         boards = self.roadside.billboards
         index = canvas.seen(boards.foot, 4.0, _BOARD_REACH_M)
         uprights = canvas.upright(_facing(boards.foot[index], boards.size[index], canvas.map_T_camera))
@@ -106,7 +109,7 @@ class Scene:
         textures = self.roadside.textures
         return [
             (apart[i], canvas.billboard, (uprights, i, textures[boards.texture[index[i]]]))
-            for i in uprights.shown
+            for i in occluders.visible(uprights)
             if uprights.depth[i] > 0.7
         ]
 
@@ -121,6 +124,8 @@ class Scene:
         if key not in self._meshes:
             self._meshes[key] = vehicles.quads(box, self._seed)
         corners, colours = self._meshes[key]
+        if np.hypot(*(canvas.map_T_camera[:2, 3] - (box.x, box.y))) > _DETAIL_M and len(corners) > vehicles.DETAILS:
+            corners, colours = corners[: -vehicles.DETAILS], colours[: -vehicles.DETAILS]
         c, s = np.cos(box.yaw), np.sin(box.yaw)
         turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
         canvas.quads(corners @ turn.T + (box.x, box.y, 0.0), colours)

@@ -12,6 +12,7 @@ from mapkd_core.worlds.drive import Box
 
 Quads = tuple[NDArray[np.float64], NDArray[np.float64]]  # Q x 4 x 3 corners in the box frame (z from 0), Q x 3 RGB
 
+DETAILS = 30  # the last quads of a vehicle: wheels, lamps, plates
 _FACES = np.array(
     [[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]]
 )  # right, front, left, back, top
