@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from mapkd_core.commands.result import Result
 
-COMMANDS = ("demo", "predict", "bag", "render", "ros", "evaluate", "dataset", "train", "ship", "export")
+COMMANDS = ("demo", "predict", "bag", "render", "ros", "evaluate", "dataset", "train", "ship", "export", "bench")
 _EXPECTED = (ValueError, OSError, ImportError, RuntimeError, FloatingPointError)
 
 _DESCRIPTION = """Real-time HD maps from vehicle cameras: a BEV semantic map and its polylines.

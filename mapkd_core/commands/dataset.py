@@ -2,8 +2,8 @@
 """Render training or test samples: six cameras at the network's size with their truth.
 
 Worlds are procedural roads by default, or the given road maps, each rendered with another look per seed. World i is
-made from seed FIRST_SEED + i, so folders with disjoint seed ranges share no world. Worlds that are already in the folder are
-kept: the command can be interrupted and repeated. A world of 24 frames takes about 20 MB.
+made from seed FIRST_SEED + i, so folders with disjoint seed ranges share no world. Worlds that are already in the
+folder are kept: the command can be interrupted and repeated. A world of 24 frames takes about 20 MB.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> Result:
     generate(options.out, options.worlds, options.frames, first_seed, config, options.maps, options.workers)
     folder = SampleFolder(options.out)
     summary = {
-        "out": str(options.out), "worlds": len(folder.names), "frames": len(folder), "split": split, "first_seed": first_seed,
-        "maps": [str(path) for path in options.maps],
+        "out": str(options.out), "worlds": len(folder.names), "frames": len(folder), "split": split,
+        "first_seed": first_seed, "maps": [str(path) for path in options.maps],
     }  # fmt: skip
     return Result(
         summary, f"{options.out}: {len(folder)} frames of {len(folder.names)} worlds, {split} seeds from {first_seed}"

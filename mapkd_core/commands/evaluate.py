@@ -2,8 +2,9 @@
 """Score weights on drives they have never seen: IoU and Chamfer AP per class, and IoU by distance.
 
 Frames come from procedural worlds of the test split, from road maps (*.json.gz) that are rendered, or from a folder
-written by `mapkd dataset`. IoU is HDMapNet's (argmax, summed over all frames), AP is MapTR's (Chamfer distance below
-0.5, 1.0 and 1.5 m). Classes that a road map does not label are masked. Scores are percent in the table, 0..1 in JSON.
+written by `mapkd dataset`. IoU is HDMapNet's (argmax, summed over all frames), AP is MapTR's (Chamfer distance
+below 0.5, 1.0 and 1.5 m). Classes that a road map does not label are masked. Scores are percent in the table, 0..1
+in JSON.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def run(options: argparse.Namespace) -> Result:
         raise ValueError(f"{source}: nothing to evaluate")
     detail = {
         "source": source, "weights": str(options.weights or SHIPPED), "sha256": card["sha256"], "size": options.size,
-        "first_seed": options.first_seed, "varied_rig": options.varied_rig, "seconds": round(time.monotonic() - started, 1),
+        "first_seed": options.first_seed, "varied_rig": options.varied_rig,
+        "seconds": round(time.monotonic() - started, 1),
         "vectors": {vectors: report.as_dict() for vectors, report in reports.items()},
         "worlds": {name: short(evaluator.report()) for name, evaluator in by_world.items()},
     }  # fmt: skip

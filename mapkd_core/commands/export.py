@@ -2,8 +2,8 @@
 """Export weights to an ONNX file for a fixed number of cameras.
 
 Inputs: images 1 N 3 H W uint8 RGB and the view transform's plan (what mapkd_core.models.build.plan gives for a
-calibration); outputs: probability 1 K Y X uint8, scores 1 Q K in 0..1, points 1 Q P 2 in 0..1 over the grid's range.
-The map node exports what it needs by itself; this is for other runtimes.
+calibration); outputs: probability 1 K Y X uint8, scores 1 Q K in 0..1, points 1 Q P 2 in 0..1 over the grid's
+range. The map node exports what it needs by itself; this is for other runtimes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predict the map around the vehicle from one frame folder.
 
-DIR holds frame.json, the images and, if any, the LiDAR sweep (docs/formats.md). With --json the summary carries every
-polyline: class, confidence 0..1, closed or open, and its vertices in ego metres (x forward, y left). With --out a folder
-gets map.json and map.png: the images with the predicted lines on them, and the map beside the truth where there is one.
+DIR holds frame.json, the images and, if any, the LiDAR sweep (docs/formats.md). With --json the summary carries
+every polyline: class, confidence 0..1, closed or open, and its vertices in ego metres (x forward, y left). With
+--out a folder gets map.json and map.png: the images with the predicted lines on them, and the map beside the truth
+where there is one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw what the six cameras see along the drive of a road map, with the true map on it.
 
-MAP is a road map (*.json.gz, docs/formats.md) or the seed of a procedural world. OUT gets one PNG a moment: six images
-with the true lines projected into them (or plain with --plain), and the map from above.
+MAP is a road map (*.json.gz, docs/formats.md) or the seed of a procedural world. OUT gets one PNG a moment: six
+images with the true lines projected into them (or plain with --plain), and the map from above.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the ROS 2 nodes from their shipped parameters, where `ros2 launch` is not installed.
 
-`map` starts map_node and marker_node until Ctrl-C; `replay --bag BAG` plays a bag through them and can score (--report)
-and record (--record). All further arguments are those of the launch; `mapkd ros replay --help` lists them. ROS is taken
-from the sourced distribution, or from what `make setup` installed.
+`map` starts map_node and marker_node until Ctrl-C; `replay --bag BAG` plays a bag through them and can score
+(--report) and record (--record). All further arguments are those of the launch; `mapkd ros replay --help` lists
+them. ROS is taken from the sourced distribution, or from what `make setup` installed.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 
 Copies RUN_DIR/student.safetensors to mapkd_core/weights/ and completes its JSON card: classes, grid, normalisation,
 camera order, training data, licence, and the scores of the reports given with --reports (written by `mapkd evaluate
---out`). A report must be of these very weights. Where the first report scored both heads, the one with the better mAP
-becomes the default source of polylines.
+--out`). A report must be of these very weights. Where the first report scored both heads, the one with the better
+mAP becomes the default source of polylines.
 """
 
 from __future__ import annotations

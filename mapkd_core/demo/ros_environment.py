@@ -22,9 +22,10 @@ def ros_environment() -> dict[str, str]:
         return dict(os.environ)
     setup = ROOT / ".ros" / "setup.bash"
     if not setup.is_file():
+        absent = ", ".join(name for name in _NEEDED if not importlib.util.find_spec(name))
         raise RuntimeError(
-            f"no ROS 2: {', '.join(n for n in _NEEDED if not importlib.util.find_spec(n))} cannot be imported and {setup} is "
-            "not there; run `make setup` in the checkout, or source a workspace that has mapkd"
+            f"no ROS 2: {absent} cannot be imported and {setup} is not there; run `make setup` in the checkout, "
+            "or source a workspace that has mapkd"
         )
     sourced = subprocess.run(["bash", "-c", f"source '{setup}' && env -0"], capture_output=True, check=False)
     if sourced.returncode:

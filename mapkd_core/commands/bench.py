@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure how fast the network and the whole node are on this machine.
+
+`speed` (the default) runs the student beside a network of HDMapNet's shape, in turns in one process, in eager
+PyTorch and in the fastest runtime, and times every stage from six 1600x900 JPEGs to polylines. `latency` replays a
+short drive through the map node over DDS and reports capture to map, in milliseconds, and the rate held; it needs
+ROS 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from mapkd_core.commands.result import Result
+
+EXAMPLE = "mapkd bench speed --threads 2 --out speed.json\n  mapkd bench latency"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", nargs="?", choices=("speed", "latency"), default="speed", help="what to measure")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
+    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed: rounds to measure")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="speed: of both runtimes; all cores, at most 4, if absent"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="latency: length of the drive")
+    parser.add_argument("--size", default="1600x900", metavar="WxH", help="latency: camera pictures, in pixels")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON, too")
+
+
+def run(options: argparse.Namespace) -> Result:
+    result, text = _speed(options) if options.what == "speed" else _latency(options)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    return Result(result, text)
+
+
+def _speed(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from mapkd_core.bench import speed, table
+
+    if options.repeats < 1:
+        raise ValueError(f"repeats = {options.repeats}; must be at least 1")
+    result = speed.run(options.weights, options.repeats, options.threads)
+    return result, table.text(result)
+
+
+def _latency(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from mapkd_core.commands.arguments import size
+    from mapkd_core.demo import drive, nodes
+
+    width, height = size(options.size)
+    with tempfile.TemporaryDirectory(prefix="mapkd-latency-") as folder:
+        bag = Path(folder) / "drive.mcap"
+        drive.ensure(bag, drive.DemoDrive(seconds=options.seconds, width=width, height=height))
+        metrics = nodes.play_all(bag, options.seconds, Path(folder), options.weights)
+    kept = ("frames_in", "frames_out", "frames_out_over_in", "rate_hz", "replay_speed", "latency_ms", "stages_ms")
+    result = {name: metrics[name] for name in kept} | {"picture": [width, height]}
+    result |= {"at_full_speed": metrics["at_full_speed"]} if "at_full_speed" in metrics else {}
+    lines = [
+        f"{result['frames_out']} maps of {result['frames_in']} frames of six {width} x {height} JPEGs, "
+        f"{result['rate_hz'] or 0:.1f} Hz, replayed at {result['replay_speed']:g} of real time",
+        "latency ms  " + _row(result["latency_ms"]),
+        *(f"{stage:<12}" + _row(times) for stage, times in result["stages_ms"].items()),
+    ]
+    return result, "\n".join(lines)
+
+
+def _row(times: dict[str, float] | None) -> str:
+    return "  ".join(f"{name} {value:7.1f}" for name, value in (times or {}).items())
