@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from mapkd_core.vectorising.tracing import Branch
 
 _REACH = 8  # cells over which the direction of a branch end is taken
 _STRAIGHT = np.cos(np.deg2rad(60))  # a line turns less than this at a junction
+_PASSING = np.cos(np.deg2rad(35))  # a line that turns less passes a junction
 _AIMED = np.cos(np.deg2rad(35))  # and less than this at either side of a gap
 _TOUCHING = 3.0  # cells; ends so close are joined by their own directions, the gap between them has none
 _RING = 30  # cells; a shorter line does not close on itself
@@ -27,14 +29,16 @@ class Chain:
     is_closed: bool
 
 
-def join(branches: list[Branch], spur: float, max_gap: float) -> list[Chain]:
+def join(branches: list[Branch], spur: float, bridge: float, max_gap: float) -> list[Chain]:
     """Lines of one mask.
 
     spur: cells; a branch from a junction to a free end that is shorter is an artefact of thinning.
+    bridge: cells; a shorter branch between two junctions is the stretch that two crossing strokes have in common.
     max_gap: cells; free ends that point at each other over at most this distance are joined.
     """
     chains = [Chain(branch.cells, True) for branch in branches if branch.is_closed]
     open_branches = _without_spurs([branch for branch in branches if not branch.is_closed], spur)
+    open_branches = _without_bridges(open_branches, bridge)
     links = _Links(open_branches)
     links.through_junctions()
     links.over_gaps(max_gap)
@@ -43,10 +47,7 @@ def join(branches: list[Branch], spur: float, max_gap: float) -> list[Chain]:
 
 def _without_spurs(branches: list[Branch], spur: float) -> list[Branch]:
     """Shortest first, and never so many that a junction is left with fewer than two branches."""
-    at_junction: dict[int, int] = defaultdict(int)
-    for branch in branches:
-        for junction in branch.junctions:
-            at_junction[junction] += 1
+    at_junction = Counter(junction for branch in branches for junction in branch.junctions)
     kept = []
     for branch in sorted(branches, key=lambda b: len(b.cells)):
         start, end = branch.junctions
@@ -57,6 +58,37 @@ def _without_spurs(branches: list[Branch], spur: float) -> list[Branch]:
         else:
             kept.append(branch)
     return kept
+
+
+def _without_bridges(branches: list[Branch], bridge: float) -> list[Branch]:
+    """The junctions at both ends of a bridge become one, where straight lines find each other again. A rung, between
+    two lines that pass its ends straight on, goes: there the strokes of neighbours touch.
+    """
+    headings: dict[int, list[tuple[int, NDArray[np.float64]]]] = defaultdict(list)
+    for b, branch in enumerate(branches):
+        for junction, cells in zip(branch.junctions, (branch.cells, branch.cells[::-1]), strict=True):
+            headings[junction].append((b, _outward(cells)))
+    merged: dict[int, int] = {}
+
+    def root(junction: int) -> int:
+        while junction in merged:
+            junction = merged[junction]
+        return junction
+
+    kept = []
+    for b, branch in enumerate(branches):
+        start, end = branch.junctions
+        ends = [[h for other, h in headings[junction] if other != b] for junction in (start, end)]
+        is_bridge = start and end and len(branch.cells) < bridge and min(len(ends[0]), len(ends[1])) >= 2
+        if not is_bridge or root(start) == root(end):
+            kept.append(branch)
+        elif not all(_passes_straight(others) for others in ends):
+            merged[root(start)] = root(end)
+    return [replace(branch, junctions=(root(branch.junctions[0]), root(branch.junctions[1]))) for branch in kept]
+
+
+def _passes_straight(headings: list[NDArray[np.float64]]) -> bool:
+    return any(float(a @ b) < -_PASSING for a, b in combinations(headings, 2))
 
 
 class _Links:
