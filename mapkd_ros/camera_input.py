@@ -96,6 +96,6 @@ class CameraInput(message_filters.SimpleFilter):
     def _on_incompatible_qos(self, event: Any) -> None:
         self.counts["qos_incompatible"] += 1
         self._node.get_logger().error(
-            f"{' or '.join(self.topics)}: a publisher offers incompatible QoS (policy {event.last_policy_kind}); nothing of it "
-            "arrives; set qos.image_reliability: best_effort or make the publisher reliable"
+            f"{' or '.join(self.topics)}: a publisher offers incompatible QoS (policy {event.last_policy_kind}); "
+            "nothing of it arrives; set qos.image_reliability: best_effort or make the publisher reliable"
         )

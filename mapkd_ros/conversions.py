@@ -78,7 +78,9 @@ def cloud_array(message: Any, fields: tuple[str, ...] = ("x", "y", "z", "intensi
     present = {item.name for item in message.fields}
     lacking = {"x", "y", "z"} - present
     if lacking:
-        raise ValueError(f"PointCloud2 lacks {', '.join(sorted(lacking))}; it has {', '.join(sorted(present)) or 'nothing'}")
+        raise ValueError(
+            f"PointCloud2 lacks {', '.join(sorted(lacking))}; it has {', '.join(sorted(present)) or 'nothing'}"
+        )
     names = [name for name in fields if name in present]
     structured = point_cloud2.read_points(message, field_names=names, skip_nans=False)
     points = np.zeros((structured.size, len(fields)), np.float32)

@@ -81,7 +81,9 @@ class CameraHealth:
             return WARN, "rejected", self.last_rejection
         return OK, "active", "active"
 
-    def report(self, node_name: str, source: Any, state: tuple[Level, str, str], sync: Counter[str]) -> DiagnosticStatus:
+    def report(
+        self, node_name: str, source: Any, state: tuple[Level, str, str], sync: Counter[str]
+    ) -> DiagnosticStatus:
         level, word, message = state
         age_s = -1.0 if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
         values: dict[str, Any] = {

@@ -32,7 +32,10 @@ class EvaluationParameters:
     report: str = parameter("metrics.json", "JSON file to write")
     anchor: str = parameter("CAM_FRONT", "camera whose frames count as frames in")
     end_after_idle_s: float = parameter(
-        3.0, "write the report and end when neither frame nor map came for so long after the first [s]; 0 = never", 0.0, 3600.0
+        3.0,
+        "write the report and end when neither frame nor map came for so long after the first [s]; 0 = never",
+        0.0,
+        3600.0,
     )
 
 

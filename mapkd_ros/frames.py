@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a set of camera images, their calibration and the transforms to the core's Frame.
 
-The cameras of a set were exposed tens of milliseconds apart. Each camera is placed where it was at its own capture time,
+The cameras of a set were exposed some milliseconds apart. Each camera is placed where it was at its own capture time,
 seen from the ego frame at the set's stamp: ego(t)_T_camera = inverse(odom_T_ego(t)) odom_T_ego(t_camera) ego_T_camera.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.types import Camera, Frame
 from mapkd_ros.conversions import intrinsics
-from mapkd_ros.pose_track import PoseTrack, PoseUnavailable
+from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
 from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.transforms import TransformBuffer
 
@@ -72,7 +72,7 @@ class FrameAssembler:
                 motion = self._ego_motion(odom_T_ego, stamped.stamp_ns, frame_set.stamp_ns)
                 has_motion &= motion is not None
                 cameras.append(self._camera(name, stamped, infos.get(name), image, motion))
-            except (ValueError, PoseUnavailable) as error:
+            except (ValueError, PoseUnavailableError) as error:
                 rejected[name] = str(error)
         frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=odom_T_ego)
         return AssembledFrame(frame, rejected, has_motion)
@@ -98,7 +98,7 @@ class FrameAssembler:
             if len(self._odometry):
                 return self._odometry.at(stamp_ns, _EXTRAPOLATE_NS)
             return self._transforms.lookup(self._odom_frame, self._base_frame, stamp_ns, _EXTRAPOLATE_NS)
-        except PoseUnavailable:
+        except PoseUnavailableError:
             return None
 
     def _ego_motion(self, odom_T_ego: Matrix | None, camera_ns: int, frame_ns: int) -> Matrix | None:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mapkd_ros.parameters import group, parameter
+from mapkd_ros.parameters import parameter
 from mapkd_ros.synchroniser import MISSING_POLICIES, SyncPolicy
 
 _NUSCENES_CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
@@ -71,19 +71,21 @@ class DiagnosticsParameters:
 
 @dataclass(frozen=True)
 class MapParameters:
-    model: ModelParameters = group(ModelParameters)
-    cameras: CameraParameters = group(CameraParameters)
-    sync: SyncParameters = group(SyncParameters)
-    frames: FrameParameters = group(FrameParameters)
-    qos: QosParameters = group(QosParameters)
-    diagnostics: DiagnosticsParameters = group(DiagnosticsParameters)
+    model: ModelParameters = field(default_factory=ModelParameters)
+    cameras: CameraParameters = field(default_factory=CameraParameters)
+    sync: SyncParameters = field(default_factory=SyncParameters)
+    frames: FrameParameters = field(default_factory=FrameParameters)
+    qos: QosParameters = field(default_factory=QosParameters)
+    diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)
     decode_threads: int = parameter(2, "threads that decode images as they arrive", 1, 16)
 
     def __post_init__(self) -> None:
         count = len(self.cameras.names)
         for name, values in (("transports", self.cameras.transports), ("frame_ids", self.cameras.frame_ids)):
             if len(values) not in (1, count):
-                raise ValueError(f"parameter cameras.{name}: {len(values)} values for {count} cameras; give 1 or {count}")
+                raise ValueError(
+                    f"parameter cameras.{name}: {len(values)} values for {count} cameras; give 1 or {count}"
+                )
         if len(self.cameras.frame_ids) == 1 < count and self.cameras.frame_ids[0]:
             raise ValueError(f"parameter cameras.frame_ids: one frame for {count} cameras; give {count}")
         self.policy()

@@ -5,7 +5,7 @@
     class SyncParameters:
         wait_s: float = parameter(0.1, "longest wait for the other cameras [s]", low=0.0, high=5.0)
 
-Nested dataclasses become groups: a field `sync: SyncParameters = group(SyncParameters)` gives `sync.wait_s`.
+Nested dataclasses become groups: `sync: SyncParameters = field(default_factory=SyncParameters)` gives `sync.wait_s`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,7 @@ def parameter(
     default: Any, description: str, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
     """Dataclass field that is a ROS parameter."""
-    return field(
-        default=default, metadata={"description": description, "low": low, "high": high, "choices": choices}
-    )
-
-
-def group(kind: type[T]) -> T:
-    """Dataclass field that is a group of parameters."""
-    return field(default_factory=kind)  # type: ignore[no-any-return, call-overload]
+    return field(default=default, metadata={"description": description, "low": low, "high": high, "choices": choices})
 
 
 def specifications(kind: type, prefix: str = "") -> Iterator[Specification]:
@@ -143,6 +136,8 @@ def _descriptor(spec: Specification) -> Any:
     if spec.choices:
         descriptor.additional_constraints = f"one of {', '.join(spec.choices)}"
     if spec.low is not None and spec.high is not None and not spec.is_array:
-        kind, target = (FloatingPointRange, "floating_point_range") if spec.type is float else (IntegerRange, "integer_range")
+        kind, target = (
+            (FloatingPointRange, "floating_point_range") if spec.type is float else (IntegerRange, "integer_range")
+        )
         setattr(descriptor, target, [kind(from_value=spec.type(spec.low), to_value=spec.type(spec.high))])
     return descriptor

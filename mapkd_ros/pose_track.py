@@ -11,7 +11,7 @@ import numpy as np
 from mapkd_core.geometry import Matrix, quaternion_to_rotation, rotation_to_quaternion, transform
 
 
-class PoseUnavailable(LookupError):
+class PoseUnavailableError(LookupError):
     """No pose or transform for the time or the frames asked for; the message says what is there."""
 
 
@@ -36,14 +36,14 @@ class PoseTrack:
             self._add(stamp_ns, a_T_b)
 
     def latest(self) -> Matrix:
-        """The newest sample; PoseUnavailable when there is none."""
+        """The newest sample; PoseUnavailableError when there is none."""
         with self._lock:
             if not self._poses:
-                raise PoseUnavailable("no pose received yet")
+                raise PoseUnavailableError("no pose received yet")
             return self._poses[-1]
 
     def at(self, stamp_ns: int, extrapolate_ns: int = 0) -> Matrix:
-        """a_T_b at `stamp_ns`; beyond the ends by at most `extrapolate_ns`, else PoseUnavailable."""
+        """a_T_b at `stamp_ns`; beyond the ends by at most `extrapolate_ns`, else PoseUnavailableError."""
         with self._lock:
             return self._at(stamp_ns, extrapolate_ns)
 
@@ -62,12 +62,12 @@ class PoseTrack:
 
     def _at(self, stamp_ns: int, extrapolate_ns: int) -> Matrix:
         if not self._poses:
-            raise PoseUnavailable("no pose received yet")
+            raise PoseUnavailableError("no pose received yet")
         first_ns, last_ns = self._stamps_ns[0], self._stamps_ns[-1]
         if not first_ns - extrapolate_ns <= stamp_ns <= last_ns + extrapolate_ns:
             gap_ns = first_ns - stamp_ns if stamp_ns < first_ns else stamp_ns - last_ns
             side = "before the oldest" if stamp_ns < first_ns else "after the newest"
-            raise PoseUnavailable(f"stamp {stamp_ns} ns is {gap_ns / 1e6:.1f} ms {side} pose at hand")
+            raise PoseUnavailableError(f"stamp {stamp_ns} ns is {gap_ns / 1e6:.1f} ms {side} pose at hand")
         if len(self) == 1:
             return self._poses[0]
         right = min(max(bisect_left(self._stamps_ns, stamp_ns), 1), len(self) - 1)

@@ -37,7 +37,9 @@ _LATCHED = ("map/layer_info",)
 @dataclass(frozen=True)
 class RecordParameters:
     bag: str = parameter("", "bag to write: a folder that does not exist yet")
-    end_after_idle_s: float = parameter(0.0, "end when no map came for so long after the first [s]; 0 = never", 0.0, 3600.0)
+    end_after_idle_s: float = parameter(
+        0.0, "end when no map came for so long after the first [s]; 0 = never", 0.0, 3600.0
+    )
 
 
 class RecordNode(Node):
@@ -47,7 +49,9 @@ class RecordNode(Node):
         if not settings.bag:
             raise ValueError("parameter bag is empty: give the path of the bag to write")
         names = {topic: self.resolve_topic_name(topic) for topic in _TOPICS}
-        types = {names[topic]: f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}" for topic, kind in _TOPICS.items()}
+        types = {
+            names[topic]: f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}" for topic, kind in _TOPICS.items()
+        }
         latched = tuple(names[topic] for topic in _LATCHED)
         self._recorder = Recorder(Path(settings.bag).expanduser(), types, latched)
         self._last_map_s: float | None = None

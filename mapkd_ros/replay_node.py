@@ -2,7 +2,7 @@
 """Plays a bag of any dialect that mapkd reads, under mapkd's topic names, with /clock.
 
 Topics (from the bag): <camera>/image..., <camera>/camera_info, lidar_top, odom, /tf, /tf_static, truth/vector_map.
-Starts when the cameras' topics have subscribers, so that nothing is lost at the start; ends with a report and exit code 0.
+Starts when the cameras' topics have subscribers, so that nothing is lost; ends with a report and exit code 0.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from mapkd_ros.spinning import run
 @dataclass(frozen=True)
 class ReplayParameters:
     bag: str = parameter("", "bag to play: rosbag2 folder, .mcap, .db3 or ROS 1 .bag")
-    calibration: str = parameter("", "calibration file for what the bag lacks; empty = what lies beside the bag, if anything")
+    calibration: str = parameter(
+        "", "calibration file for what the bag lacks; empty = what lies beside the bag, if anything"
+    )
     rate: float = parameter(1.0, "speed; 2 = twice as fast", 0.01, 100.0)
     loop: bool = parameter(False, "start again at the end, until interrupted")
     start_offset_s: float = parameter(0.0, "begin so far into the bag [s]", 0.0, 1e6)
@@ -87,8 +89,12 @@ class ReplayNode(Node):
             self._unknown[topic] = f"type {type_name} is not installed ({error})"
             return
         durability = DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE
-        profile = QoSProfile(depth=100 if is_latched else 10, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
-        self._outputs[topic] = self.create_publisher(kind, topic.lstrip("/") if topic not in _GLOBAL else topic, profile)
+        profile = QoSProfile(
+            depth=100 if is_latched else 10, reliability=ReliabilityPolicy.RELIABLE, durability=durability
+        )
+        self._outputs[topic] = self.create_publisher(
+            kind, topic.lstrip("/") if topic not in _GLOBAL else topic, profile
+        )
 
     def _play(self) -> None:
         settings = self._settings
@@ -103,7 +109,7 @@ class ReplayNode(Node):
                 if publisher.get_subscription_count() and not self._player.stop.is_set():
                     publisher.wait_for_all_acked(Duration(seconds=1.0))
             self._player.stop.wait(settings.linger_s)
-        except Exception as error:  # noqa: BLE001 - the thread's border: the node reports it and ends
+        except Exception as error:
             if not self._player.stop.is_set():
                 self._error = f"replay of {settings.bag} stopped: {error}"
 
@@ -127,7 +133,8 @@ class ReplayNode(Node):
             return
         publisher.publish(bytes(message.data))
         if self._player.report.late:
-            text = f"behind by up to {self._player.report.latest_s:.1f} s: this machine cannot keep rate {self._settings.rate:g}"
+            late_s, rate = self._player.report.latest_s, self._settings.rate
+            text = f"behind by up to {late_s:.1f} s: this machine cannot keep rate {rate:g}"
             self._log(self.get_logger().warning, "late", text)
 
     def _tick(self, bag_time_ns: int) -> None:

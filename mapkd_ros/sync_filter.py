@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The camera synchroniser in the form of message_filters' filters.
 
-    images = {"CAM_FRONT": message_filters.Subscriber(node, Image, "front/image"), ...}
-    sets = CameraSyncFilter(images, SyncPolicy(tuple(images), "CAM_FRONT"))
-    sets.registerCallback(on_set)              # on_set(frame_set: FrameSet)
-    node.create_timer(0.01, sets.poll)         # lets the wait limit pass when nothing arrives
+images = {"CAM_FRONT": message_filters.Subscriber(node, Image, "front/image"), ...}
+sets = CameraSyncFilter(images, SyncPolicy(tuple(images), "CAM_FRONT"))
+sets.registerCallback(on_set)              # on_set(frame_set: FrameSet)
+node.create_timer(0.01, sets.poll)         # lets the wait limit pass when nothing arrives
 """
 
 from __future__ import annotations

@@ -48,7 +48,10 @@ class SyncPolicy:
             raise ValueError(f"missing {self.missing!r}: use one of {', '.join(MISSING_POLICIES)}")
         if not 1 <= self.min_cameras <= len(self.cameras):
             raise ValueError(f"min_cameras {self.min_cameras}: use 1 to {len(self.cameras)}, the number of cameras")
-        if min(self.max_skew_ns, self.wait_ns, self.max_reuse_age_ns) < 0 or min(self.silent_ns, self.jump_back_ns) <= 0:
+        if (
+            min(self.max_skew_ns, self.wait_ns, self.max_reuse_age_ns) < 0
+            or min(self.silent_ns, self.jump_back_ns) <= 0
+        ):
             raise ValueError(f"negative time in {self}")
 
 

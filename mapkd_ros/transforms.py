@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.geometry import Matrix, inverse, quaternion_to_rotation, transform
-from mapkd_ros.pose_track import PoseTrack, PoseUnavailable
+from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
 
 
 class TransformBuffer:
@@ -51,23 +51,26 @@ class TransformBuffer:
             known[1].add(stamp_ns, parent_T_child)
 
     def lookup(self, target: str, source: str, stamp_ns: int | None, extrapolate_ns: int = 0) -> Matrix:
-        """target_T_source at `stamp_ns`; None = the newest of each edge (tf2's time zero). Raises PoseUnavailable."""
+        """target_T_source at `stamp_ns`; None = the newest of each edge (tf2's time zero).
+
+        Raises PoseUnavailableError.
+        """
         target, source = target.lstrip("/"), source.lstrip("/")
         with self._lock:
             from_target, from_source = self._path_to_root(target), self._path_to_root(source)
             common = next((frame for frame in from_source if frame in from_target), None)
             if common is None:
                 known = ", ".join(sorted({*self._edges, *(parent for parent, _ in self._edges.values())})) or "none"
-                raise PoseUnavailable(f"no transform from {source} to {target}; frames known: {known}")
+                raise PoseUnavailableError(f"no transform from {source} to {target}; frames known: {known}")
             common_T_target = self._chain(from_target, common, stamp_ns, extrapolate_ns)
             common_T_source = self._chain(from_source, common, stamp_ns, extrapolate_ns)
         return inverse(common_T_target) @ common_T_source
 
     def lookup_or_latest(self, target: str, source: str, stamp_ns: int) -> Matrix:
-        """For rigid mounts: at `stamp_ns` where known, else the newest at hand. Raises PoseUnavailable."""
+        """For rigid mounts: at `stamp_ns` where known, else the newest at hand. Raises PoseUnavailableError."""
         try:
             return self.lookup(target, source, stamp_ns)
-        except PoseUnavailable:
+        except PoseUnavailableError:
             return self.lookup(target, source, None)
 
     def _path_to_root(self, frame: str) -> list[str]:
@@ -75,7 +78,7 @@ class TransformBuffer:
         while path[-1] in self._edges:
             parent = self._edges[path[-1]][0]
             if parent in path:
-                raise PoseUnavailable(f"the transforms form a loop: {' -> '.join([*path, parent])}")
+                raise PoseUnavailableError(f"the transforms form a loop: {' -> '.join([*path, parent])}")
             path.append(parent)
         return path
 
@@ -87,8 +90,8 @@ class TransformBuffer:
             try:
                 if isinstance(motion, PoseTrack):
                     motion = motion.latest() if stamp_ns is None else motion.at(stamp_ns, extrapolate_ns)
-            except PoseUnavailable as error:
-                raise PoseUnavailable(f"{parent} -> {frame}: {error}") from error
+            except PoseUnavailableError as error:
+                raise PoseUnavailableError(f"{parent} -> {frame}: {error}") from error
             common_T_frame = motion @ common_T_frame
         return common_T_frame
 

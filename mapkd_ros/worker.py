@@ -15,7 +15,9 @@ class LatestWorker:
     on_error gets what `work` raised; the thread lives on. busy_since: time.monotonic() of the job in hand, or None.
     """
 
-    def __init__(self, work: Callable[[Any], None], on_error: Callable[[Exception], None], name: str = "worker") -> None:
+    def __init__(
+        self, work: Callable[[Any], None], on_error: Callable[[Exception], None], name: str = "worker"
+    ) -> None:
         self._work, self._on_error = work, on_error
         self._condition = threading.Condition()
         self._job: Any = None
@@ -54,7 +56,7 @@ class LatestWorker:
             try:
                 self._work(job)
                 self.done += 1
-            except Exception as error:  # noqa: BLE001 - the border: whatever a predictor raises, the node lives on
+            except Exception as error:
                 self.failed += 1
                 self._on_error(error)
             finally:

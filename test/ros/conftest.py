@@ -3,25 +3,60 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-_DOMAINS = itertools.count(os.getpid() % 90 + 1)
+# Tests of what needs no ROS; the others are left out where there is none, and the header says so.
+_WITHOUT_ROS = {f"test_{name}.py" for name in ("synchroniser", "transforms", "worker", "parameters", "playback")}
+_HAS_ROS = all(importlib.util.find_spec(name) is not None for name in ("rclpy", "mapkd"))
+
+_TESTS = itertools.count()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Only the tests without ROS where there is none; MAPKD_REQUIRE_ROS=1 turns its absence into errors."""
+    is_test = collection_path.name.startswith("test_")
+    if _HAS_ROS or os.environ.get("MAPKD_REQUIRE_ROS") or not is_test or collection_path.name in _WITHOUT_ROS:
+        return None
+    return True
+
+
+def pytest_report_header() -> str | None:
+    if _HAS_ROS:
+        return None
+    return "test/ros: tests of the nodes are left out: no ROS 2 here; run environment/setup.sh, source .ros/setup.bash"
+
+
+@pytest.fixture(autouse=True)
+def ros_domain_id(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A DDS domain for this test alone: tests that run side by side, or other nodes here, never hear each other.
+
+    Set in the environment, so that the processes a test starts share it. Domains 1-100: 0 is what everybody uses, and
+    above 101 the ports reach into Linux's ephemeral range.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
+    domain = 1 + (first + next(_TESTS) * workers + worker) % 100
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    return domain
 
 
 @pytest.fixture
-def bench():
-    """A `rig.Bench` in a domain of its own."""
-    pytest.importorskip("rclpy", reason="no ROS 2: run environment/setup.sh and source .ros/setup.bash")
+def bench(ros_domain_id):
+    """A `rig.Bench` in the test's domain."""
     from rig import Bench
 
-    node = Bench(next(_DOMAINS))
+    node = Bench(ros_domain_id)
     yield node
     node.shut()
 

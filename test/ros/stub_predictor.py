@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A predictor without a network, for tests of the nodes, and a process that runs the map node with it.
 
-    python stub_predictor.py [--delay SECONDS] [--fail-every N] [--hang] --ros-args ...
+python stub_predictor.py [--delay SECONDS] [--fail-every N] [--hang] --ros-args ...
 """
 
 from __future__ import annotations

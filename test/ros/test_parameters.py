@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
-from mapkd_ros.parameters import group, parameter, specifications, unknown_names, validated
+from mapkd_ros.parameters import parameter, specifications, unknown_names, validated
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Sync:
 class Example:
     cameras: tuple[str, ...] = parameter(("A", "B"), "names")
     count: int = parameter(3, "number", low=1, high=8)
-    sync: Sync = group(Sync)
+    sync: Sync = field(default_factory=Sync)
 
 
 def test_groups_become_dotted_names_with_descriptions():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.geometry import from_euler, inverse, planar, transform
-from mapkd_ros.pose_track import PoseTrack, PoseUnavailable, interpolate
+from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError, interpolate
 from mapkd_ros.transforms import TransformBuffer
 
 SECOND = 10**9
@@ -21,9 +21,7 @@ def test_interpolation_halves_place_and_angle_the_short_way():
 
 
 def test_extrapolation_keeps_the_velocity():
-    np.testing.assert_allclose(
-        interpolate(planar(0, 0, 0), planar(1, 0, 0.1), 1.5), planar(1.5, 0, 0.15), atol=1e-9
-    )
+    np.testing.assert_allclose(interpolate(planar(0, 0, 0), planar(1, 0, 0.1), 1.5), planar(1.5, 0, 0.15), atol=1e-9)
 
 
 def test_a_track_interpolates_and_bounds_extrapolation():
@@ -32,9 +30,9 @@ def test_a_track_interpolates_and_bounds_extrapolation():
         track.add(half_seconds * SECOND // 2, planar(5.0 * half_seconds, 0, 0))
     assert track.at(SECOND // 4)[0, 3] == pytest.approx(2.5)
     assert track.at(SECOND + SECOND // 20, SECOND // 10)[0, 3] == pytest.approx(10.5)
-    with pytest.raises(PoseUnavailable, match=r"500\.0 ms after the newest"):
+    with pytest.raises(PoseUnavailableError, match=r"500\.0 ms after the newest"):
         track.at(SECOND + SECOND // 2, SECOND // 10)
-    with pytest.raises(PoseUnavailable, match="no pose received"):
+    with pytest.raises(PoseUnavailableError, match="no pose received"):
         PoseTrack().at(0)
 
 
@@ -64,10 +62,10 @@ def test_chains_go_up_and_down_the_tree():
 def test_missing_frames_and_loops_are_named():
     buffer = TransformBuffer()
     buffer.add("base_link", "cam_front", 0, np.eye(4), is_static=True)
-    with pytest.raises(PoseUnavailable, match="from cam_back to base_link; frames known: base_link, cam_front"):
+    with pytest.raises(PoseUnavailableError, match="from cam_back to base_link; frames known: base_link, cam_front"):
         buffer.lookup("base_link", "cam_back", 0)
     buffer.add("cam_front", "base_link", 0, np.eye(4), is_static=True)
-    with pytest.raises(PoseUnavailable, match="loop"):
+    with pytest.raises(PoseUnavailableError, match="loop"):
         buffer.lookup("base_link", "cam_front", 0)
 
 
@@ -75,8 +73,10 @@ def test_a_transform_that_is_no_rotation_is_counted_and_not_used():
     buffer = TransformBuffer()
     zero = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=0.0)
     header = SimpleNamespace(frame_id="base_link", stamp=SimpleNamespace(sec=1, nanosec=0))
-    message = SimpleNamespace(header=header, child_frame_id="cam", transform=SimpleNamespace(translation=zero, rotation=zero))
+    message = SimpleNamespace(
+        header=header, child_frame_id="cam", transform=SimpleNamespace(translation=zero, rotation=zero)
+    )
     buffer.add_message(SimpleNamespace(transforms=[message]), is_static=True)
     assert buffer.rejected == 1 and "base_link -> cam" in buffer.last_rejection
-    with pytest.raises(PoseUnavailable):
+    with pytest.raises(PoseUnavailableError):
         buffer.lookup("base_link", "cam", 0)
