@@ -109,7 +109,7 @@ def _lines(
         by_slot[slot].append(replace(branch, cells=branch.cells - (0, slot * band)))
     elements = []
     for k, branches in zip(line_classes, by_slot, strict=True):
-        for chain in join(branches, options.thickness + 3, options.max_gap_m / grid.cell):
+        for chain in join(branches, options.thickness + 3, 3 * options.thickness, options.max_gap_m / grid.cell):
             element = _line_element(chain, layers[k], grid, classes[k], options)
             elements += [element] if element else []
     return elements

@@ -81,11 +81,13 @@ def _ground(
 ) -> Image:
     """RGB [X, Y, 3] with forward up: the layers as light on the background."""
     seen = np.ones(grid.shape, bool) if observed is None else observed
-    ground = np.where(seen[..., None], np.float32(colours.BACKGROUND), np.float32(colours.UNOBSERVED))
+    ground = np.where(
+        seen[..., None], np.array(colours.BACKGROUND, np.float32), np.array(colours.UNOBSERVED, np.float32)
+    )
     if probability is not None:
         for layer, name in zip(probability, classes, strict=True):
             weight = (layer.astype(np.float32) / 255 * 0.62)[..., None]
-            ground = ground * (1 - weight) + np.float32(colour_of(name)) * weight
+            ground = ground * (1 - weight) + np.array(colour_of(name), np.float32) * weight
     return np.ascontiguousarray(ground.astype(np.uint8).transpose(1, 0, 2)[::-1, ::-1])
 
 

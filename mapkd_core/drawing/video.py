@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,7 +35,7 @@ class VideoWriter:
         self._aside = self._path.with_name(f".{self._path.stem}.part{self._path.suffix}")
         self._size: tuple[int, int] | None = None
         self._encoder: cv2.VideoWriter | None = None
-        self._pictures: list = []
+        self._pictures: list[Any] = []
         self.frames = 0
 
     def add(self, image: NDArray[np.uint8]) -> None:
@@ -73,14 +74,15 @@ class VideoWriter:
             self._encoder.release()
             self._aside.unlink(missing_ok=True)
 
-    def _open(self, size: tuple[int, int]) -> Callable[[NDArray[np.uint8]], None]:
+    def _open(self, size: tuple[int, int]) -> Callable[[NDArray[np.uint8]], Any]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._path.suffix == ".gif":
             from PIL import Image  # an optional dependency
 
             return lambda image: self._pictures.append(Image.fromarray(image).quantize(128))
         codec = _CODECS[self._path.suffix]
-        self._encoder = cv2.VideoWriter(str(self._aside), cv2.VideoWriter_fourcc(*codec), self._rate_hz, size)
-        if not self._encoder.isOpened():
+        encoder = cv2.VideoWriter(str(self._aside), cv2.VideoWriter.fourcc(*codec), self._rate_hz, size)
+        if not encoder.isOpened():
             raise RuntimeError(f"this OpenCV cannot encode {codec} for {self._path.name}: write .gif instead")
-        return lambda image: self._encoder.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self._encoder = encoder
+        return lambda image: encoder.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

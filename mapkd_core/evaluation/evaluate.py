@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mapkd_core.data.rasterise import rasterise
 from mapkd_core.evaluation.chamfer_ap import POINTS, THRESHOLDS_M, ChamferApAccumulator
@@ -78,7 +79,9 @@ class Evaluator:
         )
 
 
-def evaluate(pairs: Iterable[Pair], grid: BevGrid | None = None, classes: Sequence[str] = CLASSES, **options) -> Report:
+def evaluate(
+    pairs: Iterable[Pair], grid: BevGrid | None = None, classes: Sequence[str] = CLASSES, **options: Any
+) -> Report:
     """Report over all pairs; grid: that of the first map by default; options: those of `Evaluator`.
 
     Raises ValueError where there is no pair and no grid to report an empty result for.

@@ -23,6 +23,8 @@ from mapkd_core.data.rasterise import layers
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 
+# Hits, scores and the number of truths.
+_Frame = tuple[NDArray[np.bool_], NDArray[np.float64], int]
 _RECALLS = np.arange(1, 11) / 10
 
 
@@ -55,7 +57,7 @@ class RasterApAccumulator:
     ) -> None:
         self._protocol, self._grid, self._classes, self._as_released = protocol, grid, tuple(classes), as_released
         # Per class and threshold, one (hits, scores, number of truths) for each frame.
-        self._frames: dict[tuple[str, float], list[tuple[NDArray, NDArray, int]]] = {
+        self._frames: dict[tuple[str, float], list[_Frame]] = {
             (name, t): [] for name in self._classes for t in protocol.thresholds_m
         }
 
@@ -81,7 +83,7 @@ class RasterApAccumulator:
             for name in self._classes
         }
 
-    def _summary(self, frames: list[tuple[NDArray, NDArray, int]]) -> float:
+    def _summary(self, frames: list[_Frame]) -> float:
         if not frames:
             return float("nan")
         if self._as_released:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mapkd_core.evaluation.iou import mean
 
@@ -45,10 +46,10 @@ class Report:
         """Mean AP: over the thresholds, then over the classes that have truth."""
         return mean(self.class_ap.values())
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON: NaN becomes null, thresholds become text, mIoU and mAP are spelled out."""
         plain = asdict(self) | {"miou": self.miou, "map": self.map, "class_ap": self.class_ap}
-        return _json_ready(plain)
+        return {key: _json_ready(value) for key, value in plain.items()}
 
     def write_json(self, path: Path) -> None:
         """Whole or not at all: written aside, then renamed."""
