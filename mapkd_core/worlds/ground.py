@@ -70,6 +70,12 @@ class GroundPainter:
             image[rows] = part
         return image
 
+    def coverage(self, grid: BevGrid) -> NDArray[np.uint8]:
+        """Y X: how much paint covers each cell of the road, 255 = fully."""
+        road = np.full(grid.shape, _STONE, np.uint8)
+        fill(road, grid, _rings(self.area), _ROAD)
+        return self._paint_masks(grid, road)[0]
+
     def _labels(self, grid: BevGrid) -> NDArray[np.uint8]:
         look = self.look
         coarse = grid.coarser(2)

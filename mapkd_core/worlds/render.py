@@ -23,6 +23,7 @@ from mapkd_core.worlds.backdrop import Backdrop
 from mapkd_core.worlds.camera_effects import Lens
 from mapkd_core.worlds.ground import LOW_CELL_M, GroundPainter
 from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
+from mapkd_core.worlds.lidar import Lidar
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.solids import Scene
 
@@ -36,6 +37,7 @@ class Renderer:
 
     look: instead of the one drawn from the seed. ego_tilt_rad: standard deviation of the vehicle's pitch and roll, drawn
     per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor on or off.
+    solids: whether anything stands on the ground. lidar: whether frames carry a sweep (`Frame.points`).
     Building takes one to three seconds; `frame` is cheap and depends on its arguments and the seed only.
     """
 
@@ -49,6 +51,7 @@ class Renderer:
         effects: bool = True,
         solids: bool = True,
         near_cell_m: float = NEAR_CELL_M,
+        lidar: bool = False,
     ) -> None:
         self.road_map, self.seed, self.look = road_map, seed, look or draw_look(seed)
         self._ego_tilt_rad, self._effects = ego_tilt_rad, effects
@@ -60,6 +63,19 @@ class Renderer:
         near = _around(road_map.ego, NEAR_MARGIN_M, near_cell_m)
         far = _around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
         self.texture = GroundTexture(pyramid(near, painter.paint(near), 4), pyramid(far, painter.paint(far), 4))
+        coverage = near.coarser(2)
+        self._lidar = (
+            Lidar(
+                self.scene.roadside,
+                painter.coverage(coverage),
+                coverage,
+                painter.distance,
+                low,
+                self.look.kerb_height_m,
+            )
+            if lidar
+            else None
+        )
         self._backdrop = Backdrop(self.look, seed)
         self._lenses: dict[int, Lens] = {}
 
@@ -74,7 +90,8 @@ class Renderer:
         for index, camera in enumerate(rig):
             image = self._picture(camera, map_T_ego @ tilt @ camera.ego_T_camera, map_T_ego, boxes, index, rng)
             cameras.append(replace(camera, image=image, stamp_ns=camera.stamp_ns or stamp_ns))
-        return Frame(tuple(cameras), stamp_ns, None, map_T_ego)
+        points = self._lidar.sweep(map_T_ego @ tilt, boxes, rng) if self._lidar else None
+        return Frame(tuple(cameras), stamp_ns, points, map_T_ego)
 
     def _picture(
         self,
