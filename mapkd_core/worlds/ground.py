@@ -153,7 +153,7 @@ def _blend(base: NDArray[np.uint8], share: NDArray[np.uint8], paints: NDArray, c
 def _stretched(low: NDArray, low_grid: BevGrid, grid: BevGrid, rows: slice) -> NDArray:
     """Rows of `grid` of an array over `low_grid`, whose cells are a whole number of cells of `grid`."""
     factor = round(low_grid.cell / grid.cell)
-    x0, y0 = np.round((low_grid.to_cells(grid.to_metres((-0.5, -0.5))) + 0.5)).astype(int)  # first cell, by its corner
+    x0, y0 = np.round(low_grid.to_cells(grid.to_metres((-0.5, -0.5))) + 0.5).astype(int)  # first cell, by its corner
     first, last = rows.start // factor - 1, -(-rows.stop // factor) + 1
     columns = grid.shape[1] // factor
     index = np.clip(np.arange(y0 + first, y0 + last), 0, low.shape[0] - 1)

@@ -44,7 +44,7 @@ class Kerbs:
         a, b, out = self._start[index], self._end[index], self._outward[index]
         level = np.zeros((len(index), 1))
         foot = np.stack([np.hstack([p, level]) for p in (a, b)], 1)
-        edge = foot + (0, 0, self._height)
+        edge = foot + np.array([0.0, 0.0, self._height])
         back = edge + np.pad(_TOP_M * out, ((0, 0), (0, 1)))[:, None]
         faces, tops = np.concatenate([foot, edge[:, ::-1]], 1), np.concatenate([edge, back[:, ::-1]], 1)
         towards = np.einsum("ij,ij->i", eye - a, out) < 0

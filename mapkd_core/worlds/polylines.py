@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def pieces(line: Line, starts: NDArray[np.float64], ends: NDArray[np.float64]) -
 def resampled(line: Line, step: float) -> Line:
     """The line with its bends kept and no segment longer than `step` metres."""
     out = [line[:1]]
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in pairwise(line):
         n = max(1, int(np.ceil(np.hypot(*(b - a)) / step)))
         out.append(a + (np.arange(1, n + 1) / n)[:, None] * (b - a))
     return np.concatenate(out)

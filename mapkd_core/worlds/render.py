@@ -35,8 +35,8 @@ SUPERSAMPLE_BELOW_PX = 800  # narrower pictures draw solids at twice the size
 class Renderer:
     """One world: a road map with the look that `seed` gives it.
 
-    look: instead of the one drawn from the seed. ego_tilt_rad: standard deviation of the vehicle's pitch and roll, drawn
-    per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor on or off.
+    look: instead of the one drawn from the seed. ego_tilt_rad: standard deviation of the vehicle's pitch and roll,
+    drawn per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor on or off.
     solids: whether anything stands on the ground. lidar: whether frames carry a sweep (`Frame.points`).
     Building takes one to three seconds; `frame` is cheap and depends on its arguments and the seed only.
     """

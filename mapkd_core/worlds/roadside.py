@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ _REACH_M = 95.0  # things farther from the drive are never large enough to matte
 
 @dataclass(frozen=True)
 class Walls:
-    """Upright rectangles: start and end N x 2 (map metres), bottom and top N, index into `textures`, part of the texture.
+    """Upright rectangles: start and end N x 2 (map metres), z N x 2 (bottom, top), index into `textures`.
 
     span: N x 4 left, right, top, bottom in shares of the texture.
     """
@@ -147,7 +148,7 @@ def _wall(
     step = min(WALL_PIECE_M, tile[0] / 2)
     fine = polylines.resampled(outline, step)
     s = 0.0
-    for a, b in zip(fine[:-1], fine[1:], strict=True):
+    for a, b in pairwise(fine):
         length = float(np.hypot(*(b - a)))
         left = (s % tile[0]) / tile[0]
         left = 0.0 if left + length / tile[0] > 1.0 else left

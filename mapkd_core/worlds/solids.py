@@ -13,8 +13,8 @@ from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.canvas import Canvas
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.kerbs import Kerbs
-from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.occluders import Occluders
+from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.roadside import FACADES, build_roadside
 
 _REACH_M, _BOARD_REACH_M = 90.0, 65.0
@@ -138,7 +138,7 @@ class Scene:
         map_T_ego: NDArray[np.float64],
         boxes: list[Box],
     ) -> None:
-        """Darken the ground in `image` (H W 3, changed in place) under and behind what moves, the vehicle itself included."""
+        """Darken the ground in `image` (H W 3, changed in place) under and behind moving things, the vehicle too."""
         canvas = Canvas(image, K, map_T_camera, self._look)
         forward = map_T_ego[:2, 0]
         own = (*(map_T_ego[:2, 3] + 1.4 * forward), np.arctan2(forward[1], forward[0]), 4.1, 1.7, 1.5)

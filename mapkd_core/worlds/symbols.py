@@ -73,7 +73,7 @@ def _word(line: NDArray[np.float64], at_m: float, rng: np.random.Generator) -> I
     """Letters stretched along the lane, read by the driver who comes."""
     canvas = np.zeros((80, 400), np.uint8)
     text = str(rng.choice(_WORDS))
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, 2.0, 7)
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, 2.0, 7)
     scale = min(1.0, 380 / width)
     cv2.putText(canvas, text, (8, 70), cv2.FONT_HERSHEY_DUPLEX, 2.0 * scale, 255, 7)
     metres = rng.uniform(1.6, 2.4) / (width * scale)

@@ -109,7 +109,7 @@ def _decals(length: float, width: float, floor: float, belt: float, rng: np.rand
                     _side(-0.41 * r, 0.41 * r, -r, r, 0, side),
                     _side(-0.72 * r, 0.72 * r, -0.72 * r, 0.72 * r, 0, side),
                 ):
-                    faces.append(half + (x, side * width / 2 * 1.004, radius))
+                    faces.append(half + np.array([x, side * width / 2 * 1.004, radius]))
                     colours.append((grey, grey, grey))
     low, high = belt * 0.62, belt * 0.85
     for end, colour in ((1, (240, 240, 225)), (-1, (150, 20, 20))):
@@ -129,7 +129,7 @@ def _prism(
     signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
     bottom = np.column_stack([signs * low, np.full(4, z0)])
     top = np.column_stack([signs * high, np.full(4, z1)])
-    corners = np.concatenate([bottom, top]) + (shift, 0, 0)
+    corners = np.concatenate([bottom, top]) + np.array([shift, 0.0, 0.0])
     return corners[_FACES], np.tile(np.asarray(colour, float), (5, 1))
 
 

@@ -19,8 +19,8 @@ def mirror(
 ) -> None:
     """Lay the mirrored upper picture over the ground of `image` (H W 3, changed in place).
 
-    bare: the same picture before solids were drawn; where the two agree below the horizon, the ground is seen. Mirroring
-    about the middle of the horizon is exact for a level camera.
+    bare: the same picture before solids were drawn; where the two agree below the horizon, the ground is seen.
+    Mirroring about the middle of the horizon is exact for a level camera.
     """
     height, width = image.shape[:2]
     a, b, c = inverse_depth(K, map_T_camera)
