@@ -81,6 +81,8 @@ class RoadMap:
 def _continued(lines: tuple[Line, ...]) -> list[shapely.LineString]:
     """Touching lines joined where exactly two meet and the joint turns by less than HAIRPIN_RADIANS."""
     lines = tuple(line for line in lines if len(line) > 1)
+    if not lines:
+        return []
     merged = shapely.get_parts(shapely.line_merge(shapely.multilinestrings([shapely.linestrings(x) for x in lines])))
     ends = {tuple(end) for line in lines for end in (line[0], line[-1])}
     parts: list[shapely.LineString] = []

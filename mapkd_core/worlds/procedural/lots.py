@@ -28,20 +28,19 @@ class Lot:
 def add_lots(roads: list[Road], style: Style, rng: np.random.Generator) -> list[Lot]:
     """Car parks where there is room between the roads."""
     lots: list[Lot] = []
-    axes = [(road, shapely.LineString(road.curve.xy[::3])) for road in roads]
     for road in (road for road in roads if road.level <= 1):
         for side in (1, -1):
             taken = [(m.s - m.core - 6, m.s + m.core + 6) for m in road.meetings if side in m.sides]
             for a, b in remaining(15, road.length - 15, taken, 26):
                 if rng.random() < style.lot_chance:
                     lot = _lot(road, side, a, b, rng)
-                    if lot is not None and _has_room(lot, road, axes, lots):
+                    if lot is not None and _has_room(lot, road, roads, lots):
                         lots.append(lot)
     return lots
 
 
-def _has_room(lot: Lot, road: Road, axes: list[tuple[Road, shapely.LineString]], lots: list[Lot]) -> bool:
-    clear_of_roads = all(other is road or line.distance(lot.area) > other.half_width() + 5.0 for other, line in axes)
+def _has_room(lot: Lot, road: Road, roads: list[Road], lots: list[Lot]) -> bool:
+    clear_of_roads = all(x is road or x.axis.distance(lot.area) > x.half_width() + 5.0 for x in roads)
     return clear_of_roads and all(lot.area.distance(other.area) > 4.0 for other in lots)
 
 

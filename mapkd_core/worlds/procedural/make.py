@@ -78,7 +78,7 @@ def _assemble(
         crossings=tuple(place(ring) for ring in crossings if shapely.Polygon(ring).within(region)),
         centrelines=_cut(markings.centrelines(roads), region, place),
         ego=_placed(drive.ego, place),
-        agents=tuple(Agent(a.kind, a.length, a.width, a.height, _placed(a.poses, place)) for a in agents),
+        agents=_placed_agents(agents, place),
         sd_roads=_cut(tuple(_coarse(road, rng) for road in streets), region, place),
         sd_road_types=(),
         drivable=shapely.orient_polygons(shapely.transform(drivable, place), exterior_cw=True),
@@ -98,6 +98,14 @@ def _placed(poses: np.ndarray, place: Callable[[Line], Line]) -> np.ndarray:
     xy = place(poses[:, 1:3])
     yaw = np.unwrap(np.arctan2(*(ahead - xy).T[::-1]))
     return np.column_stack([poses[:, 0], xy, yaw])
+
+
+def _placed_agents(agents: tuple[Agent, ...], place: Callable[[Line], Line]) -> tuple[Agent, ...]:
+    if not agents:
+        return ()
+    ends = np.cumsum([len(a.poses) for a in agents])[:-1]
+    poses = np.split(_placed(np.concatenate([a.poses for a in agents]), place), ends)
+    return tuple(Agent(a.kind, a.length, a.width, a.height, rows) for a, rows in zip(agents, poses, strict=True))
 
 
 def _cut(lines: tuple[Line, ...], region: shapely.Geometry, place: Callable[[Line], Line]) -> tuple[Line, ...]:

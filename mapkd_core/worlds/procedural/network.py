@@ -137,7 +137,7 @@ def _room_for(
         return None, None
     first, hit = len(points), None
     for road in roads:
-        clearance = shapely.distance(points[start:], shapely.LineString(road.curve.xy[::2]))
+        clearance = shapely.distance(points[start:], road.axis)
         close = np.flatnonzero(clearance < road.half_width() + half + MIN_GAP_M)
         if len(close) and start + close[0] < first:
             first, hit = start + int(close[0]), road
@@ -193,7 +193,7 @@ def _add_driveway(road: Road, s: float, side: int, roads: list[Road], rng: np.ra
     curve = from_curvature(road.curve.at(s), float(road.curve.heading_at(s)) + side * angle, np.zeros(int(length)))
     beyond = shapely.LineString(curve.at([abs(road.kerb(side, s)) + 2, curve.length]))
     for other in roads:
-        if other is not road and beyond.distance(shapely.LineString(other.curve.xy[::3])) < other.half_width() + width:
+        if other is not road and beyond.distance(other.axis) < other.half_width() + width:
             return
     driveway = Road(curve, section, MAX_LEVEL + 1, outline_start=_inside(road, side))
     driveway.meetings.append(Meeting(0.0, road, s, (1, -1), _acute(angle), minor=True))

@@ -7,8 +7,10 @@ Everything drives on the right here; a map for left-hand traffic is mirrored as 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core.worlds.procedural.curve import Curve
@@ -134,6 +136,11 @@ class Road:
     @property
     def length(self) -> float:
         return self.curve.length
+
+    @cached_property
+    def axis(self) -> shapely.LineString:
+        """The axis, coarse enough for quick distances."""
+        return shapely.LineString(self.curve.xy[::2])
 
     def kerb(self, side: int, s: ArrayLike) -> NDArray[np.float64]:
         """d of the kerb of one side at s."""

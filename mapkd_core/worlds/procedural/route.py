@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Drive:
     times: NDArray[np.float64]
     travelled: NDArray[np.float64]
 
-    @property
+    @cached_property
     def ego(self) -> NDArray[np.float64]:
         xy, yaw = self.route.at(self.travelled), self.route.heading_at(self.travelled)
         return np.column_stack([self.times, xy, yaw])

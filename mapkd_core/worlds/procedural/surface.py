@@ -7,10 +7,11 @@ import numpy as np
 import shapely
 
 from mapkd_core.worlds.procedural.lots import Lot
-from mapkd_core.worlds.procedural.road import Road, remaining
+from mapkd_core.worlds.procedural.road import Meeting, Road, remaining
 from mapkd_core.worlds.procedural.style import Style
 
 MIN_ISLAND_M2 = 1.0
+MIN_PATCH_M2 = 20.0
 
 
 def pave(roads: list[Road], lots: list[Lot], style: Style, rng: np.random.Generator) -> shapely.Geometry:
@@ -22,7 +23,7 @@ def pave(roads: list[Road], lots: list[Lot], style: Style, rng: np.random.Genera
         for meeting in road.meetings:
             if meeting.leads:
                 centre = shapely.Point(road.curve.at(meeting.s))
-                piece, island = _corners(area, centre, road, meeting, style, rng)
+                piece, island = _corners(area, centre, meeting, style, rng)
                 pieces.append(piece)
                 islands += island
     circles, middles = _circles(roads, rng)
@@ -30,7 +31,18 @@ def pave(roads: list[Road], lots: list[Lot], style: Style, rng: np.random.Genera
     islands += [*middles, *(island for lot in lots for island in lot.islands)]
     islands += [island for road in roads for island in (*_medians(road), *_frontage_strips(road, rng))]
     area = shapely.difference(area, shapely.union_all(islands))
-    return shapely.simplify(area.buffer(-0.2, quad_segs=3).buffer(0.2, quad_segs=3), 0.04)
+    return _without_specks(shapely.simplify(area.buffer(-0.2, quad_segs=3).buffer(0.2, quad_segs=3), 0.04))
+
+
+def _without_specks(area: shapely.Geometry) -> shapely.MultiPolygon:
+    """The area without the scraps and pinholes that set operations leave."""
+    polygons = [part for part in shapely.get_parts(area) if part.area > MIN_PATCH_M2]
+    return shapely.MultiPolygon(
+        [
+            shapely.Polygon(p.exterior, [hole for hole in p.interiors if shapely.Polygon(hole).area > MIN_ISLAND_M2])
+            for p in polygons
+        ]
+    )
 
 
 def outline(road: Road) -> shapely.Geometry:
@@ -49,7 +61,9 @@ def strip(road: Road, s: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> shapely.
     return shapely.Polygon(np.vstack([road.curve.at(s, lo), road.curve.at(s, hi)[::-1]]))
 
 
-def _corners(area, centre, road, meeting, style, rng):
+def _corners(
+    area: shapely.Geometry, centre: shapely.Point, meeting: Meeting, style: Style, rng: np.random.Generator
+) -> tuple[shapely.Geometry, list[shapely.Geometry]]:
     """Asphalt that rounds the corners of one junction, and the islands of its slip lanes."""
     reach = meeting.core + 3 * meeting.radius + 6
     near = shapely.intersection(area, centre.buffer(reach, quad_segs=6))
@@ -78,10 +92,7 @@ def _circles(roads: list[Road], rng: np.random.Generator) -> tuple[list[shapely.
     """Turning circles at dead ends and, now and then, a roundabout; and the islands in their middles."""
     circles, middles = [], []
     for road in roads:
-        dead_end = (
-            road.level in (1, 2) and np.isinf(road.outline_stop) and road.length - max(m.s for m in road.meetings) > 30
-        )
-        if dead_end and rng.random() < 0.25:
+        if _is_dead_end(road) and rng.random() < 0.25:
             centre, radius = shapely.Point(road.curve.at(road.length - 4)), rng.uniform(7, 12)
             circles.append(centre.buffer(radius))
             if radius > 9 and rng.random() < 0.5:
@@ -92,6 +103,11 @@ def _circles(roads: list[Road], rng: np.random.Generator) -> tuple[list[shapely.
                 circles.append(centre.buffer(radius))
                 middles.append(centre.buffer(max(radius - rng.uniform(5.5, 9), 2.0)))
     return circles, middles
+
+
+def _is_dead_end(road: Road) -> bool:
+    last = max((m.s for m in road.meetings), default=0.0)
+    return road.level in (1, 2) and np.isinf(road.outline_stop) and road.length - last > 30
 
 
 def _medians(road: Road) -> list[shapely.Geometry]:

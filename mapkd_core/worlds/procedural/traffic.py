@@ -17,7 +17,7 @@ from mapkd_core.worlds.procedural.spacing import EGO_CENTRE_M, without_overlap
 from mapkd_core.worlds.procedural.style import Style
 from mapkd_core.worlds.road_map import Agent, Line
 
-REACH_M = 110.0  # agents farther from the drive are never seen
+REACH_M = 90.0  # agents farther from the drive are a few pixels at most
 
 
 def populate(
