@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,11 +101,11 @@ class BagDrive:
                 f"bag {self.reader.path}: {listed}. Give a calibration file with width, height, K and ego_T_camera of "
                 "these cameras (--calibration FILE, format in docs/formats.md)"
             )
-        rig = []
-        for name in self.dialect.cameras:
-            found = self.intrinsics(name)
-            rig.append(Camera(name, None, found.K, self.ego_T_camera(name), found.width, found.height))
-        return tuple(rig)
+        return tuple(
+            Camera(name, None, found.K, mounted, found.width, found.height)
+            for name in self.dialect.cameras
+            if (found := self.intrinsics(name)) is not None and (mounted := self.ego_T_camera(name)) is not None
+        )
 
     def intrinsics(self, camera: str) -> CameraCalibration | None:
         return self.sidecar.cameras.get(camera) or self.survey.intrinsics.get(camera)
@@ -141,7 +141,7 @@ class BagDrive:
         """Stamp -> truth, for each message on the truth topic; empty where the bag has none."""
         truths = {}
         for message in self.reader.messages({self.dialect.truth or ""}):
-            content = typestore().deserialize_cdr(message.data, message.type_name)
+            content = _content(message)
             stamp_ns = capture_ns(message)
             labelled = from_messages.labelled(content.model_id)
             truths[stamp_ns] = Truth(stamp_ns, from_messages.elements(content), labelled)
@@ -200,8 +200,8 @@ class BagDrive:
 
     def _moved(self, stamp_ns: int, odom_T_ego: Matrix | None) -> Matrix:
         """Where the vehicle was at `stamp_ns`, seen from where it is at the frame's stamp; identity without poses."""
-        then = self.poses.at(stamp_ns) if self.poses and odom_T_ego is not None else None
-        return np.eye(4) if then is None else inverse(odom_T_ego) @ then
+        then = self.poses.at(stamp_ns) if self.poses else None
+        return np.eye(4) if odom_T_ego is None or then is None else inverse(odom_T_ego) @ then
 
     def _points(self, message: BagMessage | None, odom_T_ego: Matrix | None) -> NDArray[np.float32] | None:
         if message is None:
@@ -229,5 +229,5 @@ class BagDrive:
         return None
 
 
-def _content(message: BagMessage) -> object:
+def _content(message: BagMessage) -> Any:
     return typestore().deserialize_cdr(message.data, message.type_name)

@@ -119,7 +119,7 @@ def _needs_odometry_tf(drive: BagDrive) -> bool:
 def _odometry_tf(drive: BagDrive, message: BagMessage) -> Any:
     stamp_ns, _ = peek_header(message.data)
     parent, _ = drive.survey.odometry_frames
-    content = typestore().deserialize_cdr(message.data, message.type_name)
+    content: Any = typestore().deserialize_cdr(message.data, message.type_name)
     return to_messages.transforms(stamp_ns, [(parent, drive.base_frame, from_messages.pose(content.pose.pose))])
 
 

@@ -10,6 +10,7 @@ import heapq
 import struct
 from collections import Counter
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -46,7 +47,8 @@ class BagError(ValueError):
     """The bag cannot be used; the message says why and what to do."""
 
 
-class Topic(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Topic:
     """One topic of a bag: name as recorded, ROS 2 type, number of messages, whether late subscribers still get it."""
 
     name: str

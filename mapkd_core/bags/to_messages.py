@@ -156,7 +156,7 @@ def _point32(xyz: Sequence[float]) -> Any:
     return make("geometry_msgs/msg/Point32", **_xyz(xyz))
 
 
-def _xyz(values: Sequence[float]) -> dict[str, float]:
+def _xyz(values: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
     return {axis: float(value) for axis, value in zip("xyz", values)}
 
 

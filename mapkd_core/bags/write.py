@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -40,7 +40,7 @@ ANCHOR = "CAM_FRONT"
 TRUTH_TOPIC = "/truth/vector_map"
 
 # Version 8 spells QoS the way that every distribution since Humble reads; 9 (Jazzy's) is newer than Humble.
-_METADATA_VERSION = 8
+_METADATA_VERSION: Literal[8] = 8
 _LATCHED = ("/tf_static", TRUTH_TOPIC)  # a subscriber that comes late still gets these
 
 

@@ -142,14 +142,14 @@ def _camera(name: str, entry: Mapping[str, Any], image: bytes, stamp_ns: int, wh
     moved, mounted = entry.get("ego_at_lidar_to_cam"), entry.get("cam2ego_static")
     if moved is None and mounted is None:
         raise ValueError(f"{where} needs 'ego_at_lidar_to_cam' or 'cam2ego_static'")
-    ego_T_mounted = None if mounted is None else rigid(mounted, f"{where}.cam2ego_static")
-    ego_T_camera = ego_T_mounted if moved is None else inverse(rigid(moved, f"{where}.ego_at_lidar_to_cam"))
+    poses = [] if moved is None else [inverse(rigid(moved, f"{where}.ego_at_lidar_to_cam"))]
+    poses += [] if mounted is None else [rigid(mounted, f"{where}.cam2ego_static")]
     # Microseconds are all that a float of seconds since 1970 carries.
     seconds = entry.get("timestamp_s")
     camera_ns = stamp_ns if seconds is None else round(float(numbers(seconds, f"{where}.timestamp_s")) * 1e6) * 1000
     K = intrinsics(require(entry, "K", where), f"{where}.K")
-    camera = Camera(name, pixels, K, ego_T_camera, width, height, camera_ns)
-    return camera, replace(camera, image=None, ego_T_camera=ego_T_camera if ego_T_mounted is None else ego_T_mounted)
+    camera = Camera(name, pixels, K, poses[0], width, height, camera_ns)
+    return camera, replace(camera, image=None, ego_T_camera=poses[-1])
 
 
 def _points(folder: Path, name: Any, ego_T_lidar: Matrix) -> NDArray[np.float32] | None:

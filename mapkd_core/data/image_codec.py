@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from array import array
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -22,11 +23,9 @@ except ImportError:
     simplejpeg = None
 
 Pixels = NDArray[np.uint8]  # H W 3, RGB
-Buffer = bytes | bytearray | memoryview | array | NDArray[np.uint8]
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
 
-MAX_PIXELS = (
-    64_000_000  # 192 MB of RGB: more than any vehicle camera, less than what hurts
-)
+MAX_PIXELS = 64_000_000  # 192 MB of RGB: more than any vehicle camera, less than what hurts
 REDUCTIONS = (1, 2, 4, 8)
 
 _RAW_CHANNELS = {
@@ -40,7 +39,7 @@ _PIXEL_BYTES = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 RAW_ENCODINGS = tuple(_RAW_CHANNELS)
 
 
-class UnsupportedEncoding(ValueError):
+class UnsupportedEncoding(ValueError):  # noqa: N818  reads better where it is caught
     """The encoding is a legal one that is not read here; cv_bridge may know it."""
 
 
@@ -49,9 +48,7 @@ class CompressedFormat:
     """What a CompressedImage.format says. codec: jpeg, png, or "" where it says nothing."""
 
     codec: str
-    is_swapped: bool = (
-        False  # the encoder was given RGB where it takes BGR ("... compressed rgb8")
-    )
+    is_swapped: bool = False  # the encoder was given RGB where it takes BGR ("... compressed rgb8")
 
 
 def decode_raw(
@@ -67,14 +64,10 @@ def decode_raw(
     Raises UnsupportedEncoding for an encoding outside RAW_ENCODINGS, ValueError for sizes that contradict each other.
     """
     if encoding not in _RAW_CHANNELS:
-        raise UnsupportedEncoding(
-            f"image encoding {encoding!r} is not one of {', '.join(RAW_ENCODINGS)}"
-        )
+        raise UnsupportedEncoding(f"image encoding {encoding!r} is not one of {', '.join(RAW_ENCODINGS)}")
     pixel_bytes = _PIXEL_BYTES[encoding]
     if width <= 0 or height <= 0:
-        raise ValueError(
-            f"image of {width} x {height} pixels is empty; width and height must be positive"
-        )
+        raise ValueError(f"image of {width} x {height} pixels is empty; width and height must be positive")
     if step < width * pixel_bytes:
         raise ValueError(
             f"step {step} is too small: a row of {width} {encoding} pixels needs at least {width * pixel_bytes} bytes"
@@ -85,9 +78,7 @@ def decode_raw(
             f"image data has {flat.size} bytes, but step {step} x height {height} = {step * height}; "
             f"{encoding}, width {width}"
         )
-    image = np.lib.stride_tricks.as_strided(
-        flat, (height, width, pixel_bytes), (step, pixel_bytes, 1)
-    )
+    image = np.lib.stride_tricks.as_strided(flat, (height, width, pixel_bytes), (step, pixel_bytes, 1))
     if encoding == "mono8":
         return np.broadcast_to(image, (height, width, 3))
     return image[..., 2::-1] if encoding.startswith("bgr") else image[..., :3]
@@ -103,24 +94,15 @@ def parse_format(text: str) -> CompressedFormat:
         source, transport = "", source
     words = transport.replace("/", " ").split()
     codec = next((known for word, known in _CODECS.items() if word in words), None)
-    if (
-        source.strip().startswith(("16uc", "32fc", "64fc"))
-        or "compresseddepth" in words
-    ):
-        raise UnsupportedEncoding(
-            f"compressed format {text!r} is a depth image; a colour or grey camera is needed"
-        )
+    if source.strip().startswith(("16uc", "32fc", "64fc")) or "compresseddepth" in words:
+        raise UnsupportedEncoding(f"compressed format {text!r} is a depth image; a colour or grey camera is needed")
     if codec is None and words:
-        raise UnsupportedEncoding(
-            f"compressed format {text!r} is not read; send jpeg or png"
-        )
+        raise UnsupportedEncoding(f"compressed format {text!r} is not read; send jpeg or png")
     # image_transport's own decoder swaps back in this case, too: what it was told is not BGR is RGB in BGR's place.
     return CompressedFormat(codec or "", is_swapped="compressed rgb" in transport)
 
 
-def decode_compressed(
-    format: str, data: Buffer, *, max_pixels: int = MAX_PIXELS, reduce: int = 1
-) -> Pixels:
+def decode_compressed(format: str, data: Buffer, *, max_pixels: int = MAX_PIXELS, reduce: int = 1) -> Pixels:
     """A sensor_msgs/CompressedImage as H W 3 RGB.
 
     max_pixels: larger pictures (before reduction) are refused from their header, before any allocation.
@@ -133,14 +115,10 @@ def decode_compressed(
     flat = np.frombuffer(data, np.uint8)
     width, height = compressed_size(flat)
     if width * height > max_pixels:
-        raise ValueError(
-            f"compressed image of {width} x {height} pixels is larger than the bound of {max_pixels}"
-        )
-    codec = _codec_of(flat)
+        raise ValueError(f"compressed image of {width} x {height} pixels is larger than the bound of {max_pixels}")
+    codec = _codec_of(flat.data)
     if declared.codec and declared.codec != codec:
-        raise ValueError(
-            f"compressed format {format!r} says {declared.codec}, but the data is {codec}"
-        )
+        raise ValueError(f"compressed format {format!r} says {declared.codec}, but the data is {codec}")
     shape = (-(-height // reduce), -(-width // reduce), 3)
     image = _decode_jpeg(flat, shape, reduce) if codec == "jpeg" else _decode_cv(flat)
     if image.shape != shape:
@@ -153,7 +131,7 @@ def decode_compressed(
 
 def compressed_size(data: Buffer) -> tuple[int, int]:
     """(width, height) from the header of a JPEG or PNG; ValueError where the data is neither or ends too early."""
-    raw = memoryview(np.frombuffer(data, np.uint8))
+    raw = np.frombuffer(data, np.uint8).data
     width, height = (_jpeg_size if _codec_of(raw) == "jpeg" else _png_size)(raw)
     if not width or not height:
         raise ValueError(f"compressed image of {width} x {height} pixels is empty")
@@ -163,28 +141,22 @@ def compressed_size(data: Buffer) -> tuple[int, int]:
 _CODECS = {"jpeg": "jpeg", "jpg": "jpeg", "png": "png"}
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
-_START_OF_FRAME = frozenset(
-    {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
-)
+_START_OF_FRAME = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _START_OF_SCAN = 0xDA
 
 
-def _codec_of(raw: Buffer) -> str:
-    head = bytes(memoryview(raw)[:8])
+def _codec_of(raw: memoryview) -> str:
+    head = bytes(raw[:8])
     if head[:3] == b"\xff\xd8\xff":
         return "jpeg"
     if head == _PNG_MAGIC:
         return "png"
-    raise ValueError(
-        f"compressed image of {len(memoryview(raw))} bytes starts with {head!r}: neither jpeg nor png"
-    )
+    raise ValueError(f"compressed image of {len(raw)} bytes starts with {head!r}: neither jpeg nor png")
 
 
 def _png_size(raw: memoryview) -> tuple[int, int]:
     if len(raw) < 24 or _PNG_END not in bytes(raw[-64:]):
-        raise ValueError(
-            f"png of {len(raw)} bytes is cut off: its end marker is missing"
-        )
+        raise ValueError(f"png of {len(raw)} bytes is cut off: its end marker is missing")
     return struct.unpack(">II", raw[16:24])
 
 
@@ -204,22 +176,14 @@ def _jpeg_size(raw: memoryview) -> tuple[int, int]:
             break
         at += 2 + struct.unpack(">H", raw[at + 2 : at + 4])[0]
     if size is None or bytes(raw[at:]).rfind(b"\xff\xd9") < 0:
-        raise ValueError(
-            f"jpeg of {len(raw)} bytes is cut off: its end marker is missing"
-        )
+        raise ValueError(f"jpeg of {len(raw)} bytes is cut off: its end marker is missing")
     return size[1], size[0]
 
 
-def _decode_jpeg(
-    flat: NDArray[np.uint8], shape: tuple[int, int, int], reduce: int
-) -> Pixels:
+def _decode_jpeg(flat: NDArray[np.uint8], shape: tuple[int, int, int], reduce: int) -> Pixels:
     if simplejpeg is None:
         return _decode_cv(flat, reduce)
-    least = (
-        {"min_height": shape[0], "min_width": shape[1], "min_factor": reduce}
-        if reduce > 1
-        else {}
-    )
+    least = {"min_height": shape[0], "min_width": shape[1], "min_factor": reduce} if reduce > 1 else {}
     return simplejpeg.decode_jpeg(flat, "RGB", strict=True, **least)
 
 
@@ -230,11 +194,7 @@ def _decode_cv(flat: NDArray[np.uint8], reduce: int = 1) -> Pixels:
         8: cv2.IMREAD_REDUCED_COLOR_8,
     }
     # The intrinsics belong to the pixels as stored, so an orientation tag must not turn the picture.
-    image = cv2.imdecode(
-        flat, reduced.get(reduce, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
-    )
+    image = cv2.imdecode(flat, reduced.get(reduce, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise ValueError(
-            f"compressed image of {flat.size} bytes is damaged: OpenCV cannot decode it"
-        )
+        raise ValueError(f"compressed image of {flat.size} bytes is damaged: OpenCV cannot decode it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

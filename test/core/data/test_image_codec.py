@@ -19,9 +19,7 @@ from mapkd_core.data.image_codec import (
     parse_format,
 )
 
-needs_strict_jpeg = pytest.mark.skipif(
-    image_codec.simplejpeg is None, reason="simplejpeg is not installed"
-)
+needs_strict_jpeg = pytest.mark.skipif(image_codec.simplejpeg is None, reason="simplejpeg is not installed")
 
 
 def packed(rgb, encoding, padding=0):
@@ -42,15 +40,11 @@ def packed(rgb, encoding, padding=0):
 def photo(height=48, width=64):
     """A smooth picture with three clearly different channels."""
     y, x = np.mgrid[:height, :width]
-    return np.stack(
-        [200 * x / width, 255 * y / height, np.full(x.shape, 40)], -1
-    ).astype(np.uint8)
+    return np.stack([200 * x / width, 255 * y / height, np.full(x.shape, 40)], -1).astype(np.uint8)
 
 
 def jpeg(rgb, *flags):
-    return cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), list(flags))[
-        1
-    ].tobytes()
+    return cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), list(flags))[1].tobytes()
 
 
 def png(rgb):
@@ -63,9 +57,7 @@ def png(rgb):
     padding=st.integers(0, 7),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_every_encoding_gives_the_same_rgb_whatever_the_row_padding(
-    encoding, size, padding, seed
-):
+def test_every_encoding_gives_the_same_rgb_whatever_the_row_padding(encoding, size, padding, seed):
     rgb = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     step, data = packed(rgb, encoding, padding)
     expected = np.repeat(rgb[..., :1], 3, -1) if encoding == "mono8" else rgb
@@ -76,9 +68,7 @@ def test_every_encoding_gives_the_same_rgb_whatever_the_row_padding(
         array("B", data),
         np.frombuffer(data, np.uint8),
     ):
-        assert np.array_equal(
-            decode_raw(encoding, size[1], size[0], step, 0, buffer), expected
-        )
+        assert np.array_equal(decode_raw(encoding, size[1], size[0], step, 0, buffer), expected)
 
 
 @pytest.mark.parametrize("encoding", image_codec.RAW_ENCODINGS)
@@ -114,9 +104,7 @@ def test_sizes_that_contradict_each_other_are_refused_with_the_values(change, wo
     assert all(word in str(error.value) for word in words)
 
 
-@pytest.mark.parametrize(
-    "encoding", ["yuv422_yuy2", "bayer_rggb8", "16UC1", "RGB8", ""]
-)
+@pytest.mark.parametrize("encoding", ["yuv422_yuy2", "bayer_rggb8", "16UC1", "RGB8", ""])
 def test_other_encodings_are_left_to_cv_bridge(encoding):
     with pytest.raises(UnsupportedEncoding, match="rgb8, bgr8, rgba8, bgra8, mono8"):
         decode_raw(encoding, 2, 2, 4, 0, bytes(8))
@@ -156,16 +144,12 @@ def test_compressed_pictures_come_out_in_rgb():
     rgb = photo()
     assert np.array_equal(decode_compressed("bgr8; png compressed bgr8", png(rgb)), rgb)
     assert np.abs(decode_compressed("jpeg", jpeg(rgb)).astype(int) - rgb).mean() < 3
-    assert np.array_equal(
-        decode_compressed("rgb8; png compressed rgb8", png(rgb[..., ::-1])), rgb
-    )
+    assert np.array_equal(decode_compressed("rgb8; png compressed rgb8", png(rgb[..., ::-1])), rgb)
 
 
 def test_grey_pictures_have_three_equal_channels():
     grey = photo()[..., 1]
-    decoded = decode_compressed(
-        "mono8; jpeg compressed ", cv2.imencode(".jpg", grey)[1].tobytes()
-    )
+    decoded = decode_compressed("mono8; jpeg compressed ", cv2.imencode(".jpg", grey)[1].tobytes())
     assert decoded.shape == (48, 64, 3) and (decoded[..., 0] == decoded[..., 2]).all()
 
 
@@ -217,9 +201,7 @@ def test_a_thumbnail_in_the_header_does_not_hide_a_cut():
 def test_the_orientation_tag_does_not_turn_the_picture():
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     whole = jpeg(photo())
-    turned = (
-        whole[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + whole[2:]
-    )
+    turned = whole[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + whole[2:]
     for strict in (image_codec.simplejpeg, None):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(image_codec, "simplejpeg", strict)
@@ -229,9 +211,7 @@ def test_the_orientation_tag_does_not_turn_the_picture():
 def test_size_bound_is_checked_before_decoding():
     whole = bytearray(png(photo()))
     whole[16:24] = struct.pack(">II", 100_000, 100_000)  # a header that promises 30 GB
-    with pytest.raises(
-        ValueError, match="100000 x 100000 pixels is larger than the bound of 64000000"
-    ):
+    with pytest.raises(ValueError, match="100000 x 100000 pixels is larger than the bound of 64000000"):
         decode_compressed("png", bytes(whole))
     with pytest.raises(ValueError, match="bound of 3000"):
         decode_compressed("jpeg", jpeg(photo()), max_pixels=3000)
