@@ -25,10 +25,6 @@ from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.truth import local_elements
 
-
-GROUND_CELL_M = 0.08  # finer than a pixel of the network's pictures sees, and half the time of the renderer's default
-
-
 def generate(
     out: Path,
     worlds: int,
@@ -55,7 +51,7 @@ def world_samples(road_map: RoadMap, seed: int, frames: int, config: ModelConfig
     rng = np.random.default_rng((seed, 77))
     cameras = rig.perturbed(rig.nuscenes_rig(), rng)
     cameras = tuple(model_camera(camera, config) for camera in cameras)
-    renderer = Renderer(road_map, seed, near_cell_m=GROUND_CELL_M)
+    renderer = Renderer(road_map, seed)
     times = np.sort(rng.uniform(0, drive.duration(road_map), frames))
     samples = []
     for time_s in times:
