@@ -25,7 +25,7 @@ test: setup ## linter, types and all tests, those with ROS included
 	$(run) ruff check .
 	$(run) mypy
 	$(run) python -m pytest -n 2 test/core
-	$(run) MAPKD_REQUIRE_ROS=1 python -m pytest test/ros
+	$(run) MAPKD_REQUIRE_ROS=1 python -m pytest -n 1 test/ros # in a worker: a crash of the middleware fails one test, not all
 
 demo: setup ## drive with six cameras through the nodes: video, pictures and scores into out/demo
 	$(run) python -m mapkd_core.cli demo --out out/demo $(ARGS)
