@@ -21,11 +21,12 @@ lint: setup ## style, architecture and types
 	$(run) ruff format --check --quiet .
 	$(run) mypy
 
+# The ROS tests run in a worker of their own: should the middleware crash, one test fails, not the whole run.
 test: setup ## linter, types and all tests, those with ROS included
 	$(run) ruff check .
 	$(run) mypy
 	$(run) python -m pytest -n 2 test/core
-	$(run) MAPKD_REQUIRE_ROS=1 python -m pytest -n 1 test/ros # in a worker: a crash of the middleware fails one test, not all
+	$(run) MAPKD_REQUIRE_ROS=1 python -m pytest -n 1 test/ros
 
 demo: setup ## drive with six cameras through the nodes: video, pictures and scores into out/demo
 	$(run) python -m mapkd_core.cli demo --out out/demo $(ARGS)
