@@ -122,6 +122,10 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
+def _names(cls: type) -> list[str]:
+    return [f.name for f in dataclasses.fields(cls)]
+
+
 def _merged(setting: dataclasses.Field[Any], values: dict[str, Any], where: str) -> dict[str, float]:
     """The default table with what `values` states: one weight changed leaves the others as they were."""
     default = setting.default_factory() if callable(setting.default_factory) else {}
@@ -135,7 +139,11 @@ def _merged(setting: dataclasses.Field[Any], values: dict[str, Any], where: str)
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value, f"{where}.") if isinstance(value, dict) else value
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} = {value!r}: expected `key: value` pairs of {', '.join(_names(hint))}")
+        return from_dict(hint, value, f"{where}.")
     origin = typing.get_origin(hint)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
