@@ -50,7 +50,9 @@ def apply_planar(a_T_b: ArrayLike, xy_b: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(xy_b, np.float64) @ m[:2, :2].T + m[:2, 3]
 
 
-def project(points_ego: ArrayLike, K: ArrayLike, ego_T_camera: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def project(
+    points_ego: ArrayLike, K: ArrayLike, ego_T_camera: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ego points (..., 3) -> pixels (..., 2) u v and depth (...) in metres; depth <= 0 lies behind the camera."""
     points = apply(inverse(ego_T_camera), points_ego)
     depth = points[..., 2]

@@ -25,6 +25,7 @@ from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.truth import local_elements
 
+
 def generate(
     out: Path,
     worlds: int,
