@@ -3,36 +3,16 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.geometry import inverse
 from mapkd_core.worlds.appearance import Look
-from mapkd_core.worlds.sprites import Levels
 
 NEAR_M = 0.4
-_PLAIN_PX = 120  # smaller rectangles are drawn in one colour
-_SHIFT = 3
-_WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-Span = tuple[float, float, float, float]
-_LIMIT = 1 << 14  # pixels: OpenCV's fixed-point corners must not overflow
-
-
-class Uprights(NamedTuple):
-    """N upright rectangles in a picture: indices worth drawing, then per rectangle camera points 4 x 3, pixels 4 x 2,
-    x0 y0 x1 y1 inside the picture, width and height in pixels, mean depth, and whether none of it is too near."""
-
-    shown: NDArray[np.int64]
-    points: NDArray[np.float64]
-    pixels: NDArray[np.float64]
-    roi: NDArray[np.int64]
-    size: NDArray[np.float64]
-    depth: NDArray[np.float64]
-    whole: NDArray[np.bool_]
+SHIFT = 3
+LIMIT = 1 << 14  # pixels: OpenCV's fixed-point corners must not overflow
 
 
 class Canvas:
@@ -44,7 +24,7 @@ class Canvas:
         self.image, self.look = image, look
         self.height, self.width = image.shape[:2]
         self._K, self.map_T_camera, self._camera_T_map = K, map_T_camera, inverse(map_T_camera)
-        self._haze = float(np.mean(look.haze))
+        self.haze = float(np.mean(look.haze))
         self._sun = np.array(look.sun_direction)
 
     def camera_points(self, points_map: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,18 +64,18 @@ class Canvas:
             for i, colour in zip(facing, shown, strict=True):
                 self.polygon(points[i], colour)
             return
-        fixed = self._fixed(self.pixels(points[facing]))
+        fixed = self.fixed(self.pixels(points[facing]))
         for quad, colour in zip(fixed, shown, strict=True):
-            cv2.fillConvexPoly(self.image, quad, colour, cv2.LINE_8, _SHIFT)
+            cv2.fillConvexPoly(self.image, quad, colour, cv2.LINE_8, SHIFT)
 
     def polygons(self, corners_map: NDArray[np.float64], colours: NDArray[np.float64]) -> None:
         """Fill the quads (Q 4 3) in order with their colours as they are, whichever way they face."""
         points = self.camera_points(corners_map)
         whole = points[..., 2].min(axis=1) >= NEAR_M
-        fixed = self._fixed(self.pixels(np.where(whole[:, None, None], points, 1.0)))
+        fixed = self.fixed(self.pixels(np.where(whole[:, None, None], points, 1.0)))
         for i, colour in enumerate(colours.tolist()):
             if whole[i]:
-                cv2.fillConvexPoly(self.image, fixed[i], colour, cv2.LINE_8, _SHIFT)
+                cv2.fillConvexPoly(self.image, fixed[i], colour, cv2.LINE_8, SHIFT)
             else:
                 self.polygon(points[i], colour)
 
@@ -105,7 +85,7 @@ class Canvas:
             points_camera = _cut_near(points_camera)
             if len(points_camera) < 3:
                 return
-        cv2.fillConvexPoly(self.image, self._fixed(self.pixels(points_camera)), colour, cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(self.image, self.fixed(self.pixels(points_camera)), colour, cv2.LINE_8, SHIFT)
 
     def darken(self, groups: list[tuple[NDArray[np.float64], float]]) -> None:
         """Multiply the ground inside convex outlines (groups of N x V x 2 on z = 0) by their group's factor.
@@ -117,12 +97,12 @@ class Canvas:
         for outlines, factor in groups:
             points = outlines @ self._camera_T_map[:3, :2].T + self._camera_T_map[:3, 3]
             whole = points[..., 2].min(axis=1) >= NEAR_M
-            shapes = list(self._fixed(self.pixels(points[whole])))
-            shapes += [self._fixed(self.pixels(cut)) for p in points[~whole] if len(cut := _cut_near(p)) > 2]
+            shapes = list(self.fixed(self.pixels(points[whole])))
+            shapes += [self.fixed(self.pixels(cut)) for p in points[~whole] if len(cut := _cut_near(p)) > 2]
             for corners in shapes:
-                cv2.fillConvexPoly(gain, corners, round(255 * factor), cv2.LINE_8, _SHIFT)
+                cv2.fillConvexPoly(gain, corners, round(255 * factor), cv2.LINE_8, SHIFT)
             if shapes:
-                rows = np.concatenate([corners[:, 1] for corners in shapes]) >> _SHIFT
+                rows = np.concatenate([corners[:, 1] for corners in shapes]) >> SHIFT
                 top, bottom = min(top, int(rows.min())), max(bottom, int(rows.max()))
         top, bottom = max(top - 1, 0), min(bottom + 2, self.height)
         if top < bottom:
@@ -130,119 +110,10 @@ class Canvas:
             part = self.image[top:bottom]
             cv2.multiply(part, cv2.cvtColor(soft, cv2.COLOR_GRAY2RGB), part, scale=1 / 255)
 
-    def upright(self, corners_map: NDArray[np.float64]) -> Uprights:
-        """Rectangles N x 4 x 3 (map frame: start foot, end foot, end top, start top) as they lie in the picture."""
-        points = self.camera_points(corners_map)
-        depth = points[..., 2]
-        pixels = self.pixels(np.where(depth[..., None] < 0.05, 0.05, points))
-        low, high = pixels.min(axis=1), pixels.max(axis=1)
-        size = high - low
-        whole = depth.min(axis=1) >= NEAR_M
-        inside = (high > 0).all(axis=1) & (low < (self.width, self.height)).all(axis=1)
-        shown = (inside & whole & (size[:, 0] > 0.8) & (size[:, 1] > 3)) | (
-            ~whole & (depth.max(axis=1) > NEAR_M + 0.05)
-        )
-        first = np.maximum(low, 0).astype(int)
-        last = np.minimum(high.astype(int) + 2, (self.width, self.height))
-        return Uprights(np.nonzero(shown)[0], points, pixels, np.hstack([first, last]), size, depth.mean(axis=1), whole)
-
-    def textured(self, uprights: Uprights, i: int, texture: Levels, span: Span, light: float) -> None:
-        """Texture levels on rectangle i; span: left right top bottom shares of the texture."""
-        if not uprights.whole[i]:
-            self._cut_textured(uprights.points[i], texture, span, light)
-            return
-        width, height = uprights.size[i].tolist()
-        u0, u1, v0, v1 = span
-        veil = 1 - math.exp(-float(uprights.depth[i]) / self.look.visibility_m)
-        if width * height < _PLAIN_PX:
-            self._plain(uprights.pixels[i], texture, span, light, veil)
-            return
-        x0, y0, x1, y1 = uprights.roi[i].tolist()
-        if x1 <= x0 or y1 <= y0:
-            return
-        colours, opaque = texture[_level(texture, height / max(v1 - v0, 1e-3))]
-        h, w = colours.shape[:2]
-        left, right, top, bottom = u0 * w - 0.5, u1 * w - 0.5, v0 * h - 0.5, v1 * h - 0.5
-        patch = np.array(((left, bottom), (right, bottom), (right, top), (left, top)), np.float32)
-        local = (uprights.pixels[i] - (x0, y0)).astype(np.float32)
-        matrix = cv2.getPerspectiveTransform(local, patch)
-        size = (x1 - x0, y1 - y0)
-        warped = cv2.warpPerspective(colours, matrix, size, flags=_WARP, borderMode=cv2.BORDER_REPLICATE)
-        mask = np.zeros((size[1], size[0]), np.uint8)
-        cv2.fillConvexPoly(mask, self._fixed(local), 255, cv2.LINE_8, _SHIFT)
-        if opaque is not None:
-            cut = cv2.warpPerspective(opaque, matrix, size, flags=_WARP, borderMode=cv2.BORDER_REPLICATE)
-            cv2.min(mask, cut, mask)
-            cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY, mask)
-        self._stamp(warped, mask, x0, y0, light, veil)
-
-    def billboard(self, uprights: Uprights, i: int, texture: Levels) -> None:
-        """Texture levels on rectangle i, which must face the camera and lie wholly before it."""
-        if not uprights.whole[i]:
-            return
-        x_min, y_min = uprights.pixels[i].min(axis=0).tolist()
-        width, height = uprights.size[i].tolist()
-        x, y, w, h = round(x_min), round(y_min), max(1, round(width)), max(1, round(height))
-        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, self.width), min(y + h, self.height)
-        if x1 <= x0 or y1 <= y0:
-            return
-        colours, opaque = texture[_level(texture, height)]
-        rows, columns = colours.shape[:2]
-        sx, sy = columns / w, rows / h
-        part = (
-            slice(int((y0 - y) * sy), math.ceil((y1 - y) * sy)),
-            slice(int((x0 - x) * sx), math.ceil((x1 - x) * sx)),
-        )
-        size = (x1 - x0, y1 - y0)
-        scaled = cv2.resize(colours[part], size, interpolation=cv2.INTER_LINEAR)
-        mask = np.full((size[1], size[0]), 255, np.uint8)
-        if opaque is not None:
-            mask = cv2.resize(opaque[part], size, interpolation=cv2.INTER_LINEAR)
-            cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY, mask)
-        veil = 1 - math.exp(-float(uprights.depth[i]) / self.look.visibility_m)
-        self._stamp(scaled, mask, x0, y0, 1.0, veil)
-
-    def _cut_textured(self, points: NDArray[np.float64], texture: Levels, span: Span, light: float) -> None:
-        """A rectangle that reaches behind the near plane: keep the part in front, with its part of the texture."""
-        u0, u1, v0, v1 = span
-        depths = points[:2, 2]
-        share = (NEAR_M + 0.05 - depths[0]) / (depths[1] - depths[0] + 1e-12)
-        if not 0 < share < 1:
-            return
-        points = points.copy()
-        cut = points[[0, 3]] + share * (points[[1, 2]] - points[[0, 3]])
-        if depths[0] < depths[1]:
-            points[[0, 3]], u0 = cut, u0 + share * (u1 - u0)
-        else:
-            points[[1, 2]], u1 = cut, u0 + share * (u1 - u0)
-        if points[:, 2].min() >= 0.1:
-            pixels = np.clip(self.pixels(points), -_LIMIT, _LIMIT)
-            low, high = pixels.min(axis=0), pixels.max(axis=0)
-            roi = np.hstack(
-                [np.maximum(low, 0).astype(int), np.minimum(high.astype(int) + 2, (self.width, self.height))]
-            )
-            depth = points[:, 2].mean()
-            one = Uprights(np.zeros(1, int), *(np.array([v]) for v in (points, pixels, roi, high - low, depth, True)))
-            self.textured(one, 0, texture, (u0, u1, v0, v1), light)
-
-    def _plain(self, pixels: NDArray[np.float64], texture: Levels, span: Span, light: float, veil: float) -> None:
-        """A rectangle too small for its texture, in the colour of its part of it."""
-        colours = texture[-1][0]
-        h, w = colours.shape[:2]
-        row, column = min(int((span[2] + span[3]) / 2 * h), h - 1), min(int((span[0] + span[1]) / 2 * w), w - 1)
-        colour = colours[row, column] * (light * (1 - veil)) + self._haze * veil
-        cv2.fillConvexPoly(self.image, self._fixed(pixels), colour.tolist(), cv2.LINE_8, _SHIFT)
-
-    def _stamp(
-        self, colours: NDArray[np.uint8], mask: NDArray[np.uint8], x0: int, y0: int, light: float, veil: float
-    ) -> None:
-        if veil > 0.01 or abs(light - 1) > 0.01:
-            cv2.convertScaleAbs(colours, colours, alpha=light * (1 - veil), beta=self._haze * veil)
-        h, w = mask.shape
-        cv2.copyTo(colours, mask, self.image[y0 : y0 + h, x0 : x0 + w])
-
-    def _fixed(self, pixels: NDArray[np.float64]) -> NDArray[np.int32]:
-        return np.round(np.clip(pixels, -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(np.int32)
+    @staticmethod
+    def fixed(pixels: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Pixels as OpenCV's fixed-point corners."""
+        return np.round(np.clip(pixels, -LIMIT, LIMIT) * (1 << SHIFT)).astype(np.int32)
 
     def _light(self, normals: NDArray[np.float64]) -> NDArray[np.float64]:
         sun = self.look.sun
@@ -252,12 +123,6 @@ class Canvas:
     def _hazed(self, colours: NDArray[np.float64], depth: float) -> NDArray[np.float64]:
         veil = 1 - np.exp(-depth / self.look.visibility_m)
         return np.clip(colours * (1 - veil) + np.array(self.look.haze) * veil, 0, 255)
-
-
-def _level(texture: Levels, height_px: float) -> int:
-    """The level whose height comes nearest to `height_px`."""
-    ratio = texture[0][0].shape[0] / max(height_px, 1.0)
-    return min(int(math.log2(ratio) + 0.3) if ratio > 1 else 0, len(texture) - 1)
 
 
 def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

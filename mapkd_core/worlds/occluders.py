@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.worlds.canvas import Uprights
+from mapkd_core.worlds.uprights import Uprights
 
 _SLACK_M = 0.5
 

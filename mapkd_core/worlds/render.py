@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import from_euler, transform
+from mapkd_core.geometry import from_euler, inverse, transform
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import Camera, Frame
 from mapkd_core.worlds import drive, weather
@@ -36,7 +36,7 @@ class Renderer:
     """One world: a road map with the look that `seed` gives it.
 
     look: instead of the one drawn from the seed. ego_tilt_rad: standard deviation of the vehicle's pitch and roll,
-    drawn per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor on or off.
+    drawn per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor.
     solids: whether anything stands on the ground. lidar: whether frames carry a sweep (`Frame.points`).
     Building takes one to three seconds; `frame` is cheap and depends on its arguments and the seed only.
     """
@@ -79,36 +79,45 @@ class Renderer:
         self._backdrop = Backdrop(self.look, seed)
         self._lenses: dict[int, Lens] = {}
 
-    def frame(self, time_s: float, rig: Sequence[Camera]) -> Frame:
-        """The rig's pictures (each at its own width, height and K) at a time of the drive's clock, with the pose."""
+    def frame(self, time_s: float, rig: Sequence[Camera], camera_times_s: Sequence[float] | None = None) -> Frame:
+        """The rig's pictures (each at its own width, height and K) at a time of the drive's clock, with the pose.
+
+        camera_times_s: one exposure time per camera where they do not fire together; the returned ego_T_camera then holds
+        the vehicle's motion from that time to `time_s`, as `Camera` demands.
+        """
+        times = [time_s] * len(rig) if camera_times_s is None else list(camera_times_s)
+        if len(times) != len(rig):
+            raise ValueError(f"{len(times)} camera times for {len(rig)} cameras; give one for each")
         map_T_ego = drive.pose_at(self.road_map, time_s)
         rng = np.random.default_rng([self.seed, round(time_s * 1000) & 0xFFFFFFFF])
         tilt = transform(from_euler(*rng.normal(0, self._ego_tilt_rad, 2), 0.0), (0, 0, 0))
-        boxes = drive.boxes_at(self.road_map, time_s) if self.scene.enabled else []
-        stamp_ns = round(time_s * 1e9)
         cameras = []
-        for index, camera in enumerate(rig):
-            image = self._picture(camera, map_T_ego @ tilt @ camera.ego_T_camera, map_T_ego, boxes, index, rng)
-            cameras.append(replace(camera, image=image, stamp_ns=camera.stamp_ns or stamp_ns))
-        points = self._lidar.sweep(map_T_ego @ tilt, boxes, rng) if self._lidar else None
-        return Frame(tuple(cameras), stamp_ns, points, map_T_ego)
+        for index, (camera, at_s) in enumerate(zip(rig, times, strict=True)):
+            map_T_then = drive.pose_at(self.road_map, at_s)
+            image = self._picture(camera, map_T_then @ tilt, self._boxes(at_s), index, rng)
+            pose = camera.ego_T_camera if at_s == time_s else inverse(map_T_ego) @ map_T_then @ camera.ego_T_camera
+            cameras.append(replace(camera, image=image, ego_T_camera=pose, stamp_ns=round(at_s * 1e9)))
+        points = self._lidar.sweep(map_T_ego @ tilt, self._boxes(time_s), rng) if self._lidar else None
+        return Frame(tuple(cameras), round(time_s * 1e9), points, map_T_ego)
+
+    def _boxes(self, time_s: float) -> list[drive.Box]:
+        return drive.boxes_at(self.road_map, time_s) if self.scene.enabled else []
 
     def _picture(
         self,
         camera: Camera,
-        map_T_camera: NDArray[np.float64],
         map_T_ego: NDArray[np.float64],
         boxes: list[drive.Box],
         index: int,
         rng: np.random.Generator,
     ) -> NDArray[np.uint8]:
+        map_T_camera = map_T_ego @ camera.ego_T_camera
         image = self._backdrop.draw(camera.K, map_T_camera[:3, :3], camera.width, camera.height)
-        inverse_depths = draw_ground(image, self.texture, camera.K, map_T_camera)
-        _haze(image, inverse_depths, self.look)
+        _haze(image, draw_ground(image, self.texture, camera.K, map_T_camera), self.look)
         if self.scene.enabled:
             self.scene.draw_shadows(image, camera.K, map_T_camera, map_T_ego, boxes)
             bare = image.copy() if self.look.wet else image
-            image = self._with_solids(image, camera, map_T_camera, boxes)
+            image = self._with_solids(image, camera, map_T_ego, boxes)
             if self.look.wet:
                 weather.mirror(image, bare, camera.K, map_T_camera, self.look.wet)
         if self._effects:
@@ -121,17 +130,18 @@ class Renderer:
         return self._lenses[index]
 
     def _with_solids(
-        self, image: NDArray, camera: Camera, map_T_camera: NDArray, boxes: list[drive.Box]
+        self, image: NDArray[np.uint8], camera: Camera, map_T_ego: NDArray[np.float64], boxes: list[drive.Box]
     ) -> NDArray[np.uint8]:
+        map_T_camera = map_T_ego @ camera.ego_T_camera
         if camera.width >= SUPERSAMPLE_BELOW_PX:
-            self.scene.draw(image, camera.K, map_T_camera, boxes)
+            self.scene.draw(image, camera.K, map_T_camera, map_T_ego, boxes)
             return image
         size = (camera.width, camera.height)
         large = cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_NEAREST)
         K = camera.K.copy()
         K[:2] *= 2
         K[:2, 2] += 0.5
-        self.scene.draw(large, K, map_T_camera, boxes)
+        self.scene.draw(large, K, map_T_camera, map_T_ego, boxes)
         return cv2.resize(large, size, interpolation=cv2.INTER_AREA)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapkd_core.geometry import apply
 from mapkd_core.grid import BevGrid
-from mapkd_core.worlds import sprites, vehicles
+from mapkd_core.worlds import sprites, uprights, vehicles
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.canvas import Canvas
 from mapkd_core.worlds.drive import Box
@@ -41,6 +42,7 @@ class Scene:
         self.roadside = build_roadside(distance, grid, road_map.ego, look, rng)
         self._kerbs = Kerbs(area, look, rng)
         self._people = tuple(sprites.levels(sprites.person(rng)) for _ in range(12))
+        self._tail, self._tail_colours = _own_tail(rng)
         self._meshes: dict[tuple[str, float, float, float], vehicles.Quads] = {}
         self._wall_light = self._lit_walls()
 
@@ -69,6 +71,7 @@ class Scene:
         image: NDArray[np.uint8],
         K: NDArray[np.float64],
         map_T_camera: NDArray[np.float64],
+        map_T_ego: NDArray[np.float64],
         boxes: list[Box],
     ) -> None:
         """Draw onto `image` (H W 3 RGB, changed in place)."""
@@ -83,6 +86,8 @@ class Scene:
         todo += self._visible_walls(canvas, eye, occluders) + self._visible_boards(canvas, eye, occluders)
         for _, draw, arguments in sorted(todo, key=lambda entry: -entry[0]):
             draw(*arguments)
+        if self._tail is not None:
+            canvas.polygons(apply(map_T_ego, self._tail), self._tail_colours)
 
     def _visible_walls(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[tuple]:
         walls = self.roadside.walls
@@ -90,27 +95,27 @@ class Scene:
         corners = np.empty((len(index), 4, 3))
         corners[:, [0, 3], :2], corners[:, [1, 2], :2] = walls.start[index, None], walls.end[index, None]
         corners[:, :2, 2], corners[:, 2:, 2] = walls.z[index, :1], walls.z[index, 1:]
-        uprights = canvas.upright(corners)
+        placed = uprights.place(canvas, corners)
         apart = np.hypot(*(corners[:, :2, :2].mean(axis=1) - eye).T)
-        occluders.add(uprights, walls.texture[index] < FACADES)
+        occluders.add(placed, walls.texture[index] < FACADES)
         out = []
-        for i in occluders.visible(uprights):
+        for i in occluders.visible(placed):
             k = index[i]
             texture = self.roadside.textures[walls.texture[k]]
-            arguments = (uprights, i, texture, walls.span[k].tolist(), self._wall_light[k])
-            out.append((apart[i], canvas.textured, arguments))
+            arguments = (canvas, placed, i, texture, walls.span[k].tolist(), self._wall_light[k])
+            out.append((apart[i], uprights.draw_wall, arguments))
         return out
 
     def _visible_boards(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[tuple]:
         boards = self.roadside.billboards
         index = canvas.seen(boards.foot, 4.0, _BOARD_REACH_M)
-        uprights = canvas.upright(_facing(boards.foot[index], boards.size[index], canvas.map_T_camera))
+        placed = uprights.place(canvas, _facing(boards.foot[index], boards.size[index], canvas.map_T_camera))
         apart = np.hypot(*(boards.foot[index] - eye).T)
         textures = self.roadside.textures
         return [
-            (apart[i], canvas.billboard, (uprights, i, textures[boards.texture[index[i]]]))
-            for i in occluders.visible(uprights)
-            if uprights.depth[i] > 0.7
+            (apart[i], uprights.draw_billboard, (canvas, placed, i, textures[boards.texture[index[i]]]))
+            for i in occluders.visible(placed)
+            if placed.depth[i] > 0.7
         ]
 
     def _draw_box(self, canvas: Canvas, box: Box) -> None:
@@ -118,7 +123,7 @@ class Scene:
             pick = int(box.length * 1000 + box.height * 777 + self._seed) % len(self._people)
             size = np.array([[max(0.7, box.width), box.height]])
             corners = _facing(np.array([[box.x, box.y]]), size, canvas.map_T_camera)
-            canvas.billboard(canvas.upright(corners), 0, self._people[pick])
+            uprights.draw_billboard(canvas, uprights.place(canvas, corners), 0, self._people[pick])
             return
         key = (box.kind, box.length, box.width, box.height)
         if key not in self._meshes:
@@ -181,3 +186,15 @@ def _facing(foot: NDArray[np.float64], size: NDArray[np.float64], map_T_camera: 
     corners[:, [0, 3], :2], corners[:, [1, 2], :2] = (foot - half)[:, None], (foot + half)[:, None]
     corners[:, 2:, 2] = size[:, 1:]
     return corners
+
+
+def _own_tail(rng: np.random.Generator) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+    """Quads N x 4 x 3 (ego frame) and colours of the boot lid that a rear camera may see at its lower edge."""
+    y = np.linspace(-0.85, 0.85, 12)
+    edge = -(rng.uniform(0.95, 1.2) - 0.3 * (y / 0.85) ** 2)
+    height = rng.uniform(0.98, 1.08)
+    rear = np.column_stack([edge, y, np.full(12, height)])
+    front = np.column_stack([np.full(12, -0.55), y, np.full(12, height + 0.02)])
+    quads = np.stack([rear[:-1], rear[1:], front[1:], front[:-1]], 1)
+    colours = rng.uniform(60, 215) * rng.normal(1, 0.03, (11, 1)) * np.array([1.0, 1.0, 1.01])
+    return (quads if rng.random() < 0.7 else None), colours.clip(0, 255)

@@ -134,6 +134,18 @@ def test_cropping_the_camera_crops_the_picture(world):
     assert np.abs(whole[70:].astype(int) - cut).mean() < 0.5
 
 
+def test_cameras_that_fire_earlier_see_the_road_from_where_they_were(world):
+    """The vehicle drives 1 m in the second: a picture taken at 0 s equals one of a rig told to be 1 m behind at 1 s."""
+    cameras = small_rig()[:2]
+    together = world.frame(0.0, cameras)
+    late = world.frame(1.0, cameras, camera_times_s=(0.0, 1.0))
+    assert np.array_equal(late.cameras[0].image, together.cameras[0].image)
+    assert late.cameras[0].stamp_ns == 0 and late.cameras[1].stamp_ns == 1_000_000_000
+    moved = late.cameras[0].ego_T_camera[:3, 3] - cameras[0].ego_T_camera[:3, 3]
+    assert np.allclose(moved, (-1.0, 0.0, 0.0), atol=1e-9)
+    assert np.array_equal(late.cameras[1].ego_T_camera, cameras[1].ego_T_camera)
+
+
 def test_same_seed_same_pictures_other_seed_other_pictures():
     road_map = straight_road()
     one, again, other = (Renderer(road_map, seed, near_cell_m=0.2).frame(0.5, small_rig()[:2]) for seed in (4, 4, 9))
