@@ -35,7 +35,7 @@ class ModelConfig:
     points: int = 20  # vertices per polyline
     query_width: int = 128
     query_layers: int = 3
-    query_groups: int = 4  # training only: independent sets of queries, each matched one to one
+    query_groups: int = 2  # training only: independent sets of queries, each matched one to one
 
     @property
     def decoder_grid(self) -> BevGrid:

@@ -32,7 +32,7 @@ def build(config: ModelConfig) -> MapModel:
         view=view,
         decoder=BevDecoder(view.out_channels + PLACE_CHANNELS, width),
         raster=RasterHead(width, len(config.classes), config.embedding),
-        query=QueryHead(config, (width, 2 * width, 4 * width)),
+        query=QueryHead(config, (2 * width, 4 * width)),
     )
 
 

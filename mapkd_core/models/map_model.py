@@ -60,4 +60,4 @@ class MapModel(nn.Module):
             torch.cat([camera_bev, seen.to(camera_bev.dtype), where.to(camera_bev.dtype)], 1)
         )
         semantic, embedding, direction = self.raster(full)
-        return MapOutput(camera_bev, full, semantic, embedding, direction, self.query((full, half, quarter)))
+        return MapOutput(camera_bev, full, semantic, embedding, direction, self.query((half, quarter)))

@@ -27,7 +27,7 @@ def map_losses(output: MapOutput, batch: Batch, groups: int) -> dict[str, Tensor
     losses = {
         "semantic": semantic,
         "dice": dice,
-        "embedding": discriminative_loss(output.embedding, batch.instances),
+        "embedding": discriminative_loss(output.embedding[..., ::2, ::2], batch.instances[:, ::2, ::2]),
         "direction": direction_loss(output.direction, batch.direction),
     }
     return losses | query_losses(output.queries, batch, groups)
@@ -35,14 +35,16 @@ def map_losses(output: MapOutput, batch: Batch, groups: int) -> dict[str, Tensor
 
 def semantic_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted cross entropy, and 1 - soft Dice per class over the batch, which follows the IoU it is judged by."""
+    log_probability = logits.log_softmax(1)
     weights = logits.new_full((logits.shape[1],), FOREGROUND_WEIGHT)
     weights[0] = 1.0
-    entropy = functional.cross_entropy(logits, labels, weights)
-    probability = logits.softmax(1)[:, 1:]
-    truth = functional.one_hot(labels, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(probability.dtype)
-    overlap = (probability * truth).sum((0, 2, 3))
-    total = probability.sum((0, 2, 3)) + truth.sum((0, 2, 3))
-    return entropy, (1 - (2 * overlap + 1) / (total + 1)).mean()
+    entropy = functional.nll_loss(log_probability, labels, weights)
+    probability = log_probability.exp()
+    right = probability.gather(1, labels.unsqueeze(1)).flatten()  # probability of the true class, cell by cell
+    classes = logits.shape[1]
+    overlap = right.new_zeros(classes).index_add(0, labels.flatten(), right)
+    total = probability.sum((0, 2, 3)) + torch.bincount(labels.flatten(), minlength=classes)
+    return entropy, (1 - (2 * overlap + 1) / (total + 1))[1:].mean()
 
 
 def discriminative_loss(embedding: Tensor, instances: Tensor) -> Tensor:
