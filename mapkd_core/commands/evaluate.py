@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ from mapkd_core.commands.scores import short
 from mapkd_core.data import seeds
 
 if TYPE_CHECKING:
-    from mapkd_core.evaluation.evaluate import Evaluator
+    from mapkd_core.evaluation.rendered import Predicted
+    from mapkd_core.evaluation.report import Report
 
 EXAMPLE = "mapkd evaluate --procedural 20 --frames 20 --vectors both --out report.json"
 VECTORS = {"query": ("query",), "raster": ("raster",), "both": ("query", "raster")}
@@ -60,49 +62,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
-    from tqdm import tqdm
-
-    from mapkd_core.evaluation.evaluate import Evaluator
     from mapkd_core.evaluation.rendered import Predicting, predict_samples, predict_worlds
     from mapkd_core.mapper import SHIPPED
     from mapkd_core.training.checkpoint import read_card
 
     card = read_card(options.weights or SHIPPED)
+    pictures = None if options.size == "network" else size(options.size)
     how = Predicting(
-        options.weights,
-        VECTORS[options.vectors],
-        options.min_confidence,
-        options.backend,
-        None if options.size == "network" else size(options.size),
-        options.varied_rig,
+        options.weights, VECTORS[options.vectors], options.min_confidence, options.backend, pictures, options.varied_rig
     )
     started = time.monotonic()
     if options.data:
-        worlds, source = predict_samples(options.data, how, options.frames), str(options.data)
-        total = None
+        frames, source, count = predict_samples(options.data, how, options.frames), str(options.data), None
     else:
-        chosen, source = _worlds(options)
-        worlds, total = predict_worlds(chosen, options.frames or 20, how, options.workers), len(chosen)
-    scores: dict[str, Evaluator] = {}
-    by_world: dict[str, Evaluator] = {}
-    unit = "frame" if options.data else "world"
-    for frames in tqdm(worlds, total=total, desc="evaluate", unit=unit, delay=2):
-        for frame in frames:
-            for vectors, local_map in frame.maps.items():
-                for group, key in ((scores, vectors), (by_world, frame.world)):
-                    if group is by_world and vectors != how.vectors[0]:
-                        continue
-                    evaluator = group.setdefault(key, Evaluator(local_map.grid, local_map.classes))
-                    evaluator.add(local_map, frame.truth, frame.labelled)
-    reports = {vectors: evaluator.report() for vectors, evaluator in scores.items()}
-    if not reports:
-        raise ValueError(f"{source}: nothing to evaluate")
+        worlds, source = _worlds(options)
+        frames, count = predict_worlds(worlds, options.frames or 20, how, options.workers), len(worlds)
+    reports, by_world = _score(frames, count, how.vectors[0])
     detail = {
         "source": source, "weights": str(options.weights or SHIPPED), "sha256": card["sha256"], "size": options.size,
         "first_seed": options.first_seed, "varied_rig": options.varied_rig,
         "seconds": round(time.monotonic() - started, 1),
         "vectors": {vectors: report.as_dict() for vectors, report in reports.items()},
-        "worlds": {name: short(evaluator.report()) for name, evaluator in by_world.items()},
+        "worlds": {name: short(report) for name, report in by_world.items()},
     }  # fmt: skip
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -110,10 +91,31 @@ def run(options: argparse.Namespace) -> Result:
     summary = {key: detail[key] for key in ("source", "sha256", "size", "seconds")}
     summary |= {"frames": next(iter(reports.values())).frames, "vectors": {v: short(r) for v, r in reports.items()}}
     summary |= {"out": str(options.out)} if options.out else {}
-    text = "\n\n".join(
-        f"{source}, polylines of the {vectors} head\n{report.markdown()}" for vectors, report in reports.items()
-    )
-    return Result(summary, text)
+    texts = (f"{source}, polylines of the {vectors} head\n{report.markdown()}" for vectors, report in reports.items())
+    return Result(summary, "\n\n".join(texts))
+
+
+def _score(
+    groups: Iterable[Sequence[Predicted]], count: int | None, first: str
+) -> tuple[dict[str, Report], dict[str, Report]]:
+    """Reports by kind of vectors over everything, and by world for the kind `first`."""
+    from tqdm import tqdm
+
+    from mapkd_core.evaluation.evaluate import Evaluator
+
+    overall: dict[str, Evaluator] = {}
+    by_world: dict[str, Evaluator] = {}
+    for frames in tqdm(groups, total=count, desc="evaluate", unit="frame" if count is None else "world", delay=2):
+        for frame in frames:
+            for vectors, local_map in frame.maps.items():
+                targets = [overall.setdefault(vectors, Evaluator(local_map.grid, local_map.classes))]
+                if vectors == first:
+                    targets.append(by_world.setdefault(frame.world, Evaluator(local_map.grid, local_map.classes)))
+                for evaluator in targets:
+                    evaluator.add(local_map, frame.truth, frame.labelled)
+    if not overall:
+        raise ValueError("nothing to evaluate: no frame came")
+    return {v: e.report() for v, e in overall.items()}, {w: e.report() for w, e in by_world.items()}
 
 
 def _worlds(options: argparse.Namespace) -> tuple[list, str]:

@@ -23,14 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
-    from mapkd_core.demo.ros_environment import ROOT, ros_environment
+    from mapkd_core.demo.ros_environment import ros_environment
 
     as_json = "--json" in options.rest
     options.json |= as_json
     rest = [argument for argument in options.rest if argument != "--json"]
     command = [sys.executable, "-m", "mapkd_ros.run", options.what, *rest]
     environment = ros_environment()
-    environment["PYTHONPATH"] = f"{ROOT}:{environment.get('PYTHONPATH', '')}".rstrip(":")
     output = sys.stderr if as_json else sys.__stdout__
     process = subprocess.Popen(command, env=environment, stdout=output)
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mapkd_core.demo.ros_environment import ROOT, private_domain, ros_environment
+from mapkd_core.demo.ros_environment import private_domain, ros_environment
 
 _START_S = 180.0  # loading the network; the first time it is exported for ONNX Runtime
 _GRACE_S = 30.0
@@ -48,6 +48,7 @@ def play(bag: Path, seconds: float, out: Path, weights: Path | None = None, spee
 
     Leaves `out`/metrics.json, the bag `out`/published and `out`/logs. Ends all processes before it returns or raises.
     """
+    out, bag = out.resolve(), bag.resolve()
     logs = out / "logs"
     shutil.rmtree(out / "published", ignore_errors=True)
     logs.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def play(bag: Path, seconds: float, out: Path, weights: Path | None = None, spee
     with (logs / "run.log").open("wb") as log:
         # A session of its own: Ctrl-C reaches the nodes once, through their group, in order.
         process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         _follow(process, logs, seconds / speed)
@@ -79,15 +80,14 @@ def _follow(process: subprocess.Popen, logs: Path, seconds: float) -> None:
         end_s = time.monotonic() + _START_S + _GRACE_S
         while process.poll() is None and not _is_playing(logs) and time.monotonic() < end_s:
             time.sleep(0.1)
-            bar.refresh()
+            bar.update(0.1)
     with tqdm(
         total=round(seconds, 1), desc="replay", unit="s", delay=2, bar_format="{l_bar}{bar}| {n:.1f}/{total} s"
     ) as bar:
         start_s = time.monotonic()
         while process.poll() is None:
             time.sleep(0.1)
-            bar.n = min(seconds, time.monotonic() - start_s)
-            bar.refresh()
+            bar.update(min(seconds, time.monotonic() - start_s) - bar.n)
             if time.monotonic() - start_s > 3 * seconds + 120:
                 raise NodesFailedError(f"the replay of {seconds:.0f} s does not end{_last_lines(logs)}")
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_NEEDED = ("rclpy", "mapkd", "mapkd_ros")
+_NEEDED = ("rclpy", "mapkd")
 
 
 def ros_environment() -> dict[str, str]:
@@ -18,8 +18,9 @@ def ros_environment() -> dict[str, str]:
 
     Raises RuntimeError where there is neither.
     """
+    sources = f"{ROOT}:" if (ROOT / "mapkd_ros").is_dir() else ""
     if all(importlib.util.find_spec(name) for name in _NEEDED):
-        return dict(os.environ)
+        return dict(os.environ) | {"PYTHONPATH": f"{sources}{os.environ.get('PYTHONPATH', '')}".rstrip(":")}
     setup = ROOT / ".ros" / "setup.bash"
     if not setup.is_file():
         absent = ", ".join(name for name in _NEEDED if not importlib.util.find_spec(name))

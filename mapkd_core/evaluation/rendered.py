@@ -62,7 +62,13 @@ class Predicted(NamedTuple):
 def predict_worlds(
     worlds: Sequence[World], frames: int, how: Predicting, workers: int | None = None
 ) -> Iterator[list[Predicted]]:
-    """The frames of one world after the other, `frames` each, evenly spread over its drive."""
+    """The frames of one world after the other, `frames` each, evenly spread over its drive.
+
+    workers: processes, one per core by default; 1 stays in this process.
+    """
+    if workers == 1:
+        yield from (predict_world(world, frames, how) for world in worlds)
+        return
     with ProcessPoolExecutor(min(len(worlds), workers or os.cpu_count() or 1), get_context("spawn")) as pool:
         try:
             yield from pool.map(partial(predict_world, frames=frames, how=how), worlds)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: help, errors on one line, and the short commands on made-up input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from mapkd_core import cli
+from mapkd_core.bags.read import BagDrive
+from mapkd_core.config import ModelConfig
+from mapkd_core.data.frame_folder import FrameFolder, write_frame_folder
+from mapkd_core.data.seeds import SPLITS
+from mapkd_core.models.build import build
+from mapkd_core.training.checkpoint import save_weights
+from mapkd_core.types import Frame, MapElement
+from mapkd_core.worlds.rig import nuscenes_rig, scaled
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A student that was never trained."""
+    torch.manual_seed(0)
+    config = ModelConfig()
+    path = tmp_path_factory.mktemp("weights") / "student.safetensors"
+    save_weights(path, build(config).state_dict(), config, {"classes": list(config.classes)})
+    return path
+
+
+@pytest.fixture
+def frame_folder(tmp_path):
+    """Six small pictures of noise, one labelled divider straight ahead."""
+    rng = np.random.default_rng(1)
+    rig = scaled(nuscenes_rig(), 160, 90)
+    cameras = tuple(
+        replace(camera, image=rng.integers(0, 255, (90, 160, 3), np.uint8), stamp_ns=10**18) for camera in rig
+    )
+    divider = MapElement("divider", np.array([[2.0, 1.0], [20.0, 1.0]]))
+    folder = FrameFolder(Frame(cameras, 10**18, None, np.eye(4)), rig, {}, (divider,), ("divider", "boundary"))
+    return write_frame_folder(folder, tmp_path / "frame")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_explains_and_gives_an_example(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert f"example:\n  mapkd {command}" in text and "--json" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_help_comes_without_loading_torch():
+    code = "import sys; from mapkd_core import cli; cli.parser(); sys.exit(bool({'torch', 'cv2'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+MISSING = "/nonexistent/student.safetensors"
+BAD = {
+    "evaluate without source": (["evaluate"], 2, "--roads --procedural --data is required"),
+    "evaluate missing weights": (["evaluate", "--procedural", "1", "--weights", MISSING], 1, MISSING),
+    "evaluate missing road map": (["evaluate", "--roads", "/nonexistent/a.json.gz", "--weights", "W"], 1, "a.json.gz"),
+    "evaluate no worlds": (["evaluate", "--procedural", "0", "--weights", "W"], 1, "procedural = 0"),
+    "evaluate size": (["evaluate", "--procedural", "1", "--size", "big", "--weights", "W"], 1, "WIDTHxHEIGHT"),
+    "evaluate no samples": (["evaluate", "--data", "/nonexistent", "--weights", "W"], 1, "mapkd dataset"),
+    "dataset without out": (["dataset"], 2, "--out"),
+    "dataset no worlds": (["dataset", "--out", "/nonexistent", "--worlds", "0"], 1, "worlds = 0"),
+    "dataset across splits": (
+        ["dataset", "--out", "/nonexistent", "--first-seed", "99999", "--worlds", "2"], 1, "training into validation",
+    ),
+    "train typo": (["train", "stepz=3", "--out", "/nonexistent/run"], 1, "did you mean 'steps'"),
+    "train two files": (["train", "a.yaml", "b.yaml"], 1, "2 configuration files"),
+    "train nothing to resume": (["train", "--resume", "--out", "/nonexistent/run"], 1, "nothing to resume"),
+    "ship without run": (["ship", "/nonexistent/run"], 1, "/nonexistent/run"),
+    "predict no folder": (["predict", "/nonexistent/frame", "--weights", "W"], 1, "/nonexistent/frame"),
+    "bag not mcap": (["bag", "/nonexistent/frame", "out.bag"], 1, "must end in .mcap"),
+    "bag no folder": (["bag", "/nonexistent/frame", "TMP/out.mcap"], 1, "/nonexistent/frame"),
+    "bag paths": (["bag", "TMP/out.mcap"], 1, "mapkd bag DIR out.mcap"),
+    "render no map": (["render", "/nonexistent/a.json.gz", "TMP"], 1, "/nonexistent/a.json.gz"),
+    "render no frames": (["render", "300000", "TMP", "--frames", "0"], 1, "frames = 0"),
+    "export cameras": (["export", "TMP/a.onnx", "--cameras", "9", "--weights", "W"], 1, "cameras = 9"),
+    "bench repeats": (["bench", "speed", "--repeats", "0", "--weights", "W"], 1, "repeats = 0"),
+    "demo missing weights": (["demo", "--out", "TMP", "--weights", MISSING], 1, MISSING),
+    "ros what": (["ros", "fly"], 2, "'fly'"),
+    "no command": ([], 2, "COMMAND"),
+    "unknown command": (["fly"], 2, "'fly'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_one_line_and_a_code(case, weights, tmp_path, capsys):
+    arguments, code, part = BAD[case]
+    arguments = [a.replace("TMP", str(tmp_path)) if a != "W" else str(weights) for a in arguments]
+    try:
+        found = cli.main(arguments)
+    except SystemExit as end:
+        found = end.code
+    output = capsys.readouterr()
+    assert found == code
+    assert output.out == ""
+    assert output.err.startswith("mapkd: error: ") and output.err.count("\n") == 1
+    assert part in output.err
+
+
+def test_splits_share_no_seed():
+    edges = sorted((seeds.start, seeds.stop) for seeds in SPLITS.values())
+    assert all(a[1] <= b[0] for a, b in pairwise(edges))
+
+
+def test_predict_answers_with_one_line_of_json_and_writes_its_files(frame_folder, weights, tmp_path, capsys):
+    arguments = ["predict", str(frame_folder), "--weights", str(weights), "--backend", "torch", "--json"]
+    arguments += ["--vectors", "query", "--min-confidence", "0", "--out", str(tmp_path / "out")]
+    assert cli.main(arguments) == 0
+    output = capsys.readouterr().out
+    assert output.count("\n") == 1
+    answer = json.loads(output)
+    assert answer["cameras"] == [camera.name for camera in nuscenes_rig()]
+    assert len(answer["elements"]) == ModelConfig().queries
+    assert np.abs([e["vertices_m"] for e in answer["elements"]]).max() <= 30
+    assert answer["scores"]["iou_ped_crossing"] is None, "crossings are not labelled in this frame"
+    assert answer["scores"]["iou_divider"] is not None
+    assert json.loads((tmp_path / "out" / "map.json").read_text()) == answer
+    assert (tmp_path / "out" / "map.png").stat().st_size > 10_000
+
+
+def test_a_damaged_picture_is_named(frame_folder, weights, capsys):
+    picture = next(frame_folder.glob("CAM_BACK.*"))
+    picture.write_bytes(picture.read_bytes()[:200])
+    assert cli.main(["predict", str(frame_folder), "--weights", str(weights)]) == 1
+    assert "CAM_BACK" in capsys.readouterr().err
+
+
+def test_a_frame_folder_becomes_a_bag_that_reads_back(frame_folder, tmp_path, capsys):
+    bag = tmp_path / "bags" / "one.mcap"
+    assert cli.main(["bag", str(frame_folder), str(bag), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"bag": str(bag), "frames": 1, "bytes": bag.stat().st_size}
+    with BagDrive(bag) as drive:
+        frames, truth = list(drive.frames()), drive.truth()
+    assert [len(frame.cameras) for frame in frames] == [6]
+    assert truth[10**18].labelled == ("divider", "boundary")
+    assert cli.main(["bag", str(frame_folder), str(bag)]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_installed_command_and_the_module_are_the_same(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "mapkd_core.cli", "predict", "/nonexistent"],
+        capture_output=True, text=True, check=False, env=os.environ | {"MAPKD_TRACEBACK": ""},
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stderr.startswith("mapkd: error:") and "Traceback" not in run.stderr
