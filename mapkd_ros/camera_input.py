@@ -48,7 +48,8 @@ class CameraInput(message_filters.SimpleFilter):
     """A filter that signals a `CameraImage` for every image of one camera.
 
     transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone.
-    counts: received, infos, qos_incompatible, decode_overload. last_arrival_s: time.monotonic() of the newest image.
+    counts: received, infos, qos_incompatible, decode_overload. first_arrival_s, last_arrival_s:
+        time.monotonic() of the oldest and the newest image.
     """
 
     def __init__(self, node: Node, name: str, transport: str, qos: QoSProfile, pool: Executor) -> None:
@@ -57,6 +58,7 @@ class CameraInput(message_filters.SimpleFilter):
         self.info: CameraInfo | None = None
         self.counts: Counter[str] = Counter()
         self.last_arrival_s: float | None = None
+        self.first_arrival_s = float("inf")
         self._node, self._pool = node, pool
         self._undecoded: deque[Future[Any]] = deque()
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
@@ -77,6 +79,7 @@ class CameraInput(message_filters.SimpleFilter):
             self._keep_only(topic)
         self.counts["received"] += 1
         self.last_arrival_s = time.monotonic()
+        self.first_arrival_s = min(self.first_arrival_s, self.last_arrival_s)
         while self._undecoded and self._undecoded[0].done():
             self._undecoded.popleft()
         if len(self._undecoded) >= _MAX_UNDECODED and self._undecoded.popleft().cancel():

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -36,15 +36,25 @@ class RateMeter:
 class ThrottledLog:
     """Logs each kind of message at most once every `period_s`, however the text varies."""
 
-    def __init__(self, period_s: float = 5.0) -> None:
-        self._period_s = period_s
+    def __init__(self, logger: Any, period_s: float = 5.0) -> None:
+        self._logger, self._period_s = logger, period_s
         self._last_s: dict[str, float] = {}
 
-    def __call__(self, log: Callable[[str], Any], key: str, text: str) -> None:
+    def warning(self, key: str, text: str) -> None:
+        if self._is_due(key):
+            self._logger.warning(text)
+
+    # A call site of rclpy's logger must keep its severity, or it raises: hence one method each.
+    def error(self, key: str, text: str) -> None:
+        if self._is_due(key):
+            self._logger.error(text)
+
+    def _is_due(self, key: str) -> bool:
         now_s = time.monotonic()
-        if now_s - self._last_s.get(key, -1e9) >= self._period_s:
-            self._last_s[key] = now_s
-            log(text)
+        if now_s - self._last_s.get(key, -1e9) < self._period_s:
+            return False
+        self._last_s[key] = now_s
+        return True
 
 
 class CameraHealth:
@@ -96,8 +106,3 @@ class CameraHealth:
         values |= {key: source.counts[key] for key in ("received", "infos", "qos_incompatible", "decode_overload")}
         values |= {f"sync_{reason}": count for reason, count in sorted(sync.items()) if reason != "received"}
         return status(f"{node_name}: {self.name}", level, message, values)
-
-
-def worst(levels: Iterable[Level]) -> Level:
-    """The gravest of several levels."""
-    return max(levels, default=OK)

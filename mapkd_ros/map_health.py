@@ -28,7 +28,7 @@ class MapHealth:
         self._node, self._inputs, self._parameters = node, inputs, parameters
         self._cameras = {name: CameraHealth(name, parameters.max_image_age_s) for name in inputs}
         self._lock = threading.Lock()
-        self._log = ThrottledLog()
+        self._log = ThrottledLog(node.get_logger())
         self._rate = RateMeter()
         self._start_s = time.monotonic()
         self._last_output_s: float | None = None
@@ -42,7 +42,7 @@ class MapHealth:
             for name, stamped in frame_set.frames.items():
                 if name in rejected:
                     self._cameras[name].reject(rejected[name])
-                    self._log(self._node.get_logger().warning, name, f"{name} not used: {rejected[name]}")
+                    self._log.warning(name, f"{name} not used: {rejected[name]}")
                 else:
                     self._cameras[name].used((stamped.stamp_ns - frame_set.stamp_ns) / 1e6)
         return {name: REJECTED if name in rejected else state for name, state in frame_set.states.items()}
@@ -58,7 +58,7 @@ class MapHealth:
         """A set gave no output: counted and logged, at most once in a while."""
         with self._lock:
             self.counts[reason] += 1
-            self._log(self._node.get_logger().error, reason, message)
+            self._log.error(reason, message)
 
     def report(self, sets: CameraSyncFilter, worker: LatestWorker) -> DiagnosticArray:
         """All statuses, output first."""
@@ -73,11 +73,18 @@ class MapHealth:
         array.header.stamp = self._node.get_clock().now().to_msg()
         return array
 
+    def summary(self, sets: CameraSyncFilter, worker: LatestWorker) -> str:
+        """For the log at the end: every set is in one of these counts."""
+        synchroniser = sets.synchroniser
+        totals = {**self.counts, "dropped_busy": worker.replaced, **synchroniser.counts}
+        cameras = {name: dict(+counts) for name, counts in synchroniser.camera_counts.items()}
+        return f"{ {reason: count for reason, count in totals.items() if count} }; cameras: {cameras}"
+
     def _state(self, name: str) -> tuple[Level, str, str]:
         source = self._inputs[name]
         state = self._cameras[name].state(source, sum(map(self._node.count_publishers, source.topics)))
         if state[0] != OK and time.monotonic() - self._start_s > 3.0:
-            self._log(self._node.get_logger().warning, f"{name} {state[1]}", f"{name} is {state[1]}: {state[2]}")
+            self._log.warning(f"{name} {state[1]}", f"{name} is {state[1]}: {state[2]}")
         return state
 
     def _output(self, sync: Counter[str], worker: LatestWorker, states: Mapping[str, Any]) -> DiagnosticStatus:

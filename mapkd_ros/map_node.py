@@ -27,7 +27,7 @@ from mapkd_core.types import Frame, LocalMap
 from mapkd_ros import qos
 from mapkd_ros.camera_input import CameraInput
 from mapkd_ros.conversions import odometry_pose, stamp_ns
-from mapkd_ros.frames import FrameAssembler
+from mapkd_ros.frames import AssembledFrame, FrameAssembler
 from mapkd_ros.map_health import MapHealth
 from mapkd_ros.map_messages import header, input_status, layer_info, processing_time, semantic_map, vector_map
 from mapkd_ros.map_parameters import MapParameters, ModelParameters
@@ -38,6 +38,8 @@ from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.transforms import TransformBuffer
 from mapkd_ros.worker import LatestWorker
+
+_START_GRACE_S = 0.5
 
 
 class Predictor(Protocol):
@@ -76,6 +78,7 @@ class MapNode(Node):
         """End the threads; waits for the inference in hand, but at most a second."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._worker.close(timeout_s=1.0)
+        self.get_logger().info(f"ended with {self._health.summary(self._sets, self._worker)}")
 
     def _make_publishers(self) -> None:
         self._semantic = self.create_publisher(BevSemanticMap, "map/semantic_map", qos.OUTPUT)
@@ -107,7 +110,7 @@ class MapNode(Node):
 
     def _make_timers(self) -> None:
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(0.01, self._sets.poll, clock=steady)
+        self.create_timer(0.02, self._sets.poll, clock=steady)
         self.create_timer(self._settings.diagnostics.period_s, self._report, clock=steady)
 
     def _on_odometry(self, message: Odometry) -> None:
@@ -120,8 +123,7 @@ class MapNode(Node):
         """In the worker: one set becomes one map."""
         complete_s, frame_set = job
         begin_s = time.monotonic()
-        infos = {name: item.info for name, item in self._inputs.items() if item.info is not None}
-        assembled = self._assembler.assemble(frame_set, infos, lambda image: image.array())
+        assembled = self._assemble(frame_set)
         states = self._health.cameras(frame_set, assembled.rejected)
         offsets_ns = {camera.name: camera.stamp_ns - frame_set.stamp_ns for camera in assembled.frame.cameras}
         status = input_status(states, offsets_ns, frame_set.is_first_after_reset)
@@ -133,6 +135,16 @@ class MapNode(Node):
         local_map = self._predictor.predict(assembled.frame)
         times_ms = {"queue": 1e3 * (begin_s - complete_s), "assemble": 1e3 * (ready_s - begin_s), **local_map.times_ms}
         self._publish(local_map, frame_set.stamp_ns, status, times_ms, assembled.has_ego_motion)
+
+    def _assemble(self, frame_set: FrameSet) -> AssembledFrame:
+        """At the start calibration and transforms may come a moment after the images: that costs no frame."""
+        deadline_s = self._inputs[frame_set.anchor].first_arrival_s + _START_GRACE_S
+        while True:
+            infos = {name: item.info for name, item in self._inputs.items() if item.info is not None}
+            assembled = self._assembler.assemble(frame_set, infos, lambda image: image.array())
+            if not assembled.rejected or time.monotonic() > deadline_s:
+                return assembled
+            time.sleep(0.02)
 
     def _publish(
         self, local_map: LocalMap, at_ns: int, status: InputStatus, times_ms: dict[str, float], has_motion: bool

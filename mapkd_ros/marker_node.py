@@ -44,7 +44,7 @@ class MarkerNode(Node):
         self._style = MarkerStyle(
             settings.line_width_m, settings.z_offset_m, settings.lifetime_s, settings.min_confidence
         )
-        self._log = ThrottledLog()
+        self._log = ThrottledLog(self.get_logger())
         self._labels = self.create_publisher(Image, "map/label_image", qos.OUTPUT)
         self._colours = self.create_publisher(Image, "map/colour_image", qos.OUTPUT)
         self._occupancy = {
@@ -75,7 +75,7 @@ class MarkerNode(Node):
             for layer, publisher in self._occupancy.items():
                 publisher.publish(occupancy_grid(message, layer))
         except ValueError as error:
-            self._log(self.get_logger().warning, "semantic_map", f"semantic map not drawn: {error}")
+            self._log.warning("semantic_map", f"semantic map not drawn: {error}")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -28,6 +28,7 @@ class _Frame:
     vectors: VectorMap | None = None
     semantic: BevSemanticMap | None = None
     truth: VectorMap | None = None
+    has_truth: bool = False
     is_scored: bool = False
 
 
@@ -51,7 +52,8 @@ class PublishedMaps:
         frame.seen_s = now_s if frame.seen_s is None else frame.seen_s
 
     def add_truth(self, message: VectorMap) -> None:
-        self._at(stamp_ns(message.header.stamp)).truth = message
+        frame = self._at(stamp_ns(message.header.stamp))
+        frame.truth, frame.has_truth = message, True
 
     def add_vectors(self, message: VectorMap, now_s: float) -> None:
         frame = self._at(stamp_ns(message.header.stamp))
@@ -72,7 +74,7 @@ class PublishedMaps:
         self._score()
         frames = self._frames.values()
         came = [frame for frame in frames if frame.arrival_s is not None]
-        frames_in = sum(frame.seen_s is not None for frame in frames) or len(frames)
+        frames_in = sum(frame.seen_s is not None or frame.has_truth for frame in frames) or len(frames)
         arrivals = sorted(frame.arrival_s for frame in came)
         latencies = [1e3 * (frame.arrival_s - frame.seen_s) for frame in came if frame.seen_s is not None]
         span_s = arrivals[-1] - arrivals[0] if len(arrivals) > 1 else 0.0

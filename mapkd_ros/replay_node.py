@@ -60,7 +60,7 @@ class ReplayNode(Node):
         self._source = BagSource(Path(settings.bag).expanduser(), calibration)
         for problem in self._source.problems:
             self.get_logger().warning(problem)
-        self._log = ThrottledLog()
+        self._log = ThrottledLog(self.get_logger())
         self._outputs: dict[str, Publisher] = {}
         self._unknown: dict[str, str] = {}
         for topic in self._source.topics:
@@ -124,6 +124,8 @@ class ReplayNode(Node):
             waiting = [name for name in needed if not self._outputs[name].get_subscription_count()]
         if waiting and self._settings.wait_s:
             self.get_logger().warning(f"nobody subscribes to {', '.join(waiting)}; starting all the same")
+        # A second subscriber of the same topic, such as an evaluation, is often a moment behind the first.
+        self._player.stop.wait(min(_SETTLE_S, self._settings.wait_s))
         self.get_logger().info(f"playing {self._settings.bag} at rate {self._settings.rate:g}")
 
     def _publish(self, message: Any) -> None:
@@ -135,7 +137,7 @@ class ReplayNode(Node):
         if self._player.report.late:
             late_s, rate = self._player.report.latest_s, self._settings.rate
             text = f"behind by up to {late_s:.1f} s: this machine cannot keep rate {rate:g}"
-            self._log(self.get_logger().warning, "late", text)
+            self._log.warning("late", text)
 
     def _tick(self, bag_time_ns: int) -> None:
         if self._ticks is not None:
@@ -152,6 +154,7 @@ class ReplayNode(Node):
 
 # All other topics are relative, so that a namespace moves them.
 _GLOBAL = ("/tf", "/tf_static")
+_SETTLE_S = 0.5
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,27 +3,37 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
+
+# How soon a signal is noticed by a node that has nothing to do.
+_POLL_S = 0.1
 
 
 def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     """Exit code: 0 after SIGINT, SIGTERM or the node's own end (SystemExit's code), 1 when it cannot start.
 
-    A node may have `close()`, called before it is destroyed: threads end there, reports are written.
+    A node may have `close()`, called before it is destroyed: threads end there, reports are written. Signals are
+    handled here and not by rclpy, which would invalidate the context before `close()` could publish or log.
     """
-    rclpy.init(args=args)
+    stop = threading.Event()
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node, code = None, 0
     try:
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=_POLL_S)
+    except ExternalShutdownException:
         pass
     except SystemExit as end:
         code = int(end.code or 0)
@@ -39,4 +49,6 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
                 node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     return code

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 class LatestWorker:
@@ -45,6 +48,12 @@ class LatestWorker:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def _report(self, error: Exception) -> None:
+        try:
+            self._on_error(error)
+        except Exception:  # an error in telling of an error must not end the thread
+            logger.exception("error handler of %s failed", self._thread.name)
+
     def _run(self) -> None:
         while True:
             with self._condition:
@@ -58,7 +67,7 @@ class LatestWorker:
                 self.done += 1
             except Exception as error:
                 self.failed += 1
-                self._on_error(error)
+                self._report(error)
             finally:
                 self.busy_since = None
                 del job

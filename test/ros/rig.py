@@ -60,7 +60,7 @@ class Bench(Node):
         """Create the publisher now, so that it is discovered before the first message."""
         self.outputs.setdefault(topic, self.create_publisher(kind, topic, profile))
 
-    def until(self, condition, timeout_s: float = 10.0) -> bool:
+    def until(self, condition, timeout_s: float = 30.0) -> bool:
         """Spin until the condition holds; whether it did."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
@@ -138,7 +138,7 @@ class Process:
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def interrupt(self, timeout_s: float = 5.0) -> tuple[int, float]:
+    def interrupt(self, timeout_s: float = 30.0) -> tuple[int, float]:
         """SIGINT; (exit code, seconds until the end)."""
         begin = time.monotonic()
         self.process.send_signal(signal.SIGINT)

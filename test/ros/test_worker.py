@@ -41,6 +41,16 @@ def test_an_exception_is_handed_over_and_the_next_job_runs():
     assert worker.close()
 
 
+def test_an_error_handler_that_raises_does_not_end_the_thread():
+    done = threading.Event()
+    worker = LatestWorker(lambda job: done.set() if job else 1 / 0, lambda error: 1 / 0)
+    worker.submit(0)
+    while not worker.failed:
+        time.sleep(0.001)
+    worker.submit(1)
+    assert done.wait(1) and worker.close()
+
+
 def test_a_hanging_job_does_not_block_close():
     release = threading.Event()
     worker = LatestWorker(lambda _: release.wait(5), on_error=lambda _: None)
