@@ -35,7 +35,7 @@ bench: setup ## forward time of the student beside a network of HDMapNet's shape
 	$(run) python -m mapkd_core.cli bench $(ARGS)
 
 train: setup ## train the shipped weights again from nothing (hours on a CPU)
-	$(run) python -m mapkd_core.cli train $(ARGS)
+	$(run) python -m mapkd_core.cli train config/train/student.yaml $(ARGS)
 
 clean: ## remove all that setup, tests and the demo made
 	rm -rf .venv .ros out build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
