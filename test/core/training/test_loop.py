@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop on two frames: it learns, it stops and goes on as if it had not, it never trains on NaN."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mapkd_core.config import TrainConfig
+from mapkd_core.data.samples import write
+from mapkd_core.training import loop
+from mapkd_core.training.checkpoint import load_training, load_weights
+from mapkd_core.training.loop import Progress, train
+
+
+@pytest.fixture
+def config(tmp_path, tiny, make_sample) -> TrainConfig:
+    write(tmp_path / "data", "a", [make_sample(0.0), make_sample(0.6)])
+    return TrainConfig(
+        tiny, str(tmp_path / "data"), str(tmp_path / "data"), batch=2, steps=40, learning_rate=5e-3, warmup=5,
+        precision="fp32", workers=0, validate_every=1000, checkpoint_every=1000, camera_dropout=0.0, mirror=False,
+        turn=0.0, shift=0.0, calibration_noise=0.0, ema=0.9,
+    )  # fmt: skip
+
+
+def _rows(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_two_frames_are_learned(config, tmp_path, monkeypatch):
+    totals = _record(monkeypatch)
+    weights = train(config, tmp_path / "run")
+    assert len(totals) == 40
+    assert np.mean(totals[-5:]) < 0.6 * np.mean(totals[:3])
+    model, card = load_weights(weights)
+    assert model.config == config.model
+    assert card["validation"]["miou"] > 15 and card["training"]["steps"] == 40
+    assert _rows(tmp_path / "run")[-1]["final"] and _rows(tmp_path / "run")[-1]["step"] == 30
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["bev_width"] == 8
+
+
+def test_resumed_run_is_the_uninterrupted_one(config, tmp_path, monkeypatch):
+    varied = replace(config, steps=6, checkpoint_every=3, mirror=True, turn=0.1, shift=0.5, camera_dropout=0.5, batch=1)
+    totals = _record(monkeypatch)
+    train(varied, tmp_path / "whole")
+    whole, totals[:] = list(totals), []
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(varied, tmp_path / "parts")
+    assert load_training(tmp_path / "parts" / "last.pt")["step"] == 3
+    train(varied, tmp_path / "parts", resume=True)
+    np.testing.assert_allclose(totals, whole, rtol=1e-5)
+    one, other = (load_weights(tmp_path / run / "student.safetensors")[0].state_dict() for run in ("whole", "parts"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def _record(monkeypatch) -> list[float]:
+    """Total losses of the steps as they are taken."""
+    totals: list[float] = []
+    step = loop._step
+
+    def recording(*arguments):
+        values = step(*arguments)
+        totals.append(values["total"])
+        return values
+
+    monkeypatch.setattr(loop, "_step", recording)
+    return totals
+
+
+def _stop_after(monkeypatch, steps: int) -> None:
+    """As a kill right after the checkpoint of that step."""
+    save = loop.save_training
+
+    def saving(path, state):
+        save(path, state)
+        if state["step"] == steps:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "save_training", saving)
+
+
+def test_loss_that_is_not_finite_stops_the_run_before_it_spoils_the_weights(config, tmp_path):
+    broken = replace(config, weights=config.weights | {"semantic": float("nan")})
+    with pytest.raises(FloatingPointError, match=r"loss is not finite: .*lower learning_rate"):
+        train(broken, tmp_path / "run")
+    assert not (tmp_path / "run" / "student.safetensors").exists()
+
+
+def test_another_network_cannot_be_resumed(config, tmp_path):
+    train(replace(config, steps=1), tmp_path / "run")
+    other = replace(config, model=replace(config.model, bev_width=16))
+    with pytest.raises(ValueError, match="trained with another network"):
+        train(other, tmp_path / "run", resume=True)
+
+
+def test_resume_without_a_run_is_refused(config, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no run to resume"):
+        train(config, tmp_path / "run", resume=True)
+
+
+def test_missing_data_is_named(config, tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no samples"):
+        train(replace(config, data=str(tmp_path / "nowhere")), tmp_path / "run")
+
+
+def test_every_sample_is_seen_once_an_epoch(config, make_sample, tmp_path):
+    write(Path(config.data), "b", [make_sample(s) for s in (-0.3, 0.2, 0.9)])
+    batches = loop._batches(replace(config, batch=2), 0)
+    seen = [next(batches).images for _ in range(2)]  # five samples: two batches an epoch, one left out
+    frames = {image.numpy().tobytes() for batch in seen for image in batch}
+    assert len(frames) == 4
+
+
+def test_schedule_rises_then_falls():
+    config = TrainConfig(steps=100, warmup=10)
+    rates = [loop._schedule(step, step / 100, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(rates[9], rel=0.05)
+    assert rates[100] == pytest.approx(0.01) and all(np.diff(rates[12:]) < 0)
+
+
+def test_progress_by_time_ends_by_the_clock():
+    progress = Progress(TrainConfig(minutes=1.0, steps=1))
+    progress.advance()
+    assert not progress.done
+    progress.restore(step=5, seconds=30.0)
+    assert progress.share == pytest.approx(0.5, abs=0.01)
+    progress.restore(step=9, seconds=60.0)
+    assert progress.done
+
+
+def test_average_follows_the_weights():
+    model, average = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
+    with torch.no_grad():
+        model.weight.fill_(2.0)
+        average.weight.fill_(1.0)
+    model.num_batches_tracked.fill_(7)
+    loop._update_average(average, model, 0.75)
+    assert average.weight.item() == pytest.approx(1.25)
+    assert average.num_batches_tracked.item() == 7
