@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=12.0, metavar="HZ", help="frames a second of each camera")
     parser.add_argument("--size", default="800x450", metavar="WxH", help="camera pictures, in pixels")
     parser.add_argument("--video-every", type=int, default=1, metavar="N", help="every N-th frame goes into the video")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write one still, 1440 pixels wide, there, too")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
 
 
@@ -54,6 +55,8 @@ def run(options: argparse.Namespace) -> Result:
     is_new = drive.ensure(bag, chosen)
     metrics = nodes.play_all(bag, options.seconds, options.out, options.weights)
     video, stills = pictures.draw(bag, options.out / "published", options.out, options.rate, options.video_every)
+    if options.picture:
+        _write_small(stills[len(stills) // 2], options.picture)
     summary = _summary(metrics) | {
         "video": str(video), "stills": [str(path) for path in stills], "metrics": str(options.out / "metrics.json"),
         "published": str(options.out / "published"), "drive": str(bag), "drive_rendered": is_new,
@@ -68,6 +71,16 @@ def _clear(out: Path) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
     for old in (*out.glob("frame-*.png"), out / "demo.webm", out / "metrics.json"):
         old.unlink(missing_ok=True)
+
+
+def _write_small(still: Path, out: Path) -> None:
+    import cv2
+
+    picture = cv2.imread(str(still))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    size = (1440, round(1440 * picture.shape[0] / picture.shape[1]))
+    if not cv2.imwrite(str(out), cv2.resize(picture, size, interpolation=cv2.INTER_AREA)):
+        raise ValueError(f"cannot write a picture to {out}; end it in .png or .jpg")
 
 
 def _summary(metrics: dict[str, Any]) -> dict[str, Any]:

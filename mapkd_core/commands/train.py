@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/train"), metavar="DIR", help="run folder")
     parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
     parser.add_argument(
-        "--worlds", type=int, default=1500, metavar="N", help="training worlds, where they must be rendered first"
+        "--worlds", type=int, default=400, metavar="N", help="training worlds, where they must be rendered first"
     )
-    parser.add_argument("--frames", type=int, default=24, metavar="F", help="frames a world, likewise")
+    parser.add_argument("--frames", type=int, default=16, metavar="F", help="frames a world, likewise")
 
 
 def run(options: argparse.Namespace) -> Result:

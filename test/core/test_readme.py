@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents agree with the code and with the results they were made from."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from mapkd_core import cli
+from mapkd_core.commands.readme_tables import BLOCKS, DOCUMENTS, ROOT, rewritten
+from mapkd_core.mapper import SHIPPED
+
+REPORT = {
+    "source": "1 road maps", "size": "network",
+    "worlds": {"a": {"miou": 0.5, "map": None}},
+    "vectors": {
+        "query": {
+            "classes": ["divider", "boundary"], "frames": 3, "miou": 0.45, "map": 0.2,
+            "iou": {"divider": 0.4, "boundary": 0.5}, "class_ap": {"divider": 0.2, "boundary": None},
+            "iou_by_distance": {"0-10": {"divider": 0.6, "boundary": None}},
+            "ap": {"divider": {"0.5": 0.1, "1": 0.3}, "boundary": {"0.5": None, "1": None}},
+        }
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_are_as_their_results_say(name):
+    text = (ROOT / name).read_text()
+    assert rewritten(text) == text, "run python -m mapkd_core.commands.readme_tables"
+
+
+def test_every_command_is_in_the_readme_and_the_changelog():
+    readme, changelog = (ROOT / "README.md").read_text(), (ROOT / "CHANGELOG.rst").read_text()
+    assert [c for c in cli.COMMANDS if f"`{c}`" not in readme] == []
+    assert [c for c in cli.COMMANDS if not re.search(rf"\b{c}\b", changelog)] == []
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for name in ("README.md", "CONTRIBUTING.md", "docs/model_card.md"):
+        folder = (ROOT / name).parent
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
+            if target.endswith(".jpg") and not SHIPPED.is_file():
+                continue  # the picture is made with the weights
+            assert (folder / target).exists(), f"{name} links to {target}"
+
+
+def test_a_block_is_made_from_its_json(tmp_path):
+    path = tmp_path / BLOCKS["scores-roads"][0]
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(REPORT))
+    text = rewritten("a\n<!-- begin scores-roads -->\nold\n<!-- end scores-roads -->\nb\n", tmp_path)
+    assert "old" not in text and text.startswith("a\n") and text.endswith("b\n")
+    rows = {
+        row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]]
+        for row in text.splitlines()
+        if "|" in row
+    }
+    assert rows["divider"] == ["10.0", "30.0", "20.0"], "the last table is that of the AP"
+    assert rows["boundary"] == ["-", "-", "-"] and rows["**mean**"] == ["10.0", "30.0", "**20.0**"]
+    assert re.search(r"\| divider +\| +40\.0 \| +60\.0 \|", text) and "3 frames" in text
+    assert rewritten(text, tmp_path) == text
+
+
+def test_an_unknown_block_is_refused():
+    with pytest.raises(ValueError, match="block 'speeed' is unknown"):
+        rewritten("<!-- begin speeed -->\n<!-- end speeed -->")

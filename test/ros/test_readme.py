@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README names the parameters and topics that the nodes have."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mapkd_ros.map_parameters import MapParameters
+from mapkd_ros.parameters import specifications
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+SECTION = README.partition("## Parameters of map_node")[2].partition("## Results")[0]
+
+
+def test_all_parameters_of_the_map_node_with_their_defaults():
+    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*?) \| .* \|$", SECTION, re.MULTILINE))
+    declared = {specification.name: specification.default for specification in specifications(MapParameters)}
+    assert set(rows) == set(declared)
+    for name, default in declared.items():
+        if not isinstance(default, tuple):
+            shown = '""' if default == "" else str(default).lower() if isinstance(default, bool) else str(default)
+            assert rows[name] == shown, name
+
+
+def test_all_topics_that_the_nodes_open():
+    opened = set()
+    for name in ("map_node", "marker_node", "evaluation_node"):
+        source = (ROOT / "mapkd_ros" / f"{name}.py").read_text()
+        opened |= set(re.findall(r'create_(?:publisher|subscription)\(\w+, "([^"]+)"', source))
+    assert len(opened) > 8
+    assert [topic for topic in sorted(opened) if f"`{topic}`" not in README] == []
