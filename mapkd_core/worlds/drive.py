@@ -36,23 +36,35 @@ def pose_at(road_map: RoadMap, time_s: float) -> NDArray[np.float64]:
 
 def boxes_at(road_map: RoadMap, time_s: float) -> list[Box]:
     """Boxes of all agents that are there at `time_s`, in the order of `road_map.agents`."""
-    boxes = []
-    for agent in road_map.agents:
-        first, last = agent.poses[0, 0], agent.poses[-1, 0]
-        if len(agent.poses) == 1 or first - 1e-6 <= time_s <= last + 1e-6:
-            x, y, yaw = _interpolated(agent.poses, time_s)
-            boxes.append(Box(agent.kind, agent.length, agent.width, agent.height, x, y, yaw))
-    return boxes
+    table, begins = road_map.agent_poses
+    if not len(table):
+        return []
+    first, last = begins[:-1], begins[1:] - 1
+    times = table[:, 0]
+    there = (last == first) | ((times[first] - 1e-6 <= time_s) & (time_s <= times[last] + 1e-6))
+    # Rows of one agent are sorted by time: counting those not later than now gives its row before now.
+    passed = np.add.reduceat((times <= time_s).astype(int), first)
+    before = np.clip(first + passed - 1, first, last)
+    after = np.minimum(before + 1, last)
+    poses = _between(table[before], table[after], time_s)
+    agents = road_map.agents
+    return [
+        Box(agents[i].kind, agents[i].length, agents[i].width, agents[i].height, *poses[i].tolist())
+        for i in np.flatnonzero(there)
+    ]
 
 
-def _interpolated(poses: NDArray[np.float64], time_s: float) -> tuple[float, float, float]:
-    """x, y, yaw between the two poses around `time_s`; yaw the short way round."""
-    times = poses[:, 0]
-    after = int(np.clip(np.searchsorted(times, time_s, side="right"), 1, max(len(times) - 1, 1)))
-    if len(times) == 1:
-        return tuple(poses[0, 1:].tolist())
-    a, b = poses[after - 1], poses[after]
-    share = float(np.clip((time_s - a[0]) / (b[0] - a[0]), 0.0, 1.0))
-    x, y = a[1:3] + share * (b[1:3] - a[1:3])
-    turn = (b[3] - a[3] + np.pi) % (2 * np.pi) - np.pi
-    return float(x), float(y), float(a[3] + share * turn)
+def _interpolated(poses: NDArray[np.float64], time_s: float) -> list[float]:
+    """x, y, yaw between the two poses around `time_s`."""
+    before = int(np.clip(np.searchsorted(poses[:, 0], time_s, side="right") - 1, 0, len(poses) - 1))
+    after = min(before + 1, len(poses) - 1)
+    return _between(poses[before : before + 1], poses[after : after + 1], time_s)[0].tolist()
+
+
+def _between(a: NDArray[np.float64], b: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
+    """N x 3 x y yaw at `time_s` between rows a and b (N x 4, the same row where there is only one), yaw the short way."""
+    span = b[:, 0] - a[:, 0]
+    share = np.clip((time_s - a[:, 0]) / np.where(span > 0, span, 1.0), 0.0, 1.0) * (span > 0)
+    change = b[:, 1:] - a[:, 1:]
+    change[:, 2] = (change[:, 2] + np.pi) % (2 * np.pi) - np.pi
+    return a[:, 1:] + share[:, None] * change

@@ -65,6 +65,12 @@ class RoadMap:
     licence: str = ""
 
     @cached_property
+    def agent_poses(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Poses of all agents in one table (P x 4), and where each agent's rows begin in it (one more than agents)."""
+        rows = [agent.poses for agent in self.agents]
+        return np.concatenate([np.zeros((0, 4)), *rows]), np.cumsum([0, *(len(r) for r in rows)])
+
+    @cached_property
     def layers(self) -> dict[str, tuple[NDArray[np.object_], shapely.STRtree]]:
         """Class name -> its shapely geometries in the map frame and a tree over them, built on first use.
 

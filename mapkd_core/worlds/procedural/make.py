@@ -120,10 +120,13 @@ def _contour(
 ) -> tuple[Line, ...]:
     """The rings of the area without the rim of the region, with the road on their right."""
     inner = region.buffer(-0.05)
+    shapely.prepare(inner)
     lines: list[Line] = []
     for polygon in drivable.geoms:
         for ring in (polygon.exterior, *polygon.interiors):
-            parts = shapely.get_parts(shapely.line_merge(shapely.intersection(shapely.LineString(ring), inner)))
+            line = shapely.LineString(ring)
+            whole = inner.covers(line)
+            parts = [line] if whole else shapely.get_parts(shapely.line_merge(shapely.intersection(line, inner)))
             lines += [shapely.get_coordinates(part) for part in parts if part.length > MIN_LINE_M]
     placed = [place(line) for line in lines]
     area = shapely.transform(drivable, place)

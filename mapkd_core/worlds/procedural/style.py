@@ -51,7 +51,7 @@ def random_style(rng: np.random.Generator) -> Style:
         district=district,
         main_lanes=_main_lanes(rng, district),
         lane_width=float(rng.uniform(2.8, 3.4) if narrow else rng.uniform(2.9, 3.9)),
-        median_width=float(rng.uniform(0.6, 2.5) if rng.random() < 0.6 else rng.uniform(2.5, 8.0)),
+        median_width=float(rng.uniform(0.9, 2.5) if rng.random() < 0.6 else rng.uniform(2.5, 8.0)),
         kerbed_median=bool(rng.random() < {"boulevard": 1.0, "arterial": 0.8, "downtown": 0.5}.get(district, 0.15)),
         straight=float(rng.uniform(0.2, 0.9)),
         min_radius=float(rng.uniform(12, 30) if narrow else rng.uniform(25, 60)),

@@ -12,6 +12,7 @@ from mapkd_core.worlds.procedural.style import Style
 
 MIN_ISLAND_M2 = 1.0
 MIN_PATCH_M2 = 20.0
+SLIVER_M = 0.2  # half of the narrowest
 
 
 def pave(roads: list[Road], lots: list[Lot], style: Style, rng: np.random.Generator) -> shapely.Geometry:
@@ -31,7 +32,13 @@ def pave(roads: list[Road], lots: list[Lot], style: Style, rng: np.random.Genera
     islands += [*middles, *(island for lot in lots for island in lot.islands)]
     islands += [island for road in roads for island in (*_medians(road), *_frontage_strips(road, rng))]
     area = shapely.difference(area, shapely.union_all(islands))
-    return _without_specks(shapely.simplify(area.buffer(-0.2, quad_segs=3).buffer(0.2, quad_segs=3), 0.04))
+    return _without_specks(shapely.simplify(_without_slivers(area), 0.04))
+
+
+def _without_slivers(area: shapely.Geometry) -> shapely.Geometry:
+    """The area without spits of asphalt, and cracks in it, that are narrower than any kerb is built."""
+    opened = area.buffer(-SLIVER_M, quad_segs=3).buffer(2 * SLIVER_M, quad_segs=3)
+    return opened.buffer(-SLIVER_M, quad_segs=3)
 
 
 def _without_specks(area: shapely.Geometry) -> shapely.MultiPolygon:

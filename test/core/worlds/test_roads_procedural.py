@@ -73,9 +73,11 @@ def test_boundaries_have_the_road_on_their_right(maps):
             assert inside[np.hypot(*steps.T) > 0.1].mean() > 0.9
 
 
-def test_dividers_lie_on_the_asphalt_and_not_on_crossings(maps):
+def test_dividers_lie_on_the_asphalt(maps):
     for road_map in maps:
-        assert all(shapely.LineString(line).within(road_map.drivable) for line in road_map.dividers)
+        asphalt = road_map.drivable.buffer(1e-6)
+        shapely.prepare(asphalt)
+        assert all(asphalt.covers(shapely.LineString(line)) for line in road_map.dividers)
 
 
 def test_crossings_are_simple_polygons_on_the_road(maps):
@@ -144,7 +146,7 @@ def test_a_seed_gives_the_same_map_in_another_process(tmp_path):
 def test_a_saved_map_is_the_same_road(maps, tmp_path):
     road_map_file.save(maps[1], tmp_path / "m.json.gz")
     again = road_map_file.load(tmp_path / "m.json.gz")
-    assert again.drivable.symmetric_difference(maps[1].drivable).area < 1.0
+    assert again.drivable.symmetric_difference(maps[1].drivable).area < 1e-3 * maps[1].drivable.length
     pose = drive.pose_at(maps[1], 5.0)
     assert len(local_elements(again, pose, BevGrid())) == len(local_elements(maps[1], pose, BevGrid()))
 
