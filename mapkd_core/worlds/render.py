@@ -82,8 +82,8 @@ class Renderer:
     def frame(self, time_s: float, rig: Sequence[Camera], camera_times_s: Sequence[float] | None = None) -> Frame:
         """The rig's pictures (each at its own width, height and K) at a time of the drive's clock, with the pose.
 
-        camera_times_s: one exposure time per camera where they do not fire together; the returned ego_T_camera then holds
-        the vehicle's motion from that time to `time_s`, as `Camera` demands.
+        camera_times_s: one exposure time per camera where they do not fire together; ego_T_camera then comes back with
+        the motion from that time to `time_s` in it, as `Camera` demands.
         """
         times = [time_s] * len(rig) if camera_times_s is None else list(camera_times_s)
         if len(times) != len(rig):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rendered paint lies exactly where the vector truth is, in every camera, and small pictures are filtered large ones."""
+"""Rendered paint lies where the vector truth is, in every camera, and small pictures are filtered large ones."""
 
 from dataclasses import replace
 
