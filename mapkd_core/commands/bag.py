@@ -50,21 +50,22 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def _convert(folder: Path, out: Path) -> int:
-    from mapkd_core.bags.write import BagWriter
-    from mapkd_core.data.frame_folder import read_frame_folder
+    from mapkd_core.bags.from_folder import write_frame_folder_bag
 
-    source = read_frame_folder(folder)
-    with BagWriter(out, rig=source.rig, ego_T_lidar=source.ego_T_lidar, labelled=source.labelled) as writer:
-        writer.add(source.frame, source.elements if source.labelled else None, encoded=source.encoded)
+    write_frame_folder_bag(folder, out)
     return 1
 
 
 def _render(options: argparse.Namespace, out: Path) -> int:
-    from mapkd_core.bags.rendered_drive import DrivePlan, write_drive
+    from mapkd_core.bags.from_world import write_world_drive
     from mapkd_core.commands.arguments import size
+    from mapkd_core.worlds import procedural, road_map_file
 
-    width, height = size(options.size)
-    road_map = "" if options.roads is None else str(options.roads)
-    seed = options.look if options.world is None else options.world
-    plan = DrivePlan(seed, road_map, options.seconds, options.start, options.rate, width, height)
-    return write_drive(out, plan)
+    if options.roads is None:
+        road_map, look = procedural.make_road_map(options.world), options.world
+    else:
+        road_map, look = road_map_file.load(options.roads), options.look
+    start_s = float(road_map.ego[0, 0]) + options.start
+    return write_world_drive(
+        road_map, look, out, options.seconds, options.rate, image_size=size(options.size), start_s=start_s
+    )
