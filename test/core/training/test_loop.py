@@ -22,7 +22,7 @@ from mapkd_core.training.loop import Progress, train
 def config(tmp_path, tiny, make_sample) -> TrainConfig:
     write(tmp_path / "data", "a", [make_sample(0.0), make_sample(0.6)])
     return TrainConfig(
-        tiny, str(tmp_path / "data"), str(tmp_path / "data"), batch=2, steps=40, learning_rate=5e-3, warmup=5,
+        tiny, str(tmp_path / "data"), str(tmp_path / "data"), batch=2, steps=60, learning_rate=5e-3, warmup=5,
         precision="fp32", workers=0, validate_every=1000, checkpoint_every=1000, camera_dropout=0.0, mirror=False,
         turn=0.0, shift=0.0, calibration_noise=0.0, ema=0.9,
     )  # fmt: skip
@@ -35,11 +35,11 @@ def _rows(out: Path) -> list[dict]:
 def test_two_frames_are_learned(config, tmp_path, monkeypatch):
     totals = _record(monkeypatch)
     weights = train(config, tmp_path / "run")
-    assert len(totals) == 40
+    assert len(totals) == 60
     assert np.mean(totals[-5:]) < 0.6 * np.mean(totals[:3])
     model, card = load_weights(weights)
     assert model.config == config.model
-    assert card["validation"]["miou"] > 15 and card["training"]["steps"] == 40
+    assert card["validation"]["miou"] > 15 and card["training"]["steps"] == 60
     assert _rows(tmp_path / "run")[-1]["final"] and _rows(tmp_path / "run")[-1]["step"] == 30
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["bev_width"] == 8
 

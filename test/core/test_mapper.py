@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mapper: a frame in, a map out, whatever cameras the frame has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.mapper import Mapper, query_elements
+from mapkd_core.models.build import build
+from mapkd_core.training.checkpoint import save_weights
+from mapkd_core.types import CLASSES, Frame
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, tiny):
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(path, build(tiny).state_dict(), tiny, {"vectors": "query", "min_confidence": 0.0})
+    return path
+
+
+@pytest.fixture(scope="module")
+def mapper(weights) -> Mapper:
+    return Mapper(weights, backend="torch")
+
+
+@pytest.fixture
+def frame(rig, make_sample) -> Frame:
+    images = make_sample().prepared.images.transpose(0, 2, 3, 1)
+    return Frame(tuple(replace(c, image=image) for c, image in zip(rig, images)), stamp_ns=1_234_567)
+
+
+def test_map_of_a_frame(mapper, frame, tiny):
+    found = mapper.predict(frame)
+    assert found.grid == mapper.grid == tiny.grid and found.classes == mapper.classes == CLASSES
+    assert found.stamp_ns == 1_234_567
+    assert found.probability.shape == (3, 40, 80) and found.probability.dtype == np.uint8
+    assert found.observed.shape == (40, 80) and found.observed.dtype == bool and found.observed.any()
+    assert found.valid_cameras == tuple(c.name for c in frame.cameras)
+    assert found.times_ms.keys() == {"prepare", "plan", "network", "vectorise"}
+    assert len(found.elements) == tiny.queries
+    confidences = [e.confidence for e in found.elements]
+    assert confidences == sorted(confidences, reverse=True)
+    assert all(e.is_closed == (e.class_name == "ped_crossing") for e in found.elements)
+
+
+def test_same_frame_gives_the_same_map(weights, mapper, frame):
+    first, again, other = mapper.predict(frame), mapper.predict(frame), Mapper(weights, backend="torch").predict(frame)
+    for found in (again, other):
+        np.testing.assert_array_equal(found.probability, first.probability)
+        for a, b in zip(found.elements, first.elements, strict=True):
+            assert a.class_name == b.class_name and a.confidence == b.confidence
+            np.testing.assert_array_equal(a.vertices_m, b.vertices_m)
+
+
+def test_missing_camera_is_marked_and_leaves_its_side_unobserved(mapper, frame):
+    front = frame.cameras[0].name
+    cameras = tuple(replace(c, image=None) if c.name == front else c for c in frame.cameras)
+    found, whole = mapper.predict(replace(frame, cameras=cameras)), mapper.predict(frame)
+    assert front not in found.valid_cameras and len(found.valid_cameras) == 5
+    assert found.observed.sum() < whole.observed.sum() and not (found.observed & ~whole.observed).any()
+
+
+@pytest.mark.parametrize("cameras", [1, 2, 7])
+def test_other_rigs_work_with_the_same_weights(mapper, frame, cameras):
+    chosen = (frame.cameras + frame.cameras[:1])[:cameras]
+    assert len(mapper.predict(replace(frame, cameras=chosen)).valid_cameras) == cameras
+
+
+def test_new_calibration_is_followed(mapper, frame):
+    """The plan is kept while the calibration stays, and only then."""
+    before = mapper.predict(frame).observed
+    turned = tuple(replace(c, ego_T_camera=np.diag([-1.0, -1.0, 1.0, 1.0]) @ c.ego_T_camera) for c in frame.cameras[:1])
+    one = mapper.predict(replace(frame, cameras=frame.cameras[:1])).observed
+    other = mapper.predict(replace(frame, cameras=turned)).observed
+    np.testing.assert_array_equal(other, one[::-1, ::-1])
+    np.testing.assert_array_equal(mapper.predict(frame).observed, before)
+
+
+def test_no_picture_at_all_is_refused(mapper, frame):
+    blind = tuple(replace(c, image=None) for c in frame.cameras)
+    with pytest.raises(ValueError, match="none of the 6 cameras has a picture"):
+        mapper.predict(replace(frame, cameras=blind))
+    with pytest.raises(ValueError, match="no camera"):
+        mapper.predict(Frame(()))
+
+
+def test_picture_of_another_size_is_refused_with_the_cameras_name(mapper, frame):
+    wrong = replace(frame.cameras[2], image=np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(ValueError, match=f"{wrong.name}: picture is"):
+        mapper.predict(replace(frame, cameras=(*frame.cameras[:2], wrong)))
+
+
+def test_vectors_of_the_raster_head(weights, frame):
+    found = Mapper(weights, backend="torch", vectors="raster", min_confidence=0.0).predict(frame)
+    assert all(e.class_name in CLASSES for e in found.elements)
+
+
+def test_confidence_bound_applies(weights, mapper, frame):
+    bound = mapper.predict(frame).elements[3].confidence
+    found = Mapper(weights, backend="torch", min_confidence=bound).predict(frame)
+    assert len(found.elements) == 4
+
+
+def test_backends_agree(weights, mapper, frame, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fast, slow = Mapper(weights, backend="onnx", threads=1).predict(frame), mapper.predict(frame)
+    assert np.abs(fast.probability.astype(int) - slow.probability.astype(int)).max() <= 1
+
+
+def test_lift_splat_student_predicts_and_observes(tmp_path, tiny, frame):
+    config = replace(tiny, view="lift_splat")
+    save_weights(tmp_path / "splat.safetensors", build(config).state_dict(), config, {})
+    found = Mapper(tmp_path / "splat.safetensors", backend="torch").predict(frame)
+    assert found.observed.shape == (40, 80) and 0 < found.observed.mean() < 1
+
+
+@pytest.mark.parametrize(("argument", "known"), [({"vectors": "both"}, "query"), ({"backend": "cuda"}, "onnx")])
+def test_unknown_choices_are_refused(weights, argument, known):
+    with pytest.raises(ValueError, match=known):
+        Mapper(weights, **argument)
+
+
+def test_query_answers_become_metres():
+    scores = np.array([[0.1, 0.2, 0.9], [0.8, 0.1, 0.1], [0.05, 0.3, 0.1]])
+    points = np.array([[[0, 0], [1, 1]], [[0.5, 0.5], [0.5, 1.2]], [[0.1, 0.1], [0.2, 0.1]]])
+    found = query_elements(scores, points, BevGrid(), CLASSES, 0.3)
+    assert [(e.class_name, e.confidence, e.is_closed) for e in found] == [
+        ("boundary", 0.9, False), ("divider", 0.8, False), ("ped_crossing", 0.3, True),
+    ]  # fmt: skip
+    np.testing.assert_allclose(found[0].vertices_m, [(-30, -15), (30, 15)])
+    np.testing.assert_allclose(found[1].vertices_m, [(0, 0), (0, 15)])  # outside the range is moved to its edge
