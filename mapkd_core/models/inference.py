@@ -6,6 +6,7 @@ N cameras, K classes, Y X canvas cells, Q queries, P points.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import tempfile
@@ -13,7 +14,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 Runner = Callable[[NDArray, NDArray], tuple[NDArray, NDArray, NDArray]]
 BACKENDS = ("auto", "torch", "onnx")
 OPSET = 18
+GRAPH = 1  # to be raised when `Inference` answers differently for the same weights: names the cached files
 
 
 class Inference(nn.Module):
@@ -61,7 +62,9 @@ def make_runner(model: MapModel, backend: str, device: str, digest: str, threads
                 raise ValueError(
                     "backend 'onnx' needs the packages onnx and onnxruntime; pip install 'mapkd[export]'"
                 ) from error
-            logger.warning("ONNX Runtime is not installed: falling back to PyTorch, which is about half as fast")
+            logger.warning(
+                "ONNX Runtime or its exporter is not installed: falling back to PyTorch, which is about half as fast"
+            )
     return torch_runner(model, device)
 
 
@@ -79,19 +82,22 @@ def torch_runner(model: MapModel, device: str = "cpu") -> Runner:
 
 
 def onnx_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
-    """ONNX Runtime on the CPU; the graph is exported once per number of cameras and kept in the user's cache."""
+    """ONNX Runtime on the CPU; the graph is exported once per number of cameras and kept in the user's cache.
+
+    Raises ImportError where onnxruntime or onnx is not installed.
+    """
     import onnxruntime
 
+    if importlib.util.find_spec("onnx") is None:  # the exporter's; asked for now and not at the first frame
+        raise ImportError("onnx is not installed")
     sessions: dict[int, onnxruntime.InferenceSession] = {}
 
     def session(cameras: int, plan: NDArray) -> onnxruntime.InferenceSession:
-        path = _cache() / f"{digest[:16]}-{cameras}.onnx"
-        if not path.is_file():
-            export(model, path, cameras, plan)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        graph = _exported(model, f"{digest[:16]}-{cameras}-v{GRAPH}.onnx", cameras, plan)
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         if len(images) not in sessions:
@@ -119,11 +125,19 @@ def export(model: MapModel, path: Path, cameras: int, plan: NDArray) -> None:
         os.replace(aside, path)
 
 
+def _exported(model: MapModel, name: str, cameras: int, plan: NDArray) -> bytes:
+    """The graph from the user's cache; made, and kept there where that can be written to."""
+    path = _cache() / name
+    try:
+        if not path.is_file():
+            export(model, path, cameras, plan)
+        return path.read_bytes()
+    except OSError as error:
+        logger.warning("%s cannot be kept (%s): the network is exported at every start, some seconds each", path, error)
+    with tempfile.TemporaryDirectory() as folder:
+        export(model, Path(folder) / name, cameras, plan)
+        return (Path(folder) / name).read_bytes()
+
+
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mapkd"
-
-
-def blank_inputs(model: MapModel, cameras: int, plan: NDArray) -> tuple[NDArray, NDArray]:
-    """Inputs of the right shapes, for warming up."""
-    config = model.config
-    return np.zeros((cameras, 3, config.image_height, config.image_width), np.uint8), plan

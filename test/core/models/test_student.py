@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,26 @@ def test_eager_and_onnx_agree(tiny, tmp_path, monkeypatch, cameras):
     np.testing.assert_allclose(eager[1], fast[1], atol=1e-4)
     np.testing.assert_allclose(eager[2], fast[2], atol=1e-4)
     assert list((tmp_path / "mapkd").glob("*.onnx"))
+
+
+def test_cache_that_cannot_be_written_costs_time_and_nothing_else(tiny, tmp_path, monkeypatch, caplog):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    probability, _, _ = onnx_runner(build(tiny).eval(), "0" * 64, threads=1)(*_inputs(tiny, 1))
+    assert probability.shape == (3, 40, 80)
+    assert "cannot be kept" in caplog.text
+
+
+def test_without_the_exporter_auto_falls_back_to_pytorch(tiny, monkeypatch, caplog):
+    """Noticed when the runner is made, not at the first frame."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "onnx" else find(name, *rest))
+    model = build(tiny).eval()
+    assert make_runner(model, "auto", "cpu", "0" * 64)(*_inputs(tiny, 1))[0].shape == (3, 40, 80)
+    assert "falling back to PyTorch" in caplog.text
+    with pytest.raises(ValueError, match="needs the packages onnx and onnxruntime"):
+        make_runner(model, "onnx", "cpu", "0" * 64)
 
 
 def test_unknown_backend_and_absent_device_are_refused(tiny):
