@@ -20,7 +20,21 @@ from typing import NoReturn
 
 from mapkd_core.commands.result import Result
 
-COMMANDS = ("demo", "predict", "bag", "render", "ros", "evaluate", "dataset", "train", "ship", "export", "bench")
+COMMANDS = (
+    "demo",
+    "predict",
+    "bag",
+    "render",
+    "ros",
+    "evaluate",
+    "dataset",
+    "train",
+    "ship",
+    "export",
+    "bench",
+    "view",
+    "overfit",
+)
 _EXPECTED = (ValueError, OSError, ImportError, RuntimeError, FloatingPointError)
 
 _DESCRIPTION = """Real-time HD maps from vehicle cameras: a BEV semantic map and its polylines.

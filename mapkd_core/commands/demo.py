@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, metavar="S", help="length of the drive, at most")
     parser.add_argument("--rate", type=float, default=12.0, metavar="HZ", help="frames a second of each camera")
     parser.add_argument("--size", default="800x450", metavar="WxH", help="camera pictures, in pixels")
-    parser.add_argument("--video-every", type=int, default=1, metavar="N", help="every N-th frame goes into the video")
+    parser.add_argument("--video-every", type=int, default=2, metavar="N", help="every N-th frame goes into the video")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write one still, 1440 pixels wide, there, too")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
 

@@ -50,9 +50,11 @@ def run(options: argparse.Namespace) -> Result:
     for i in tqdm(range(options.frames), desc="render", unit="picture", delay=2):
         time_s = float(road_map.ego[0, 0]) + (i + 0.5) / options.frames * drive.duration(road_map)
         truth = local_elements(road_map, drive.pose_at(road_map, time_s), grid)
-        true_map = LocalMap(grid, () if options.plain else truth)
+        on_images = LocalMap(grid, () if options.plain else truth)
+        beside = truth if options.plain else None
+        caption = f"{road_map.name} {time_s:.1f} s"
         sheet = contact_sheet(
-            renderer.frame(time_s, cameras), true_map, truth, caption=f"{road_map.name} {time_s:.1f} s"
+            renderer.frame(time_s, cameras), on_images, beside, caption=caption, title="" if options.plain else "truth"
         )
         pictures.append(options.out / f"{road_map.name}-{i:03d}.png")
         cv2.imwrite(str(pictures[-1]), sheet[..., ::-1])

@@ -26,13 +26,14 @@ def contact_sheet(
     width: int = 1920,
     height: int = 576,
     caption: str = "",
+    title: str = "predicted",
 ) -> Image:
     """RGB uint8 [height, width, 3]; height must be even for most video codecs.
 
     Left: cameras that look forward above, those that look back below, each row from left to right as the driver would
-    see them, with the predicted lines. Right: the predicted map and, where there is one, the truth.
+    see them, with the predicted lines. Right: the predicted map (under `title`) and, where there is one, the truth.
     """
-    panels = [map_panel(predicted, "predicted", height)]
+    panels = [map_panel(predicted, title, height)]
     if truth is not None:
         panels.append(bev_panel(predicted.grid, truth, title="truth", height=height))
     maps = np.concatenate(panels, axis=1)

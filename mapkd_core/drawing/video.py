@@ -9,7 +9,9 @@ FFmpeg's line "tag 0x30385056/'VP80' is not supported" on stderr means nothing: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -81,8 +83,22 @@ class VideoWriter:
 
             return lambda image: self._pictures.append(Image.fromarray(image).quantize(128))
         codec = _CODECS[self._path.suffix]
-        encoder = cv2.VideoWriter(str(self._aside), cv2.VideoWriter.fourcc(*codec), self._rate_hz, size)
+        with _silent_stderr():  # FFmpeg finds VP8's tag unusual for .webm, on every file
+            encoder = cv2.VideoWriter(str(self._aside), cv2.VideoWriter.fourcc(*codec), self._rate_hz, size)
         if not encoder.isOpened():
             raise RuntimeError(f"this OpenCV cannot encode {codec} for {self._path.name}: write .gif instead")
         self._encoder = encoder
         return lambda image: encoder.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """What C libraries write past Python's sys.stderr goes nowhere."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

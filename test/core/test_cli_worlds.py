@@ -83,3 +83,14 @@ def test_export_is_an_onnx_file_that_runs(run_folder, tmp_path, capsys):
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     assert [i.name for i in session.get_inputs()] == ["images", "plan"]
     assert session.get_inputs()[0].shape[1] == 2
+
+
+@pytest.mark.slow
+def test_view_draws_the_worst_frames_first(run_folder, tmp_path, capsys):
+    arguments = ["view", str(run_folder.parent / "data"), str(tmp_path), "--json"]
+    assert cli.main(arguments) == 0
+    plain = json.loads(capsys.readouterr().out)["pictures"]
+    assert len(plain) == 2 and all(cv2.imread(p["picture"]) is not None and p["miou"] is None for p in plain)
+    assert cli.main([*arguments, "--weights", str(run_folder / "student.safetensors")]) == 0
+    mious = [p["miou"] for p in json.loads(capsys.readouterr().out)["pictures"]]
+    assert mious == sorted(mious) and len(mious) == 2
