@@ -50,6 +50,12 @@ class Mapper:
         self._run = make_runner(model, backend, device, self.card["sha256"], threads)
         self._plan_key: bytes = b""
         self._plan: NDArray[Any] = np.zeros(0)
+        self._rig_size = 0  # most cameras seen so far
+
+    @property
+    def model_id(self) -> str:
+        """Names the weights in messages and reports: file name and the start of their hash."""
+        return f"{self.weights.stem}@{self.card['sha256'][:12]}"
 
     @property
     def grid(self) -> BevGrid:
@@ -69,6 +75,8 @@ class Mapper:
         prepared = prepare(frame, self.config)
         if not prepared.valid.any():
             raise ValueError(f"none of the {len(frame.cameras)} cameras has a picture; at least one is needed")
+        self._rig_size = max(self._rig_size, len(prepared.valid))
+        prepared = padded(prepared, self._rig_size)
         prepared_at = time.perf_counter()
         lookup = self._lookup(prepared)
         planned_at = time.perf_counter()
@@ -89,7 +97,7 @@ class Mapper:
             probability=probability,
             observed=observed(self.config, lookup),
             stamp_ns=frame.stamp_ns,
-            valid_cameras=tuple(c.name for c, ok in zip(frame.cameras, prepared.valid, strict=True) if ok),
+            valid_cameras=tuple(c.name for c, ok in zip(frame.cameras, prepared.valid, strict=False) if ok),
             times_ms={s: 1e3 * (b - a) for s, a, b in zip(stages, moments, moments[1:], strict=False)},
         )
 
@@ -100,6 +108,23 @@ class Mapper:
             self._plan = plan(self.config, prepared.K, prepared.ego_T_camera, prepared.valid)
             self._plan_key = key
         return self._plan
+
+
+def padded(prepared: Prepared, count: int) -> Prepared:
+    """`prepared` with black, invalid cameras added up to `count`.
+
+    A rig that loses a camera on the road keeps the shape of its tensors: a compiled network would otherwise be made
+    anew, seconds that a vehicle does not have.
+    """
+    missing = count - len(prepared.valid)
+    if missing <= 0:
+        return prepared
+    return Prepared(
+        np.concatenate([prepared.images, np.zeros((missing, *prepared.images.shape[1:]), np.uint8)]),
+        np.concatenate([prepared.K, prepared.K[:1].repeat(missing, 0)]),
+        np.concatenate([prepared.ego_T_camera, prepared.ego_T_camera[:1].repeat(missing, 0)]),
+        np.concatenate([prepared.valid, np.zeros(missing, bool)]),
+    )
 
 
 def query_elements(

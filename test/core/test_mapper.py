@@ -70,6 +70,20 @@ def test_other_rigs_work_with_the_same_weights(mapper, frame, cameras):
     assert len(mapper.predict(replace(frame, cameras=chosen)).valid_cameras) == cameras
 
 
+def test_a_camera_that_leaves_keeps_the_shape_of_the_network(weights, frame):
+    """Gone from the frame or there without a picture: the same map, from tensors of the same shape."""
+    mapper, shapes = Mapper(weights, backend="torch"), []
+    run = mapper._run
+    mapper._run = lambda images, plan: (shapes.append(images.shape), run(images, plan))[1]
+    mapper.predict(frame)
+    blind = (replace(frame.cameras[0], image=None), *frame.cameras[1:])
+    gone = mapper.predict(replace(frame, cameras=frame.cameras[1:]))
+    dark = mapper.predict(replace(frame, cameras=blind))
+    assert len(set(shapes)) == 1
+    assert gone.valid_cameras == dark.valid_cameras
+    np.testing.assert_allclose(gone.probability.astype(int), dark.probability, atol=1)
+
+
 def test_new_calibration_is_followed(mapper, frame):
     """The plan is kept while the calibration stays, and only then."""
     before = mapper.predict(frame).observed
