@@ -25,7 +25,8 @@ unchanged() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
 install_packages() {
   local python=${PYTHON:-python3}
-  export PYTHONWARNINGS=ignore # setuptools' on editable installs
+  # Quiet about editable installs; each line of pip's at once, for show_progress.
+  export PYTHONWARNINGS=ignore PYTHONUNBUFFERED=1
   "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || {
     echo "setup: need Python 3.10-3.13, found $("$python" --version); choose one with PYTHON=python3.11 make setup" >&2
     exit 1
@@ -51,8 +52,13 @@ install_packages() {
 }
 
 show_progress() {
-  awk '/^Collecting/ { printf "\r  %d packages found", ++n } /^Installing collected/ { print "\r  installing them   " }
-    { fflush() }'
+  local line count=0
+  while read -r line; do
+    case $line in
+      Collecting*) printf '\r  %d packages found' $((++count)) ;;
+      "Installing collected"*) printf '\r  installing %d packages\n' $count ;;
+    esac
+  done
 }
 
 # PyPI's torch brings 3 GB of CUDA. Without an NVIDIA GPU take the build for CPUs, where its index can be reached.
