@@ -40,7 +40,7 @@ def test_two_frames_are_learned(config, tmp_path, monkeypatch):
     model, card = load_weights(weights)
     assert model.config == config.model
     assert card["validation"]["miou"] > 15 and card["training"]["steps"] == 60
-    assert _rows(tmp_path / "run")[-1]["final"] and _rows(tmp_path / "run")[-1]["step"] == 30
+    assert _rows(tmp_path / "run")[-1]["final"] and _rows(tmp_path / "run")[-1]["step"] == 60
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["bev_width"] == 8
 
 
