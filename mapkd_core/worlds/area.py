@@ -52,7 +52,10 @@ def _faces(road_map: RoadMap) -> NDArray[np.object_]:
 
 def _track(road_map: RoadMap) -> shapely.Geometry:
     xy = road_map.ego[:, 1:3]
-    return shapely.LineString(xy) if len(xy) > 1 and np.ptp(xy, axis=0).max() > 1e-6 else shapely.Point(xy[0])
+    if len(xy) < 2 or np.ptp(xy, axis=0).max() < 0.1:
+        return shapely.Point(xy[0])
+    # A track with a pose every few millimetres makes GEOS leave spikes in a buffer as wide as the map.
+    return shapely.simplify(shapely.LineString(xy), 0.05)
 
 
 def _side_votes(road_map: RoadMap, faces: NDArray[np.object_], lanes: shapely.Geometry) -> NDArray[np.float64]:

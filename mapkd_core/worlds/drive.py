@@ -62,7 +62,7 @@ def _interpolated(poses: NDArray[np.float64], time_s: float) -> list[float]:
 
 
 def _between(a: NDArray[np.float64], b: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
-    """N x 3 x y yaw at `time_s` between rows a and b (N x 4, the same row where there is only one), yaw the short way."""
+    """N x 3 x y yaw at `time_s` between rows a and b (N x 4, the same row where only one is), yaw the short way."""
     span = b[:, 0] - a[:, 0]
     share = np.clip((time_s - a[:, 0]) / np.where(span > 0, span, 1.0), 0.0, 1.0) * (span > 0)
     change = b[:, 1:] - a[:, 1:]

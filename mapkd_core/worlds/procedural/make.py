@@ -64,7 +64,8 @@ def _assemble(
 ) -> RoadMap:
     """Cut everything to the surroundings of the drive and lay it somewhere in the plane, mirrored half of the time."""
     track = shapely.LineString(drive.ego[:, 1:3]) if np.ptp(drive.travelled) > 0.1 else shapely.Point(drive.ego[0, 1:3])
-    region = track.buffer(REACH_M, quad_segs=16)
+    # A track with a pose every few millimetres makes GEOS leave spikes in so wide a buffer.
+    region = shapely.simplify(track, 0.2).buffer(REACH_M, quad_segs=16)
     crossings = markings.crossings(roads, area, rng)
     agents = traffic.populate(roads, fields, area, crossings, drive, style, rng)
     place = _placement(rng)
