@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     logging.basicConfig(level=logging.WARNING, format="mapkd: %(levelname)s: %(message)s", stream=sys.stderr)
     options = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end children and temporary files as after Ctrl-C
+    # A termination ends children and removes temporary files as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             result: Result = options.run(options)
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("MAPKD_TRACEBACK"):
             raise
         return _fail(str(error) or type(error).__name__, 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(json.dumps(result.summary) if options.json else result.text, flush=True)
     return 0
 
