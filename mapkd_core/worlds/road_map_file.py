@@ -83,7 +83,9 @@ def _decompressed(path: Path) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: not a whole gzip file ({error}); copy it again, or gzip the JSON") from error
     if len(text) > MAX_BYTES:
-        raise ValueError(f"{path}: more than {MAX_BYTES >> 20} MB of JSON; cut the map to the surroundings of the drive")
+        raise ValueError(
+            f"{path}: more than {MAX_BYTES >> 20} MB of JSON; cut the map to the surroundings of the drive"
+        )
     return text
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real road maps, where they are present: they load, their truth lies inside the range, their asphalt closes."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from mapkd_core.worlds import drive, road_map_file
 from mapkd_core.worlds.area import drivable_area
 from mapkd_core.worlds.truth import local_elements
 
-FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "roads"
+FOLDER = Path(os.environ.get("MAPKD_SHARED", Path(__file__).resolve().parents[4] / "shared" / "data")) / "roads"
 FILES = sorted(FOLDER.glob("*.json.gz"))
 pytestmark = pytest.mark.skipif(not FILES, reason=f"no real road maps in {FOLDER}")
 
