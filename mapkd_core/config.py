@@ -50,6 +50,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: str = "out/data/train"  # folder written by `mapkd dataset`
     validation: str = "out/data/validation"
+    initial: str = ""  # weights (.safetensors) to start from; empty = from nothing
     seed: int = 0
     batch: int = 4  # frames a step
     steps: int = 6000

@@ -20,7 +20,7 @@ from mapkd_core.config import TrainConfig, from_dict, to_dict
 from mapkd_core.data.batch import Batch, TrainingSet, collate
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
-from mapkd_core.training.checkpoint import load_training, save_training, save_weights
+from mapkd_core.training.checkpoint import load_training, load_weights, save_training, save_weights
 from mapkd_core.training.losses import map_losses
 from mapkd_core.training.validate import validate
 
@@ -32,7 +32,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build(config.model).to(device, memory_format=torch.channels_last)
+    model = _initial(config).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = torch.optim.AdamW(_parameter_groups(model, config), config.learning_rate, betas=(0.9, 0.98))
     progress = Progress(config)
@@ -71,6 +71,17 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     }
     save_weights(out / "student.safetensors", average.state_dict(), config.model, card)
     return out / "student.safetensors"
+
+
+def _initial(config: TrainConfig) -> MapModel:
+    """A network with fresh weights, or with those of `config.initial`, which must be of the same shape."""
+    model = build(config.model)
+    if config.initial:
+        given, _ = load_weights(Path(config.initial))
+        if given.config != config.model:
+            raise ValueError(f"initial = {config.initial}: its network is {given.config}, this run's is {config.model}")
+        model.load_state_dict(given.state_dict())
+    return model
 
 
 class Progress:

@@ -61,6 +61,18 @@ def test_resumed_run_is_the_uninterrupted_one(config, tmp_path, monkeypatch):
         torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-6)
 
 
+def test_a_run_can_start_from_given_weights(config, tmp_path, monkeypatch):
+    totals = _record(monkeypatch)
+    first = train(replace(config, steps=30), tmp_path / "first")
+    learned = np.mean(totals[-3:])
+    totals.clear()
+    train(replace(config, steps=1, initial=str(first), warmup=1), tmp_path / "second")
+    assert totals[0] < 1.5 * learned
+    other = replace(config, initial=str(first), model=replace(config.model, bev_width=16))
+    with pytest.raises(ValueError, match="bev_width=8"):
+        train(other, tmp_path / "third")
+
+
 def _record(monkeypatch) -> list[float]:
     """Total losses of the steps as they are taken."""
     totals: list[float] = []
