@@ -15,7 +15,7 @@ from mapkd_core.worlds.asphalt import asphalt_detail
 from mapkd_core.worlds.markings import road_paint
 from mapkd_core.worlds.road_map import RoadMap
 
-LOW_CELL_M = 0.4
+LOW_CELL_M, TILE_CELL_M = 0.4, 0.05
 _ROAD, _PAVED, _GRASS, _SOIL, _STONE = range(5)
 _SHIFT = 4  # fractional bits of polygon corners
 _STRIPE = 512  # rows painted at a time: three stripes fit into the cache
@@ -41,14 +41,15 @@ class GroundPainter:
     def paint(self, grid: BevGrid) -> NDArray[np.uint8]:
         """Y X 3 RGB over `grid` (map frame), lit by the sun where no shadow lies."""
         look, width = self.look, grid.shape[1]
+        tiles = {kind: _at_cell(tile, grid.cell) for kind, tile in self._tiles.items()}
         label = self._labels(grid)
-        detail = asphalt_detail(grid, self.road_map, look, self._tiles[_ROAD], self._seed)
+        detail = asphalt_detail(grid, self.road_map, look, tiles[_ROAD], self._seed)
         alpha, colour = self._paint_masks(grid, label)
         table = np.zeros((256, 1, 3), np.uint8)
         table[:5, 0] = np.clip([look.asphalt, look.pavement, look.grass, look.soil, look.kerb_colour], 0, 255)
         paints = np.array([look.white, look.yellow, (150, 85, 70), (40, 40, 40)]).clip(0, 255).astype(np.uint8)
-        grains = {kind: noise.tiled(tile, (_STRIPE, width)) for kind, tile in self._tiles.items() if kind != _ROAD}
-        wear = noise.tiled(self._wear, (_STRIPE * 2, width))
+        grains = {kind: noise.tiled(tile, (_STRIPE, width)) for kind, tile in tiles.items() if kind != _ROAD}
+        wear = noise.tiled(_at_cell(self._wear, grid.cell), (_STRIPE * 2, width))
         shade = self._shade(grid)
         image = np.empty((*grid.shape, 3), np.uint8)
         for top in range(0, grid.shape[0], _STRIPE):
@@ -141,6 +142,12 @@ class GroundPainter:
         return np.clip((1.6 - 2.2 * self.look.wear + field * (0.2 + 0.6 * self.look.wear)) * 255, 25, 250).astype(
             np.uint8
         )
+
+
+def _at_cell(tile: NDArray[np.uint8], cell: float) -> NDArray[np.uint8]:
+    """A tile drawn for the finest cell, averaged down to coarser cells: a texture is smoother the coarser it is."""
+    factor = max(1, round(cell / TILE_CELL_M))
+    return cv2.resize(tile, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA) if factor > 1 else tile
 
 
 def _blend(base: NDArray[np.uint8], share: NDArray[np.uint8], paints: NDArray, colour: NDArray[np.uint8]) -> None:

@@ -55,6 +55,10 @@ class Renderer:
     ) -> None:
         self.road_map, self.seed, self.look = road_map, seed, look or draw_look(seed)
         self._ego_tilt_rad, self._effects = ego_tilt_rad, effects
+        if abs(LOW_CELL_M / near_cell_m - round(LOW_CELL_M / near_cell_m)) > 1e-6:
+            raise ValueError(
+                f"near_cell_m = {near_cell_m}; {LOW_CELL_M} m must hold a whole number of cells: 0.05, 0.1"
+            )
         area = drivable_area(road_map)
         low = _around(road_map.ego, FAR_MARGIN_M, LOW_CELL_M)
         painter = GroundPainter(road_map, area, self.look, seed, low)

@@ -160,3 +160,8 @@ def test_tilt_moves_the_picture_but_not_the_told_calibration():
     a, b = (r.frame(0.0, small_rig()[:1]).cameras[0] for r in (tilted, level))
     assert np.array_equal(a.ego_T_camera, b.ego_T_camera)
     assert np.abs(a.image.astype(int) - b.image).mean() > 1
+
+
+def test_cell_that_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match=r"near_cell_m = 0\.07"):
+        Renderer(straight_road(), 5, CLEAR, near_cell_m=0.07)
