@@ -64,7 +64,7 @@ def _light(rng: np.random.Generator, light: str) -> dict:
     azimuth = rng.uniform(0, 2 * np.pi)
     direction = (np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation))
     sun = {"sun": rng.uniform(0.5, 0.8), "low_sun": rng.uniform(0.4, 0.7)}.get(light, 0.0)
-    tints = {"low_sun": (1.08, 1.0, 0.86), "dusk": (0.55, 0.55, 0.68), "night": (0.36, 0.33, 0.32)}
+    tints = {"low_sun": (1.05, 1.0, 0.91), "dusk": (0.58, 0.57, 0.61), "night": (0.36, 0.33, 0.32)}
     ambient = np.array(tints.get(light, (1.0, 1.0, 1.0))) * rng.normal(1, 0.03, 3)
     grey = {"dusk": 110.0, "night": 22.0}.get(light, rng.uniform(190, 235))
     haze = np.clip(grey * np.array([0.98, 1.0, 1.03]) * rng.normal(1, 0.02, 3), 0, 255)
