@@ -36,7 +36,7 @@ class Drive:
 
 def random_drive(roads: list[Road], speed: float, rng: np.random.Generator) -> Drive | None:
     """A drive of DURATION_S at about `speed` m/s; None where the way ends too soon."""
-    need = LEAD_IN_M + 25.0 + speed * DURATION_S * 0.6
+    need = LEAD_IN_M + 25.0 + speed * DURATION_S
     xy, stops = _way(roads, need, rng)
     route = _smooth_curve(xy)
     if route is None or route.length < 60.0:
