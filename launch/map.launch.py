@@ -1,75 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live: six cameras -> map -> RViz. `ros2 launch mapkd map.launch.py --show-args` lists the arguments."""
 
+from pathlib import Path
+
 from ament_index_python.packages import get_package_share_path
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.conditions import IfCondition
-from launch.substitutions import EqualsSubstitution, LaunchConfiguration, NotEqualsSubstitution
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+
+from mapkd_ros.dds import dds_environment
+
+_BOOL = ["true", "false"]
 
 
 def generate_launch_description() -> LaunchDescription:
-    share = get_package_share_path("mapkd")
-    arguments = [
-        DeclareLaunchArgument(
-            "params_file", default_value=str(share / "config/node/map.yaml"), description="Parameters of all nodes"
-        ),
-        DeclareLaunchArgument(
-            "extra_params_file",
-            default_value=str(share / "config/node/map.yaml"),
-            description="Parameters that go before those of params_file",
-        ),
-        DeclareLaunchArgument(
-            "weights", default_value="", description="Checkpoint; empty = the one shipped with mapkd"
-        ),
-        DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes and topics"),
-        DeclareLaunchArgument("use_sim_time", default_value="false", description="Take the time from /clock"),
-        DeclareLaunchArgument("markers", default_value="true", description="Start the marker node for RViz"),
-        DeclareLaunchArgument("rviz", default_value="false", description="Start RViz with config/rviz/map.rviz"),
-        DeclareLaunchArgument(
-            "dds_profile",
-            default_value=str(share / "config/dds/fastdds_shared_memory.xml"),
-            description="Fast DDS profile (XML); none = the middleware's own defaults",
-        ),
-        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
-    ]
-    namespace, use_sim_time = LaunchConfiguration("namespace"), LaunchConfiguration("use_sim_time")
-    parameters = [
-        ParameterFile(LaunchConfiguration("params_file")),
-        ParameterFile(LaunchConfiguration("extra_params_file")),
-        {"use_sim_time": ParameterValue(use_sim_time, value_type=bool)},
-    ]
-    weights = {"model.weights": ParameterValue(LaunchConfiguration("weights"), value_type=str)}
-    common = {
-        "package": "mapkd",
-        "namespace": namespace,
-        "output": "screen",
-        "arguments": ["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-    }
-    has_profile = IfCondition(NotEqualsSubstitution(LaunchConfiguration("dds_profile"), "none"))
-    profile = LaunchConfiguration("dds_profile")
     return LaunchDescription(
         [
-            *arguments,
-            # Humble and Jazzy read the old name, newer distributions the new one.
-            SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile, condition=has_profile),
-            SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile, condition=has_profile),
-            Node(executable="map_node", parameters=[*parameters, weights], **common),
-            Node(
-                executable="marker_node",
-                parameters=parameters,
-                condition=IfCondition(LaunchConfiguration("markers")),
-                **common,
+            DeclareLaunchArgument(
+                "mode",
+                default_value="live",
+                choices=["live", "replay"],
+                description="Parameters: config/node/map.yaml, for a replay with replay.yaml on top of it",
             ),
-            Node(
-                package="rviz2",
-                executable="rviz2",
-                namespace=namespace,
-                arguments=["-d", str(share / "config/rviz/map.rviz")],
-                parameters=[{"use_sim_time": ParameterValue(use_sim_time, value_type=bool)}],
-                condition=IfCondition(EqualsSubstitution(LaunchConfiguration("rviz"), "true")),
+            DeclareLaunchArgument("params_file", default_value="", description="Your own, on top of those"),
+            DeclareLaunchArgument("weights", default_value="", description="Checkpoint; empty = the one shipped"),
+            DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes and topics"),
+            DeclareLaunchArgument(
+                "use_sim_time",
+                default_value="",
+                choices=["", *_BOOL],
+                description="Take the time from /clock; empty = as the parameters say: live no, in a replay yes",
             ),
+            DeclareLaunchArgument(
+                "markers", default_value="true", choices=_BOOL, description="Start the marker node for RViz"
+            ),
+            DeclareLaunchArgument(
+                "rviz", default_value="false", choices=_BOOL, description="Start RViz with config/rviz/map.rviz"
+            ),
+            DeclareLaunchArgument(
+                "dds_profile",
+                default_value="auto",
+                description="Fast DDS: auto = shared memory where there is room, none, or the path of a profile (XML)",
+            ),
+            DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
+            OpaqueFunction(function=_set_dds_profile),
+            OpaqueFunction(function=_start_nodes),
         ]
     )
+
+
+def _set_dds_profile(context: LaunchContext) -> list[SetEnvironmentVariable]:
+    environment = dds_environment(context.launch_configurations["dds_profile"])
+    return [SetEnvironmentVariable(name, value) for name, value in environment.items()]
+
+
+def _start_nodes(context: LaunchContext) -> list[Node]:
+    """What is empty is left to the parameter files, instead of being overridden with nothing."""
+    chosen, share = context.launch_configurations, get_package_share_path("mapkd")
+    # launch itself would only warn and go on without it.
+    if chosen["params_file"] and not Path(chosen["params_file"]).is_file():
+        raise FileNotFoundError(f"params_file {chosen['params_file']} is not a file")
+    layers = ["map.yaml", "replay.yaml"] if chosen["mode"] == "replay" else ["map.yaml"]
+    parameters: list = [str(share / "config/node" / layer) for layer in layers]
+    parameters += [chosen["params_file"]] if chosen["params_file"] else []
+    parameters += [{"use_sim_time": chosen["use_sim_time"] == "true"}] if chosen["use_sim_time"] else []
+    weights = [{"model.weights": chosen["weights"]}] if chosen["weights"] else []
+    common = {
+        "package": "mapkd",
+        "namespace": chosen["namespace"],
+        "output": "screen",
+        "arguments": ["--ros-args", "--log-level", chosen["log_level"]],
+    }
+    ended = Shutdown(reason="map_node has ended")
+    nodes = [Node(executable="map_node", parameters=parameters + weights, on_exit=[ended], **common)]
+    if chosen["markers"] == "true":
+        nodes.append(Node(executable="marker_node", parameters=parameters, **common))
+    if chosen["rviz"] == "true":
+        view = ["-d", str(share / "config/rviz/map.rviz")]
+        nodes.append(
+            Node(executable="rviz2", parameters=parameters, **common | {"package": "rviz2", "arguments": view})
+        )
+    return nodes

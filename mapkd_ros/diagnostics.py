@@ -82,6 +82,8 @@ class CameraHealth:
         age_s = None if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
         if age_s is None:
             fault = "no image on" if publishers else "no publisher on"
+            if source.counts["qos_incompatible"]:
+                fault = "only publishers with incompatible QoS, see qos.image_reliability, on"
             return WARN, "waiting_image", f"{fault} {' or '.join(source.topics)} yet"
         if age_s > self._max_age_s:
             return WARN, "stale", f"no image for {age_s:.1f} s"

@@ -46,6 +46,7 @@ class Player:
     ) -> None:
         self._publish, self._tick = publish, tick
         self._rate, self._clock_period_s = rate, 1.0 / clock_hz
+        self._last_ns: int | None = None
         self.stop = threading.Event()
         self.report = PlaybackReport()
 
@@ -74,10 +75,20 @@ class Player:
                     break
                 self._note_lateness(time.monotonic() - begin_s - bag_s / self._rate)
                 self._tick(message.stamp_ns)
+                self._last_ns = message.stamp_ns
                 self.report.bag_s = max(self.report.bag_s, bag_s)
             self._publish(message)
             self.report.published[message.topic] += 1
         self.report.wall_s += time.monotonic() - begin_s
+
+    def linger(self, seconds: float) -> None:
+        """Let the clock run on after the end: who waits for bag time to pass, as for a camera's last frame, goes on."""
+        begin_s = time.monotonic()
+        while (elapsed_s := time.monotonic() - begin_s) < seconds:
+            if self.stop.wait(min(seconds - elapsed_s, self._clock_period_s)):
+                return
+            if self._last_ns is not None:
+                self._tick(self._last_ns + round(1e9 * (time.monotonic() - begin_s) * self._rate))
 
     def _wait(self, due_s: float, first_ns: int, begin_s: float) -> None:
         """Sleep until `due_s`, ticking the clock meanwhile."""

@@ -44,8 +44,11 @@ class ReplayParameters:
     clock: bool = parameter(True, "publish /clock for nodes with use_sim_time")
     clock_hz: float = parameter(50.0, "fewest ticks of /clock a second", 1.0, 1000.0)
     wait_for: tuple[str, ...] = parameter(("",), "topics that need a subscriber first, beside the cameras'")
+    wait_for_nodes: tuple[str, ...] = parameter(("",), "nodes that must have subscribed to something first")
     wait_s: float = parameter(30.0, "longest wait for subscribers [s]; 0 = start at once", 0.0, 3600.0)
-    linger_s: float = parameter(1.0, "stay so long after the end, for messages on their way [s]", 0.0, 60.0)
+    linger_s: float = parameter(
+        1.0, "stay so long after the end, /clock running on, for what is on its way [s]", 0.0, 60.0
+    )
 
 
 class ReplayNode(Node):
@@ -108,25 +111,40 @@ class ReplayNode(Node):
             for publisher in self._outputs.values():
                 if publisher.get_subscription_count() and not self._player.stop.is_set():
                     publisher.wait_for_all_acked(Duration(seconds=1.0))
-            self._player.stop.wait(settings.linger_s)
+            self._player.linger(settings.linger_s)
         except Exception as error:
             if not self._player.stop.is_set():
                 self._error = f"replay of {settings.bag} stopped: {error}"
 
     def _await_subscribers(self) -> None:
+        """Until everybody is there and no further subscription came for a moment: one that is late misses frames."""
         extra = [topic if topic.startswith("/") else f"/{topic}" for topic in self._settings.wait_for if topic]
-        needed = [name for name in (*self._source.camera_topics, *extra) if name in self._outputs]
         for name in set(extra) - set(self._outputs):
             self.get_logger().warning(f"wait_for names {name}, which the bag does not have")
+        topics = [name for name in (*self._source.camera_topics, *extra) if name in self._outputs]
         end_s = time.monotonic() + self._settings.wait_s
-        waiting = needed
-        while waiting and time.monotonic() < end_s and not self._player.stop.wait(0.05):
-            waiting = [name for name in needed if not self._outputs[name].get_subscription_count()]
-        if waiting and self._settings.wait_s:
+        seen: dict[str, int] = {}
+        since_s = 0.0
+        while time.monotonic() < end_s and not self._player.stop.wait(0.05):
+            counts = self._count_subscriptions(topics)
+            if counts != seen:
+                seen, since_s = counts, time.monotonic()
+            if all(counts.values()) and time.monotonic() - since_s > _SETTLE_S:
+                break
+        if waiting := [name for name, count in seen.items() if not count]:
             self.get_logger().warning(f"nobody subscribes to {', '.join(waiting)}; starting all the same")
-        # A second subscriber of the same topic, such as an evaluation, is often a moment behind the first.
-        self._player.stop.wait(min(_SETTLE_S, self._settings.wait_s))
         self.get_logger().info(f"playing {self._settings.bag} at rate {self._settings.rate:g}")
+
+    def _count_subscriptions(self, topics: list[str]) -> dict[str, int]:
+        """How many of them each awaited topic and each awaited node has."""
+        counts = {topic: self._outputs[topic].get_subscription_count() for topic in topics}
+        namespaces = dict(self.get_node_names_and_namespaces())
+        for name in filter(None, self._settings.wait_for_nodes):
+            try:
+                counts[name] = len(self.get_subscriber_names_and_types_by_node(name, namespaces[name]))
+            except (KeyError, RuntimeError):  # not there yet, or already gone again
+                counts[name] = 0
+        return counts
 
     def _publish(self, message: Any) -> None:
         publisher = self._outputs.get(message.topic)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -18,10 +16,9 @@ from typing import Any
 
 import yaml
 
+from mapkd_ros.dds import dds_environment
 from mapkd_ros.processes import NodeGroup, NodeProcess
 from mapkd_ros.share import share
-
-_SHM_NEEDED_BYTES = 1_000_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,18 +43,6 @@ def main(arguments: list[str] | None = None) -> int:
             return _follow(group, options)
         except KeyboardInterrupt:
             return 0
-
-
-def dds_environment(profile: str) -> dict[str, str]:
-    """auto: the shared-memory profile where /dev/shm has room; none; or the path of a Fast DDS profile."""
-    if profile == "none" or (profile == "auto" and not _has_shared_memory()):
-        return {}
-    path = share("config/dds/fastdds_shared_memory.xml") if profile in ("auto", "shared_memory") else Path(profile)
-    if not path.is_file():
-        raise FileNotFoundError(f"no DDS profile at {path}; use auto, none, shared_memory or the path of an XML file")
-    # Humble and Jazzy know only the old name; newer ones warn about it.
-    is_old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-    return {"FASTRTPS_DEFAULT_PROFILES_FILE" if is_old else "FASTDDS_DEFAULT_PROFILES_FILE": str(path.resolve())}
 
 
 def _follow(group: NodeGroup, options: argparse.Namespace) -> int:
@@ -88,7 +73,6 @@ def _replay_nodes(options: argparse.Namespace) -> list[NodeProcess]:
     replay: dict[str, Any] = {"bag": str(options.bag.resolve()), "rate": float(options.rate)}
     if options.calibration is not None:
         replay["calibration"] = str(options.calibration.resolve())
-    nodes.append(NodeProcess("replay_node", files, {**replay, **_chosen(options, "replay_node")}))
     # The end of the bag ends the others: no idle limit of their own.
     ending = {"end_after_idle_s": 0.0}
     if options.report is not None:
@@ -97,7 +81,8 @@ def _replay_nodes(options: argparse.Namespace) -> list[NodeProcess]:
     if options.record is not None:
         record = {"bag": str(options.record.resolve()), **ending}
         nodes.append(NodeProcess("record_node", files, {**record, **_chosen(options, "record_node")}))
-    return nodes
+    replay["wait_for_nodes"] = [node.module for node in nodes]
+    return [*nodes, NodeProcess("replay_node", files, {**replay, **_chosen(options, "replay_node")})]
 
 
 def _chosen(options: argparse.Namespace, module: str) -> dict[str, Any]:
@@ -111,13 +96,6 @@ def _chosen(options: argparse.Namespace, module: str) -> dict[str, Any]:
         if node == module:
             chosen[parameter] = yaml.safe_load(value)
     return chosen
-
-
-def _has_shared_memory() -> bool:
-    try:
-        return shutil.disk_usage("/dev/shm").free > _SHM_NEEDED_BYTES
-    except OSError:
-        return False
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,7 +48,8 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
             if hasattr(node, "close"):
                 node.close()
             node.destroy_node()
-        rclpy.try_shutdown()
+        if rclpy.ok():  # no try_shutdown in Humble
+            rclpy.shutdown()
         for number, handler in previous.items():
             signal.signal(number, handler)
     return code

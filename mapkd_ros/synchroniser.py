@@ -15,6 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from mapkd_ros.silence import SilenceWatch
+
 MISSING_POLICIES = ("skip", "mask", "reuse")
 OK, MISSING, TOO_FAR, REUSED = "ok", "missing", "too_far", "reused"
 
@@ -24,7 +26,8 @@ class SyncPolicy:
     """When frames belong together, how long to wait for them, and what to do without them.
 
     missing: skip = no output; mask = output without the camera; reuse = its last frame up to `max_reuse_age_ns` old.
-    silent_ns: a camera silent for so long is not waited for; if it is the anchor, another camera stands in for it.
+    silent_ns: a camera silent for so long, while others speak, is not waited for; if it is the anchor, another camera
+        stands in for it.
     jump_back_ns: a camera whose stamps go back by more restarts everything (a bag that loops).
     """
 
@@ -48,10 +51,8 @@ class SyncPolicy:
             raise ValueError(f"missing {self.missing!r}: use one of {', '.join(MISSING_POLICIES)}")
         if not 1 <= self.min_cameras <= len(self.cameras):
             raise ValueError(f"min_cameras {self.min_cameras}: use 1 to {len(self.cameras)}, the number of cameras")
-        if (
-            min(self.max_skew_ns, self.wait_ns, self.max_reuse_age_ns) < 0
-            or min(self.silent_ns, self.jump_back_ns) <= 0
-        ):
+        least = min(self.max_skew_ns, self.wait_ns, self.max_reuse_age_ns)
+        if least < 0 or min(self.silent_ns, self.jump_back_ns) <= 0:
             raise ValueError(f"negative time in {self}")
 
 
@@ -104,9 +105,7 @@ class CameraSynchroniser:
         self.camera_counts[camera]["received"] += 1
         if self._jumped_back(camera, stamp_ns):
             self.reset()
-        if not self._arrival_ns:
-            self._arrival_ns = dict.fromkeys(self.policy.cameras, now_ns)
-        self._arrival_ns[camera] = now_ns
+        self._silence.hear(camera, now_ns)
         if self._insert(camera, Stamped(stamp_ns, payload)) and camera == self._current_anchor(now_ns):
             insort(self._pending, (stamp_ns, now_ns + self.policy.wait_ns, camera))
         return self.poll(now_ns)
@@ -134,7 +133,7 @@ class CameraSynchroniser:
 
     def _clear(self) -> None:
         self._buffers: dict[str, list[Stamped]] = {name: [] for name in self.policy.cameras}
-        self._arrival_ns: dict[str, int] = {}
+        self._silence = SilenceWatch(self.policy.cameras, self.policy.silent_ns)
         self._newest_ns: dict[str, int] = {}
         self._period_ns: dict[str, int] = {}
         self._pending: list[tuple[int, int, str]] = []
@@ -179,15 +178,15 @@ class CameraSynchroniser:
         return max(self.policy.max_skew_ns, self.policy.max_reuse_age_ns if self.policy.missing == "reuse" else 0)
 
     def _current_anchor(self, now_ns: int) -> str:
-        if not self._is_silent(self.policy.anchor, now_ns):
-            return self.policy.anchor
-        return next((name for name in self.policy.cameras if not self._is_silent(name, now_ns)), self.policy.anchor)
-
-    def _is_silent(self, camera: str, now_ns: int) -> bool:
-        return now_ns - self._arrival_ns[camera] > self.policy.silent_ns
+        """The policy's, or while that is silent the first camera that is not."""
+        return next(
+            (name for name in self.policy.cameras if not self._silence.is_silent(name, now_ns)), self.policy.anchor
+        )
 
     def _is_settled(self, stamp_ns: int, now_ns: int) -> bool:
-        return all(self._cannot_improve(name, stamp_ns) or self._is_silent(name, now_ns) for name in self._buffers)
+        return all(
+            self._cannot_improve(name, stamp_ns) or self._silence.is_silent(name, now_ns) for name in self._buffers
+        )
 
     def _cannot_improve(self, camera: str, stamp_ns: int) -> bool:
         """Whether no frame still to come can be nearer to `stamp_ns` than those at hand."""

@@ -4,13 +4,14 @@
 DIR holds frame.json, the images and, if any, the LiDAR sweep (docs/formats.md). With --json the summary carries
 every polyline: class, confidence 0..1, closed or open, and its vertices in ego metres (x forward, y left). With
 --out a folder gets map.json and map.png: the images with the predicted lines on them, and the map beside the truth
-where there is one.
+where there is one. Then truth.png, too: the true lines on the images, and over the predicted raster.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ EXAMPLE = "mapkd predict scene0061 --json\n  mapkd predict scene0061 --out out/s
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="frame folder")
-    parser.add_argument("--out", type=Path, metavar="OUT", help="folder for map.json and map.png; made where absent")
+    parser.add_argument("--out", type=Path, metavar="OUT", help="folder for map.json and pictures; made where absent")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument(
         "--vectors", choices=("auto", "query", "raster"), default="auto", help="head that gives polylines"
@@ -76,8 +77,13 @@ def _write(out: Path, summary: dict[str, Any], source: Any, local_map: Any) -> N
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "map.json").write_text(json.dumps(summary, indent=1) + "\n")
-    sheet = contact_sheet(source.frame, local_map, source.elements if source.labelled else None, caption=source.name)
-    cv2.imwrite(str(out / "map.png"), sheet[..., ::-1])
+    truth = source.elements if source.labelled else None
+    sheets = {"map": contact_sheet(source.frame, local_map, truth, caption=source.name)}
+    if truth is not None:
+        true_map = replace(local_map, elements=truth, times_ms={})
+        sheets["truth"] = contact_sheet(source.frame, true_map, caption=source.name, title="truth over prediction")
+    for name, sheet in sheets.items():
+        cv2.imwrite(str(out / f"{name}.png"), sheet[..., ::-1])
 
 
 def _text(summary: dict[str, Any], classes: tuple[str, ...]) -> str:
@@ -86,5 +92,6 @@ def _text(summary: dict[str, Any], classes: tuple[str, ...]) -> str:
     if "scores" in summary:
         lines.append(", ".join(f"{k} {v:.3f}" for k, v in summary["scores"].items() if v is not None) + " (one frame)")
     if "out" in summary:
-        lines.append(f"{summary['out']}/map.png, {summary['out']}/map.json")
+        pictures = "map.png, truth.png" if "scores" in summary else "map.png"
+        lines.append(f"{summary['out']}: {pictures}, map.json")
     return "\n".join(lines)

@@ -128,7 +128,8 @@ def test_predict_answers_with_one_line_of_json_and_writes_its_files(frame_folder
     assert answer["scores"]["iou_ped_crossing"] is None, "crossings are not labelled in this frame"
     assert answer["scores"]["iou_divider"] is not None
     assert json.loads((tmp_path / "out" / "map.json").read_text()) == answer
-    assert (tmp_path / "out" / "map.png").stat().st_size > 10_000
+    for picture in ("map.png", "truth.png"):
+        assert (tmp_path / "out" / picture).stat().st_size > 10_000
 
 
 def test_a_damaged_picture_is_named(frame_folder, weights, capsys):

@@ -15,7 +15,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Tests of what needs no ROS; the others are left out where there is none, and the header says so.
-_WITHOUT_ROS = {f"test_{name}.py" for name in ("synchroniser", "transforms", "worker", "parameters", "playback")}
+_WITHOUT_ROS = {
+    f"test_{name}.py" for name in ("synchroniser", "silence", "transforms", "worker", "parameters", "playback")
+}
 _HAS_ROS = all(importlib.util.find_spec(name) is not None for name in ("rclpy", "mapkd"))
 
 _TESTS = itertools.count()
@@ -83,3 +85,11 @@ def map_node(start):
     from rig import HERE
 
     return lambda *arguments: start(HERE / "stub_predictor.py", *arguments)
+
+
+@pytest.fixture(scope="session")
+def bag(tmp_path_factory) -> Path:
+    """A drive of two seconds, see `drive_bag`."""
+    from drive_bag import write_drive
+
+    return write_drive(tmp_path_factory.mktemp("bags") / "drive.mcap")

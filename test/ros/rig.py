@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -93,6 +94,12 @@ class Bench(Node):
             self.send(type(message), image_topic(name, transport), message)
 
 
+def newest(diagnostics: list, name: str) -> tuple[str, bytes, dict[str, str]]:
+    """Message, level and values of the newest status of that name; empty before the first."""
+    found = [s for array_ in diagnostics for s in array_.status if s.name == f"map_node: {name}"]
+    return (found[-1].message, found[-1].level, {v.key: v.value for v in found[-1].values}) if found else ("", b"", {})
+
+
 def image_topic(name: str, transport: str) -> str:
     return f"{name.lower()}/image" + ("/compressed" if transport == "compressed" else "")
 
@@ -131,7 +138,11 @@ class Process:
         self._log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments], env=environment, stdout=file, stderr=subprocess.STDOUT
+                [sys.executable, *arguments],
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -145,6 +156,7 @@ class Process:
         return self.process.wait(timeout_s), time.monotonic() - begin
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        """Nothing that it started stays behind, either."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()

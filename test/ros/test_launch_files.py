@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Launch files, YAML, RViz and DDS settings: they parse, and they name only what exists."""
+"""Launch files, YAML, RViz and DDS settings: they parse, and they name only what exists. `test_launch` runs them."""
 
 from __future__ import annotations
 
@@ -71,16 +71,7 @@ def test_launch_files_compile_and_describe_their_arguments(path):
     executables = {
         k.value.value for c in calls if getattr(c.func, "id", "") == "Node" for k in c.keywords if k.arg == "executable"
     }
-    assert executables - {"rviz2"} <= set(PARAMETERS)
-
-
-@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
-def test_launch_files_load(path):
-    pytest.importorskip("launch_ros", reason="launch_ros is not installed here (on no package registry)")
-    from launch.launch_description_sources import get_launch_description_from_python_launch_file
-
-    description = get_launch_description_from_python_launch_file(str(path))
-    assert all(argument.description for argument in description.get_launch_arguments())
+    assert executables and executables - {"rviz2"} <= set(PARAMETERS)
 
 
 def test_rviz_shows_topics_that_nodes_publish():

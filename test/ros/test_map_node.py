@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from mapkd.msg import BevLayerInfo, BevSemanticMap, InputStatus, ProcessingTime, VectorMap
-from rig import CAMERAS, camera_info, compressed_image, image_topic, raw_image
+from rig import CAMERAS, camera_info, compressed_image, image_topic, newest, raw_image
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mapkd_ros import qos
@@ -19,12 +19,6 @@ from mapkd_ros.map_messages import elements
 START_NS = 1_700_000_000_123_456_789
 PERIOD_NS = 83_333_333
 FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=0.3")
-
-
-def newest(diagnostics: list, name: str) -> tuple[str, bytes, dict[str, str]]:
-    """Message, level and values of the newest status of that name; empty before the first."""
-    found = [s for array_ in diagnostics for s in array_.status if s.name == f"map_node: {name}"]
-    return (found[-1].message, found[-1].level, {v.key: v.value for v in found[-1].values}) if found else ("", b"", {})
 
 
 @pytest.mark.parametrize("transport", ["compressed", "raw"])

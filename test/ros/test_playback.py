@@ -54,3 +54,13 @@ def test_stop_ends_a_long_wait_at_once():
     player.stop.set()
     thread.join(0.5)
     assert not thread.is_alive()
+
+
+def test_the_clock_runs_on_after_the_end():
+    ticks = []
+    player = Player(lambda _: None, ticks.append, rate=2.0, clock_hz=100.0)
+    player.play(messages(2))
+    end_ns = ticks[-1]
+    player.linger(0.1)
+    assert ticks == sorted(ticks) and len(ticks) > 4
+    assert end_ns + 0.15 * SECOND < ticks[-1] < end_ns + 2 * SECOND

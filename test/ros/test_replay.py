@@ -5,51 +5,17 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
+from drive_bag import PERIOD_NS, START_NS, replay_arguments
 from mapkd.msg import VectorMap
-from rig import CAMERAS, HEIGHT, WIDTH
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 
 from mapkd_core.bags.storage import BagReader
-from mapkd_core.bags.write import BagWriter
 from mapkd_core.config import ModelConfig
-from mapkd_core.geometry import from_euler, planar, transform
 from mapkd_core.models.build import build
 from mapkd_core.training.checkpoint import save_weights
-from mapkd_core.types import Camera, Frame, MapElement
 from mapkd_ros import qos
-
-START_NS = 1_700_000_000_000_000_000
-PERIOD_NS = 83_333_333
-TRUTH = (MapElement("divider", np.array([[-30.0, 6.0], [30.0, 6.0]])),)
-
-
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory):
-    """24 frames of six tiny cameras at 12 Hz, with the truth that the stub predicts: a divider at y = 6 cameras."""
-    path = tmp_path_factory.mktemp("bags") / "drive.mcap"
-    K = np.array([[50.0, 0, WIDTH / 2], [0, 50.0, HEIGHT / 2], [0, 0, 1]])
-    optical = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-    mounts = [transform(from_euler(0, 0, -i * np.pi / 3) @ optical, [1, 0, 1.5]) for i in range(6)]
-    image = np.full((HEIGHT, WIDTH, 3), (100, 20, 30), np.uint8)
-    with BagWriter(path) as writer:
-        for index in range(24):
-            cameras = tuple(Camera(n, image, K, m, WIDTH, HEIGHT) for n, m in zip(CAMERAS, mounts, strict=True))
-            pose = planar(index * 0.8, 0, 0)
-            writer.add(Frame(cameras, START_NS + index * PERIOD_NS, odom_T_ego=pose), TRUTH)
-    return path
-
-
-def replay_arguments(bag, **parameters):
-    pairs = {"bag": str(bag), "linger_s": 0.3, **parameters}
-    return (
-        "-m",
-        "mapkd_ros.replay_node",
-        "--ros-args",
-        *(a for k, v in pairs.items() for a in ("-p", f"{k}:={json.dumps(v)}")),
-    )
 
 
 def test_replay_to_map_to_evaluation_end_to_end(bench, start, map_node, bag, tmp_path):

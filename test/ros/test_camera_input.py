@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a map node does with publishers that do not fit, and with encodings that few cameras send."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from mapkd.msg import VectorMap
+from rig import CAMERAS, HEIGHT, WIDTH, camera_info, image_topic, newest, raw_image
+from sensor_msgs.msg import CameraInfo, Image
+
+from mapkd_ros import qos
+from mapkd_ros.map_messages import elements
+
+START_NS = 1_700_000_000_000_000_000
+FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=0.3", "-p", "cameras.transports:=[raw]")
+
+
+def test_a_best_effort_publisher_to_a_reliable_node_is_named_and_counted(bench, map_node):
+    """The middleware delivers nothing then; without a word one would look for the fault everywhere else."""
+    process = map_node(*FAST, "-p", "qos.image_reliability:=reliable", "-p", "cameras.names:=[CAM_FRONT]")
+    diagnostics = bench.listen(DiagnosticArray, "/diagnostics")
+    topic = image_topic("CAM_FRONT", "raw")
+    bench.offer(Image, topic, qos.images("best_effort", 5))
+    assert bench.until(lambda: "offers incompatible QoS" in process.output), process.output
+    assert topic in process.output and "qos.image_reliability: best_effort" in process.output
+    bench.send(Image, topic, raw_image("CAM_FRONT", START_NS, 100))
+    assert bench.until(lambda: int(newest(diagnostics, "CAM_FRONT")[2].get("qos_incompatible", 0)) >= 1), process.output
+    message, level, values = newest(diagnostics, "CAM_FRONT")
+    assert "incompatible QoS" in message and level == b"\x01" and values["received"] == "0"
+
+
+@pytest.mark.parametrize("encoding", ["bayer_rggb8", "yuv422_yuy2", "mono16"])
+def test_encodings_beyond_the_common_reach_the_network_as_rgb(bench, map_node, encoding):
+    """Grey 150 in each of them: the stub puts a boundary at a tenth of the mean red of the first image."""
+    process = map_node(*FAST, "-p", "cameras.names:=[CAM_FRONT]")
+    vectors = bench.listen(VectorMap, "map/vector_map")
+    bench.connect("raw", CAMERAS[:1])
+    bench.send(CameraInfo, "cam_front/camera_info", camera_info("CAM_FRONT", START_NS))
+    bench.send(Image, image_topic("CAM_FRONT", "raw"), grey_image(encoding, 150))
+    assert bench.until(lambda: vectors), process.output
+    assert elements(vectors[0])[1].vertices_m[0, 0] == pytest.approx(15, abs=0.1)
+
+
+def grey_image(encoding: str, level: int) -> Image:
+    # In Y'CbCr of video range black is 16 and white 235; 128 is no colour.
+    luma = round(16 + level * 219 / 255)
+    pixels = {
+        "bayer_rggb8": np.full((HEIGHT, WIDTH), level, np.uint8),
+        "yuv422_yuy2": np.full((HEIGHT, WIDTH, 2), (luma, 128), np.uint8),
+        "mono16": np.full((HEIGHT, WIDTH), level * 257, "<u2"),
+    }[encoding]
+    message = raw_image("CAM_FRONT", START_NS, level)
+    message.encoding, message.step, message.data = encoding, pixels.strides[0], array("B", pixels.tobytes())
+    return message
