@@ -4,7 +4,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help setup format lint test demo bench train clean
 
-run := source .ros/setup.bash &&
+# colcon's set-up files read variables that nobody has set.
+run := set +u; source .ros/setup.bash; set -u;
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16

@@ -42,8 +42,7 @@ install_packages() {
   else
     echo "setup: Python packages and ROS 2 wheels into .venv, about 2 GB, some minutes"
     "$python" -m venv "$venv"
-    # shellcheck disable=SC2046 # nothing, or an option with its value
-    "$venv/bin/pip" install $(cpu_torch_index) -r environment/requirements/product.txt \
+    "$venv/bin/pip" install -r environment/requirements/product.txt \
       -r environment/requirements/develop.txt -r environment/requirements/ros.txt | show_progress
     "$venv/bin/pip" install -q --no-deps --no-build-isolation -e .
     "$venv/bin/python" environment/mend_wheels.py
@@ -59,14 +58,6 @@ show_progress() {
       "Installing collected"*) printf '\r  installing %d packages\n' $count ;;
     esac
   done
-}
-
-# PyPI's torch brings 3 GB of CUDA. Without an NVIDIA GPU take the build for CPUs, where its index can be reached.
-cpu_torch_index() {
-  local index=https://download.pytorch.org/whl/cpu
-  [ ! -e /dev/nvidiactl ] || return 0
-  "$venv/bin/python" -c "import urllib.request as u; u.urlopen('$index/torch/', timeout=5)" 2>/dev/null || return 0
-  echo "--extra-index-url $index"
 }
 
 build_messages() {
