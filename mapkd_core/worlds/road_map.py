@@ -96,7 +96,7 @@ def _continued(lines: tuple[Line, ...]) -> list[shapely.LineString]:
         vertices = shapely.get_coordinates(line)
         headings = np.arctan2(*np.diff(vertices, axis=0).T[::-1])
         turns = np.abs((np.diff(headings) + np.pi) % (2 * np.pi) - np.pi)
-        cuts = [i + 1 for i in np.flatnonzero(turns > HAIRPIN_RADIANS) if tuple(vertices[i + 1]) in ends]
+        cuts = [int(i) + 1 for i in np.flatnonzero(turns > HAIRPIN_RADIANS).tolist() if tuple(vertices[i + 1]) in ends]
         edges = [0, *cuts, len(vertices) - 1]
         parts += [shapely.LineString(vertices[a : b + 1]) for a, b in itertools.pairwise(edges)]
     return parts

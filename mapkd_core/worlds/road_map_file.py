@@ -151,7 +151,8 @@ def _agent(row: dict[str, Any], index: int, times: NDArray[np.float64]) -> Agent
     if np.any(size <= 0):
         raise ValueError(f"agents[{index}]: length, width, height = {size.tolist()}; must be positive")
     poses[:, 0] = np.interp(poses[:, 0], np.arange(len(times)), times)
-    return Agent(str(row["type"]), *size.tolist(), poses)
+    length, width, height = (float(metres) for metres in size)
+    return Agent(str(row["type"]), length, width, height, poses)
 
 
 def _agent_row(agent: Agent, times: NDArray[np.float64]) -> dict[str, Any]:

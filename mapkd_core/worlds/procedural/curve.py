@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Stations = float | NDArray[np.float64]
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -21,15 +23,15 @@ class Curve:
     def length(self) -> float:
         return float(self.s[-1])
 
-    def at(self, s: ArrayLike, d: ArrayLike = 0.0) -> NDArray[np.float64]:
+    def at(self, s: Stations, d: Stations = 0.0) -> NDArray[np.float64]:
         """Points (..., 2) at s along and d to the left."""
         heading = self.heading_at(s)
         x = np.interp(s, self.s, self.xy[:, 0]) - d * np.sin(heading)
         y = np.interp(s, self.s, self.xy[:, 1]) + d * np.cos(heading)
         return np.stack([x, y], -1)
 
-    def heading_at(self, s: ArrayLike) -> NDArray[np.float64]:
-        return np.interp(s, self.s, self.heading)
+    def heading_at(self, s: Stations) -> NDArray[np.float64]:
+        return np.asarray(np.interp(s, self.s, self.heading))
 
     def stations(self, start: float, stop: float, step: float = 1.0) -> NDArray[np.float64]:
         """Values of s from start to stop, both included, at most `step` apart."""
@@ -51,7 +53,7 @@ def from_curvature(start: ArrayLike, heading: float, curvature: NDArray[np.float
     middle = (headings[:-1] + headings[1:]) / 2
     steps = step * np.stack([np.cos(middle), np.sin(middle)], 1)
     xy = np.asarray(start, float) + np.concatenate([np.zeros((1, 2)), np.cumsum(steps, 0)])
-    return Curve(step * np.arange(len(headings)), xy, headings)
+    return Curve(step * np.arange(len(headings), dtype=np.float64), xy, headings)
 
 
 def joined(backward: Curve, forward: Curve) -> tuple[Curve, float]:

@@ -98,9 +98,9 @@ def _rows(
                 islands.append(_band(road, s, d - side * width / 2, d + side * width / 2))
                 d += side * (width / 2 + SLOT_DEPTH_M / 2)
         yaw = np.pi / 2 if rng.random() < 0.5 else -np.pi / 2
-        for s in np.arange(start + 5, stop - 5, SLOT_M):
+        for slot in np.arange(start + 5, stop - 5, SLOT_M).tolist():
             if rng.random() < filled:
                 turn = rng.normal(0, 0.03) + (np.pi if rng.random() < 0.25 else 0.0)
-                slots.append([*road.curve.at(s, d), float(road.curve.heading_at(s)) + yaw + turn])
+                slots.append([*road.curve.at(slot, d), float(road.curve.heading_at(slot)) + yaw + turn])
         row += aisle + SLOT_DEPTH_M
     return islands, slots

@@ -78,7 +78,7 @@ def crossings(roads: list[Road], area: shapely.Geometry, rng: np.random.Generato
                 if meeting.crossed[arm]:
                     near = meeting.s + sign * (meeting.core + rng.uniform(0, 0.3))
                     far = meeting.s + sign * (meeting.clear[arm] - 0.8)
-                    rings.append(_crossing(road, *sorted((near, far)), rng))
+                    rings.append(_crossing(road, min(near, far), max(near, far), rng))
         rings += [_crossing(road, a, b, rng) for a, b in road.midblock]
     kept: list[shapely.Polygon] = []
     for ring in rings:

@@ -108,7 +108,7 @@ def _add_street(
         halves.append(half)
         ends.append(end)
     need = road.half_width() + 15
-    keep = [i for i, half in enumerate(halves) if half is not None and half.length > need]
+    keep = [i for i, half in enumerate(halves) if half.length > need]
     if not keep:
         return
     if len(keep) == 2:
@@ -122,19 +122,22 @@ def _add_street(
     street.meetings.append(Meeting(own_s, road, s, (1, -1), _acute(angle)))
     roads.append(street)
     for i in keep:
-        if ends[i] is not None:
-            _join(street, 0.0 if len(keep) == 2 and i == 1 else street.length, *ends[i])
+        if (end := ends[i]) is not None:
+            _join(street, 0.0 if len(keep) == 2 and i == 1 else street.length, *end)
 
 
 def _room_for(
     curve: Curve, parent: Road, section: Section, roads: list[Road]
-) -> tuple[Curve | None, tuple[Road, float] | None]:
-    """The part of `curve` that keeps clear of other roads, and the road it runs into, if it can meet it properly."""
+) -> tuple[Curve, tuple[Road, float] | None]:
+    """The part of `curve` that keeps clear of other roads, and the road it runs into, if it can meet it properly.
+
+    Without any room the part is a metre long.
+    """
     half = max(section.left, -section.right)
     points = shapely.points(curve.xy)
     start = int(parent.half_width() + 12)
     if len(points) <= start + 5:
-        return None, None
+        return curve.until(1.0), None
     first, hit = len(points), None
     for road in roads:
         clearance = shapely.distance(points[start:], road.axis)
@@ -154,7 +157,7 @@ def _room_for(
             if turn > 0.8 and free and 25 < s < hit.length - 25:
                 return _extended(longer, float(shapely.Point(tail[0]).distance(crossing))), (hit, s)
     safe = float(curve.s[first]) - 2.0
-    return (curve.until(safe), None) if safe > start + 5 else (None, None)
+    return curve.until(safe if safe > start + 5 else 1.0), None
 
 
 def _join(street: Road, own_s: float, hit: Road, s: float) -> None:
@@ -191,7 +194,7 @@ def _add_driveway(road: Road, s: float, side: int, roads: list[Road], rng: np.ra
     angle = np.pi / 2 + rng.normal(0, 0.08)
     length = abs(road.kerb(side, s)) + 4 + rng.exponential(9.0)
     curve = from_curvature(road.curve.at(s), float(road.curve.heading_at(s)) + side * angle, np.zeros(int(length)))
-    beyond = shapely.LineString(curve.at([abs(road.kerb(side, s)) + 2, curve.length]))
+    beyond = shapely.LineString(curve.at(np.array([abs(float(road.kerb(side, s))) + 2, curve.length])))
     for other in roads:
         if other is not road and beyond.distance(other.axis) < other.half_width() + width:
             return

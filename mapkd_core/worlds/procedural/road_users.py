@@ -19,7 +19,7 @@ VEHICLES = {  # length, width, height and their spread, share of moving traffic
 
 
 def pose_times() -> NDArray[np.float64]:
-    return np.arange(round(DURATION_S / POSE_STEP_S) + 1) * POSE_STEP_S
+    return np.arange(round(DURATION_S / POSE_STEP_S) + 1, dtype=np.float64) * POSE_STEP_S
 
 
 def still(xy: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:

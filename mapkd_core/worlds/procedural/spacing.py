@@ -20,7 +20,7 @@ def without_overlap(agents: list[Agent], drive: Drive) -> tuple[Agent, ...]:
 
     People only keep clear of the ego vehicle: they step aside, and there are too many to ask.
     """
-    times = np.arange(round(DURATION_S / CHECK_STEP_S) + 1) * CHECK_STEP_S
+    times = np.arange(round(DURATION_S / CHECK_STEP_S) + 1, dtype=np.float64) * CHECK_STEP_S
     ego = drive.ego
     poses = np.column_stack([times, *(np.interp(times, ego[:, 0], ego[:, i]) for i in (1, 2, 3))])
     poses[:, 1:3] += EGO_CENTRE_M * np.stack([np.cos(poses[:, 3]), np.sin(poses[:, 3])], 1)

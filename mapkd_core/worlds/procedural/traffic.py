@@ -76,7 +76,7 @@ def _convoy(drive: Drive, rng: np.random.Generator) -> list[Agent]:
 
 def _moving(road: Road, style: Style, rng: np.random.Generator) -> list[Agent]:
     """Vehicles in every lane, driving at the lane's speed or queueing before a junction; some cyclists at the kerb."""
-    agents = []
+    agents: list[Agent | None] = []
     stop = min(road.length, road.outline_stop)
     for direction in (1, -1):
         for lane in range(road.section.lanes(direction)):
@@ -91,8 +91,8 @@ def _moving(road: Road, style: Style, rng: np.random.Generator) -> list[Agent]:
             starts = road.outline_start + rng.uniform(-speed * DURATION_S, stop, count)
             agents += [_mover(road, d + rng.normal(0, 0.15), direction, s, speed, rng) for s in starts]
         if road.section.lanes(direction) and rng.random() < 0.25:
-            d = road.kerb(-direction, 0.0) + direction * 0.8
-            agents.append(_mover(road, float(d), direction, rng.uniform(0, stop), rng.uniform(2.5, 6), rng, "CYCLIST"))
+            d = float(road.kerb(-direction, 0.0)) + direction * 0.8
+            agents.append(_mover(road, d, direction, rng.uniform(0, stop), rng.uniform(2.5, 6), rng, "CYCLIST"))
     return [agent for agent in agents if agent is not None]
 
 
