@@ -1,11 +1,11 @@
 # `make` lists the targets. Everything runs in .venv and .ros, which `make setup` makes and keeps up to date.
 SHELL := bash
-.SHELLFLAGS := -euo pipefail -c
+.SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup format lint test demo bench train clean
 
 # colcon's set-up files read variables that nobody has set.
-run := set +u; source .ros/setup.bash; set -u;
+run := source .ros/setup.bash &&
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
