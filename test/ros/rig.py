@@ -61,7 +61,7 @@ class Bench(Node):
         """Create the publisher now, so that it is discovered before the first message."""
         self.outputs.setdefault(topic, self.create_publisher(kind, topic, profile))
 
-    def until(self, condition, timeout_s: float = 30.0) -> bool:
+    def until(self, condition, timeout_s: float = 60.0) -> bool:
         """Spin until the condition holds; whether it did."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
@@ -81,8 +81,14 @@ class Bench(Node):
             self.offer(CameraInfo, f"{name.lower()}/camera_info")
         transforms = [camera_transform(name) for name in CAMERAS]
         self.send(TFMessage, "/tf_static", TFMessage(transforms=transforms), qos.STATIC_TRANSFORMS)
-        topics = [topic for topic in self.outputs if "image" in topic or "info" in topic]
-        assert self.until(lambda: all(self.count_subscribers(topic) for topic in topics)), "nobody listens"
+        self.meet()
+
+    def meet(self) -> None:
+        """Until all that this node offers is heard, and all that it listens to is offered."""
+        heard = self.until(lambda: all(publisher.get_subscription_count() for publisher in self.outputs.values()), 60)
+        assert heard, {topic: publisher.get_subscription_count() for topic, publisher in self.outputs.items()}
+        assert self.until(lambda: all(self.count_publishers(topic) for topic in self.inbox), 60), list(self.inbox)
+        # The other side may be a moment behind in noticing.
         self.spin(0.2)
 
     def capture(self, stamp_ns: int, transport: str = "compressed", red: int = 100, cameras=CAMERAS) -> None:
@@ -149,7 +155,7 @@ class Process:
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def interrupt(self, timeout_s: float = 30.0) -> tuple[int, float]:
+    def interrupt(self, timeout_s: float = 60.0) -> tuple[int, float]:
         """SIGINT; (exit code, seconds until the end)."""
         begin = time.monotonic()
         self.process.send_signal(signal.SIGINT)

@@ -16,7 +16,7 @@ from mapkd_ros import qos
 from mapkd_ros.map_messages import elements
 
 START_NS = 1_700_000_000_000_000_000
-FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=0.3", "-p", "cameras.transports:=[raw]")
+FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=1.0", "-p", "cameras.transports:=[raw]")
 
 
 def test_a_best_effort_publisher_to_a_reliable_node_is_named_and_counted(bench, map_node):

@@ -23,10 +23,10 @@ def test_replay_to_map_to_evaluation_end_to_end(bench, start, map_node, bag, tmp
     node = map_node("--ros-args", "-p", "use_sim_time:=true", "-p", "qos.image_reliability:=reliable")
     evaluation = start("-m", "mapkd_ros.evaluation_node", "--ros-args", "-p", f"report:={report}")
     record = start("-m", "mapkd_ros.record_node", "--ros-args", "-p", f"bag:={recorded}", "-p", "use_sim_time:=true")
-    outputs = ("map/vector_map", "map/semantic_map")
-    assert bench.until(lambda: all(bench.count_subscribers(topic) == 2 for topic in outputs)), record.output
-    replay = start(*replay_arguments(bag, wait_for=["truth/vector_map"]))
-    assert bench.until(lambda: replay.process.poll() is not None, 60), replay.output
+    # Half the rate: no frame may be lost on a busy machine, either.
+    nodes = ["map_node", "evaluation_node", "record_node"]
+    replay = start(*replay_arguments(bag, wait_for=["truth/vector_map"], wait_for_nodes=nodes, wait_s=60.0, rate=0.5))
+    assert bench.until(lambda: replay.process.poll() is not None, 120), replay.output
     assert replay.process.returncode == 0
     assert "/cam_front/image/compressed 24" in replay.output
     for process in (evaluation, record, node):
@@ -35,7 +35,7 @@ def test_replay_to_map_to_evaluation_end_to_end(bench, start, map_node, bag, tmp
     assert (metrics["frames_in"], metrics["frames_out"], metrics["frames_scored"]) == (24, 24, 24), node.output
     assert metrics["class_ap"]["divider"] == pytest.approx(1.0)
     assert metrics["iou"]["divider"] < 0.1, "the stub paints its divider elsewhere"
-    assert 0 < metrics["latency_ms"]["p50"] < 500 and metrics["rate_hz"] == pytest.approx(12, rel=0.1)
+    assert 0 < metrics["latency_ms"]["p50"] < 1000 and metrics["rate_hz"] == pytest.approx(6, rel=0.1)
     assert "inference" in metrics["stages_ms"]
     with BagReader(recorded) as reader:
         counts = {topic.name: topic.count for topic in reader.topics}
@@ -45,7 +45,7 @@ def test_replay_to_map_to_evaluation_end_to_end(bench, start, map_node, bag, tmp
 def test_replay_paces_ticks_and_skips_to_an_offset(bench, start, bag):
     images, clocks = bench.listen(CompressedImage, "cam_front/image/compressed"), bench.listen(Clock, "/clock")
     truths = bench.listen(VectorMap, "truth/vector_map", qos.STATIC_TRANSFORMS)
-    replay = start(*replay_arguments(bag, start_offset_s=1.0, rate=2.0, wait_s=0.5))
+    replay = start(*replay_arguments(bag, start_offset_s=1.0, rate=2.0, wait_s=2.0))
     assert bench.until(lambda: replay.process.poll() is not None, 60), replay.output
     assert 10 <= len(images) <= 12 and len(truths) >= len(images)
     ticks = [c.clock.sec * 10**9 + c.clock.nanosec for c in clocks]
@@ -58,7 +58,7 @@ def test_a_replayed_loop_goes_back_in_time_and_ends_on_sigint(bench, start, bag)
     replay = start(*replay_arguments(bag, loop=True, rate=10.0, wait_s=0.0))
     assert bench.until(lambda: len(images) > 40, 60), replay.output
     code, seconds = replay.interrupt()
-    assert code == 0 and seconds < 2 and "Traceback" not in replay.output
+    assert code == 0 and seconds < 4 and "Traceback" not in replay.output
 
 
 @pytest.mark.parametrize(("text", "message"), [(None, "no bag at"), (b"rubbish" * 9, "rubbish.mcap")])

@@ -14,7 +14,7 @@ def test_the_newest_job_wins_and_the_replaced_are_counted():
 
     def work(job):
         seen.append(job)
-        release.wait(2)
+        release.wait(30)
 
     worker = LatestWorker(work, on_error=seen.append)
     worker.submit(0)
@@ -36,7 +36,7 @@ def test_an_exception_is_handed_over_and_the_next_job_runs():
     while not errors:
         time.sleep(0.001)
     worker.submit(1)
-    assert done.wait(1)
+    assert done.wait(30)
     assert isinstance(errors[0], ZeroDivisionError) and worker.failed == 1
     assert worker.close()
 
@@ -48,16 +48,16 @@ def test_an_error_handler_that_raises_does_not_end_the_thread():
     while not worker.failed:
         time.sleep(0.001)
     worker.submit(1)
-    assert done.wait(1) and worker.close()
+    assert done.wait(30) and worker.close()
 
 
 def test_a_hanging_job_does_not_block_close():
     release = threading.Event()
-    worker = LatestWorker(lambda _: release.wait(5), on_error=lambda _: None)
+    worker = LatestWorker(lambda _: release.wait(30), on_error=lambda _: None)
     worker.submit(1)
     while worker.busy_since is None:
         time.sleep(0.001)
     begin = time.monotonic()
     assert not worker.close(timeout_s=0.05)
-    assert time.monotonic() - begin < 0.5
+    assert time.monotonic() - begin < 5
     release.set()
