@@ -79,7 +79,7 @@ def semantic_map(local_map: LocalMap, head: Header, status: InputStatus) -> BevS
 
 def vector_map(local_map: LocalMap, head: Header, status: InputStatus, model_id: str) -> VectorMap:
     """Elements of a map, in the order of the map."""
-    x_min, y_min, x_max, y_max = local_map.grid.bounds
+    x_min, y_min, x_max, y_max = map(float, local_map.grid.bounds)
     return VectorMap(
         header=head,
         polylines=[_polyline(element) for element in local_map.elements],
@@ -148,14 +148,15 @@ def probability_layers(message: BevSemanticMap) -> np.ndarray:
 def grid_info(grid: BevGrid) -> MapMetaData:
     """Geometry of a grid for BevSemanticMap and OccupancyGrid."""
     rows, columns = grid.shape
-    origin = Pose(position=Point(x=grid.x_min, y=grid.y_min, z=0.0))
-    return MapMetaData(resolution=grid.cell, width=columns, height=rows, origin=origin)
+    origin = Pose(position=Point(x=float(grid.x_min), y=float(grid.y_min), z=0.0))
+    return MapMetaData(resolution=float(grid.cell), width=columns, height=rows, origin=origin)
 
 
 def _polyline(element: MapElement) -> MapPolyline:
     # A mapped list of 50 x 20 points is the dearest part of all: local names keep it below a millisecond.
-    heights = element.vertices_m[:, 2].tolist() if element.vertices_m.shape[1] > 2 else [0.0] * len(element.vertices_m)
-    xs, ys = element.vertices_m[:, 0].tolist(), element.vertices_m[:, 1].tolist()
+    vertices = np.asarray(element.vertices_m, np.float64)
+    heights = vertices[:, 2].tolist() if vertices.shape[1] > 2 else [0.0] * len(vertices)
+    xs, ys = vertices[:, 0].tolist(), vertices[:, 1].tolist()
     return MapPolyline(
         class_id=CLASS_IDS.get(element.class_name, MapPolyline.CLASS_UNKNOWN),
         confidence=float(element.confidence),

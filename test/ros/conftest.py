@@ -14,6 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Messages check the types of their fields, as they always do in Humble. Read when a message is imported.
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+
 # Tests of what needs no ROS; the others are left out where there is none, and the header says so.
 _WITHOUT_ROS = {
     f"test_{name}.py" for name in ("synchroniser", "silence", "transforms", "worker", "parameters", "playback")
