@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=seeds.DEMO.start, metavar="S", help="procedural world, or look of --roads"
     )
     parser.add_argument("--roads", type=Path, metavar="MAP", help="drive over this road map instead (*.json.gz)")
-    parser.add_argument("--seconds", type=float, default=15.0, metavar="S", help="length of the drive, at most")
+    parser.add_argument("--seconds", type=float, default=12.0, metavar="S", help="length of the drive, at most")
     parser.add_argument("--rate", type=float, default=12.0, metavar="HZ", help="frames a second of each camera")
     parser.add_argument("--size", default="800x450", metavar="WxH", help="camera pictures, in pixels")
     parser.add_argument("--video-every", type=int, default=2, metavar="N", help="every N-th frame goes into the video")
