@@ -38,7 +38,7 @@ install_packages() {
     "$python" -m venv --system-site-packages "$venv"
     # The distribution's compiled parts (cv_bridge) are bound to its numpy: keep that version.
     "$python" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$venv/constraints.txt"
-    "$venv/bin/pip" install -c "$venv/constraints.txt" -e '.[plot,export,develop]' | show_progress
+    "$venv/bin/pip" install -c "$venv/constraints.txt" -e '.[plot,develop]' | show_progress
   else
     echo "setup: Python packages and ROS 2 wheels into .venv, about 2 GB, some minutes"
     "$python" -m venv "$venv"

@@ -29,7 +29,7 @@ class DemoDrive:
 
     seed: int = seeds.DEMO.start
     road_map: str = ""
-    seconds: float = 15.0
+    seconds: float = 12.0
     rate_hz: float = 12.0
     width: int = 800
     height: int = 450

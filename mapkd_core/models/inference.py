@@ -60,7 +60,7 @@ def make_runner(model: MapModel, backend: str, device: str, digest: str, threads
         except ImportError as error:
             if backend == "onnx":
                 raise ValueError(
-                    "backend 'onnx' needs the packages onnx and onnxruntime; pip install 'mapkd[export]'"
+                    "backend 'onnx' needs the packages onnx and onnxruntime: pip install onnx onnxruntime"
                 ) from error
             logger.warning(
                 "ONNX Runtime or its exporter is not installed: falling back to PyTorch, which is about half as fast"
