@@ -149,7 +149,7 @@ def test_whole_numbers_as_yaml_gives_them_become_floats():
 
 
 def test_building_the_outputs_is_quick(full_map):
-    """A millisecond each; the thousand points take two where every field is checked, as in these tests and in Humble."""
+    """A millisecond each; the thousand points take two where every field is checked, as here and in Humble."""
     head, status = header(full_map.stamp_ns, "base_link"), InputStatus()
     states = dict.fromkeys("ABCDEF", "ok")
     builders = {
