@@ -108,10 +108,11 @@ class ReplayNode(Node):
             self._player.play(self._source.messages(), **options)
             while settings.loop and not self._player.stop.is_set():
                 self._player.play(self._source.messages(), **options)
+            # First the clock: no map node should stand still while acknowledgements are on their way.
+            self._player.linger(settings.linger_s)
             for publisher in self._outputs.values():
                 if publisher.get_subscription_count() and not self._player.stop.is_set():
                     publisher.wait_for_all_acked(Duration(seconds=1.0))
-            self._player.linger(settings.linger_s)
         except Exception as error:
             if not self._player.stop.is_set():
                 self._error = f"replay of {settings.bag} stopped: {error}"
