@@ -1,10 +1,10 @@
 # `make` lists the targets. Everything runs in .venv and .ros, which `make setup` makes and keeps up to date.
+# Not -u: colcon's setup files read variables that nobody has set.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup format lint test demo bench train clean
 
-# colcon's set-up files read variables that nobody has set.
 run := source .ros/setup.bash &&
 
 help: ## list the targets
