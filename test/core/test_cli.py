@@ -123,7 +123,7 @@ def test_predict_answers_with_one_line_of_json_and_writes_its_files(frame_folder
     assert output.count("\n") == 1
     answer = json.loads(output)
     assert answer["cameras"] == [camera.name for camera in nuscenes_rig()]
-    assert len(answer["elements"]) == ModelConfig().queries
+    assert 1 < len(answer["elements"]) <= ModelConfig().queries
     assert np.abs([e["vertices_m"] for e in answer["elements"]]).max() <= 30
     assert answer["scores"]["iou_ped_crossing"] is None, "crossings are not labelled in this frame"
     assert answer["scores"]["iou_divider"] is not None
