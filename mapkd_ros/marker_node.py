@@ -55,7 +55,7 @@ class MarkerNode(Node):
         self._draw("map", 1.0)
         if settings.truth:
             self._draw("truth", 0.4)
-        self.create_subscription(BevSemanticMap, "map/semantic_map", self._on_semantic_map, qos.OUTPUT)
+        self.create_subscription(BevSemanticMap, "map/semantic_map", self._on_semantic_map, qos.NEWEST)
 
     def _draw(self, source: str, opacity: float) -> None:
         publisher = self.create_publisher(MarkerArray, f"{source}/markers", qos.OUTPUT)
@@ -64,7 +64,7 @@ class MarkerNode(Node):
             VectorMap,
             f"{source}/vector_map",
             lambda message: publisher.publish(marker_array(message, style, source)),
-            qos.OUTPUT,
+            qos.NEWEST,
         )
 
     def _on_semantic_map(self, message: BevSemanticMap) -> None:
