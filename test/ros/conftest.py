@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import os
 import sys
-import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,6 @@ _WITHOUT_ROS = {
     f"test_{name}.py" for name in ("synchroniser", "silence", "transforms", "worker", "parameters", "playback")
 }
 _HAS_ROS = all(importlib.util.find_spec(name) is not None for name in ("rclpy", "mapkd"))
-
-_TESTS = itertools.count()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -41,19 +38,14 @@ def pytest_report_header() -> str | None:
 
 
 @pytest.fixture(autouse=True)
-def ros_domain_id(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A DDS domain for this test alone: tests that run side by side, or other nodes here, never hear each other.
+def ros_domain_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A DDS domain for this test alone, in the environment, so that the processes a test starts share it."""
+    from domains import own_domain
 
-    Set in the environment, so that the processes a test starts share it. Domains 1-100: 0 is what everybody uses, and
-    above 101 the ports reach into Linux's ephemeral range.
-    """
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
-    domain = 1 + (first + next(_TESTS) * workers + worker) % 100
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    return domain
+    with own_domain() as domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield domain
 
 
 @pytest.fixture
