@@ -6,7 +6,8 @@ from __future__ import annotations
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 # Outputs: reliable. The writer keeps the last ten until they are acknowledged, or a reader that is busy for a moment
-# would lose maps that went out; who wants the newest only reads with NEWEST. Legend and /tf_static stay for late comers.
+# would lose maps that went out; who wants the newest only reads with NEWEST. Legend and /tf_static stay for those who
+# come late.
 OUTPUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
