@@ -55,7 +55,7 @@ def _start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     common = {"package": "mapkd", "namespace": chosen["namespace"], "output": "screen"}
     common["arguments"] = ["--ros-args", "--log-level", chosen["log_level"]]
     patient = {**common, "sigterm_timeout": _PATIENCE_S, "sigkill_timeout": _PATIENCE_S}
-    nodes, awaited = [], ["map_node"] + (["marker_node"] if chosen["markers"] == "true" else [])
+    nodes, awaited = [], ["map_node"]
     if chosen["report"]:
         report = {"report": chosen["report"], "end_after_idle_s": 0.0}
         nodes.append(Node(executable="evaluation_node", parameters=[*files, report], **patient))

@@ -3,6 +3,7 @@
 
 Topics (relative): in map/vector_map, map/semantic_map, map/processing_time, truth/vector_map and the anchor camera's
 camera_info, which counts the frames that went in and starts the clock of the latency (wall time, arrival to arrival).
+map/layer_info shows that the map node is connected: then ~/ready is offered.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mapkd.msg import BevSemanticMap, ProcessingTime, VectorMap
+from mapkd.msg import BevLayerInfo, BevSemanticMap, ProcessingTime, VectorMap
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
@@ -24,6 +25,7 @@ from mapkd_ros import qos
 from mapkd_ros.conversions import stamp_ns
 from mapkd_ros.parameters import declare, parameter
 from mapkd_ros.published_maps import PublishedMaps
+from mapkd_ros.readiness import Readiness
 from mapkd_ros.spinning import run
 
 
@@ -55,6 +57,9 @@ class EvaluationNode(Node):
         self.create_subscription(VectorMap, "map/vector_map", self._on_vectors, qos.LOSSLESS)
         self.create_subscription(BevSemanticMap, "map/semantic_map", self._maps.add_semantic, qos.LOSSLESS)
         self.create_subscription(ProcessingTime, "map/processing_time", self._maps.add_times, qos.LOSSLESS)
+        # The latched legend comes as soon as the map node is connected.
+        self._readiness = Readiness(self)
+        self.create_subscription(BevLayerInfo, "map/layer_info", self._readiness.announce, qos.LATCHED)
         self.create_timer(0.2, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def close(self) -> None:

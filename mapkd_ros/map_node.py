@@ -2,7 +2,7 @@
 """Six cameras in, a local map out: frame -> map -> messages, stamped with the anchor camera's capture time.
 
 Topics (relative): in <camera>/image or <camera>/image/compressed, <camera>/camera_info, odom, /tf, /tf_static; out
-map/semantic_map, map/vector_map, map/input_status, map/processing_time, map/layer_info, /diagnostics.
+map/semantic_map, map/vector_map, map/input_status, map/processing_time, map/layer_info, /diagnostics, ~/ready.
 The executor only stores messages; decoding runs in a pool, everything else in one worker with a queue of one.
 """
 
@@ -33,6 +33,7 @@ from mapkd_ros.map_messages import header, input_status, layer_info, processing_
 from mapkd_ros.map_parameters import MapParameters, ModelParameters
 from mapkd_ros.parameters import declare
 from mapkd_ros.pose_track import PoseTrack
+from mapkd_ros.readiness import Readiness
 from mapkd_ros.spinning import run
 from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.synchroniser import FrameSet
@@ -72,6 +73,8 @@ class MapNode(Node):
         self._health = MapHealth(self, self._inputs, self._settings.diagnostics)
         self._worker = LatestWorker(self._process, self._on_error, "inference")
         self._make_timers()
+        self._readiness = Readiness(self)
+        self._readiness.announce()
         self.get_logger().info(f"waiting for {', '.join(' or '.join(item.topics) for item in self._inputs.values())}")
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from rclpy.node import Node
 
 from mapkd_ros import qos
 from mapkd_ros.parameters import declare, parameter
+from mapkd_ros.readiness import Readiness
 from mapkd_ros.recorder import Recorder
 from mapkd_ros.spinning import run
 
@@ -55,6 +56,7 @@ class RecordNode(Node):
         latched = tuple(names[topic] for topic in _LATCHED)
         self._recorder = Recorder(Path(settings.bag).expanduser(), types, latched)
         self._last_map_s: float | None = None
+        self._readiness = Readiness(self)
         for topic, kind in _TOPICS.items():
             profile = qos.LATCHED if topic in _LATCHED else qos.LOSSLESS
             take = lambda cdr, name=names[topic]: self._take(name, cdr)  # noqa: E731 - one name per topic
@@ -67,6 +69,8 @@ class RecordNode(Node):
         self.get_logger().info(f"recorded into {self._settings.bag}: {counts}")
 
     def _take(self, topic: str, cdr: bytes) -> None:
+        # The latched legend is the first to come once the map node is connected.
+        self._readiness.announce()
         if not topic.endswith("diagnostics"):
             self._last_map_s = time.monotonic()
         try:

@@ -28,6 +28,7 @@ from mapkd_ros.bag_source import BagSource
 from mapkd_ros.diagnostics import ThrottledLog
 from mapkd_ros.parameters import declare, parameter
 from mapkd_ros.playback import Player
+from mapkd_ros.readiness import is_ready
 from mapkd_ros.spinning import run
 
 
@@ -44,7 +45,9 @@ class ReplayParameters:
     clock: bool = parameter(True, "publish /clock for nodes with use_sim_time")
     clock_hz: float = parameter(50.0, "fewest ticks of /clock a second", 1.0, 1000.0)
     wait_for: tuple[str, ...] = parameter(("",), "topics that need a subscriber first, beside the cameras'")
-    wait_for_nodes: tuple[str, ...] = parameter(("",), "nodes that must have subscribed to something first")
+    wait_for_nodes: tuple[str, ...] = parameter(
+        ("",), "nodes that must say first that they are ready: map_node, evaluation_node, record_node"
+    )
     wait_s: float = parameter(30.0, "longest wait for subscribers [s]; 0 = start at once", 0.0, 3600.0)
     linger_s: float = parameter(
         1.0, "stay so long after the end, /clock running on, for what is on its way [s]", 0.0, 60.0
@@ -118,7 +121,7 @@ class ReplayNode(Node):
                 self._error = f"replay of {settings.bag} stopped: {error}"
 
     def _await_subscribers(self) -> None:
-        """Until everybody is there and no further subscription came for a moment: one that is late misses frames."""
+        """Until everybody is there and nobody else came for a moment: who is late misses frames."""
         extra = [topic if topic.startswith("/") else f"/{topic}" for topic in self._settings.wait_for if topic]
         for name in set(extra) - set(self._outputs):
             self.get_logger().warning(f"wait_for names {name}, which the bag does not have")
@@ -127,25 +130,19 @@ class ReplayNode(Node):
         seen: dict[str, int] = {}
         since_s = 0.0
         while time.monotonic() < end_s and not self._player.stop.wait(0.05):
-            counts = self._count_subscriptions(topics)
+            counts = self._listeners(topics)
             if counts != seen:
                 seen, since_s = counts, time.monotonic()
             if all(counts.values()) and time.monotonic() - since_s > _SETTLE_S:
                 break
         if waiting := [name for name, count in seen.items() if not count]:
-            self.get_logger().warning(f"nobody subscribes to {', '.join(waiting)}; starting all the same")
+            self.get_logger().warning(f"waited in vain for {', '.join(waiting)}; starting all the same")
         self.get_logger().info(f"playing {self._settings.bag} at rate {self._settings.rate:g}")
 
-    def _count_subscriptions(self, topics: list[str]) -> dict[str, int]:
-        """How many of them each awaited topic and each awaited node has."""
+    def _listeners(self, topics: list[str]) -> dict[str, int]:
+        """Subscriptions of each awaited topic; 1 for each awaited node that is ready."""
         counts = {topic: self._outputs[topic].get_subscription_count() for topic in topics}
-        namespaces = dict(self.get_node_names_and_namespaces())
-        for name in filter(None, self._settings.wait_for_nodes):
-            try:
-                counts[name] = len(self.get_subscriber_names_and_types_by_node(name, namespaces[name]))
-            except (KeyError, RuntimeError):  # not there yet, or already gone again
-                counts[name] = 0
-        return counts
+        return counts | {name: int(is_ready(self, name)) for name in self._settings.wait_for_nodes if name}
 
     def _publish(self, message: Any) -> None:
         publisher = self._outputs.get(message.topic)

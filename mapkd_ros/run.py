@@ -81,7 +81,7 @@ def _replay_nodes(options: argparse.Namespace) -> list[NodeProcess]:
     if options.record is not None:
         record = {"bag": str(options.record.resolve()), **ending}
         nodes.append(NodeProcess("record_node", files, {**record, **_chosen(options, "record_node")}))
-    replay["wait_for_nodes"] = [node.module for node in nodes]
+    replay["wait_for_nodes"] = [node.module for node in nodes if node.module != "marker_node"]
     return [*nodes, NodeProcess("replay_node", files, {**replay, **_chosen(options, "replay_node")})]
 
 

@@ -56,7 +56,8 @@ def test_six_real_images_become_one_map_stamped_with_the_front_camera(bench, sta
     given = (a for name, value in node_parameters.items() for a in ("-p", f"{name}:={value}"))
     node = start("-m", "mapkd_ros.map_node", "--ros-args", "-p", "use_sim_time:=true", *given)
     vectors, rasters = bench.listen(VectorMap, "map/vector_map"), bench.listen(BevSemanticMap, "map/semantic_map")
-    replay = start(*replay_arguments(real_bag, wait_s=60.0, wait_for_nodes=["map_node", "bench"], linger_s=3.0))
+    bench.meet()
+    replay = start(*replay_arguments(real_bag, wait_s=60.0, wait_for_nodes=["map_node"], linger_s=3.0))
     assert bench.until(lambda: vectors and rasters, 90), node.output + replay.output
     front_ns = next(c.stamp_ns for c in real.frame.cameras if c.name == "CAM_FRONT")
     assert stamp_ns(vectors[0].header.stamp) == stamp_ns(rasters[0].header.stamp) == front_ns
