@@ -81,8 +81,12 @@ def test_the_demo_leaves_video_pictures_scores_and_bags(command, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_ends_every_process(command, tmp_path):
     mark = uuid.uuid4().hex
+    # As from a terminal: a script's background job, which CI may be, starts its children deaf to SIGINT.
     process = subprocess.Popen(
-        [*command, "--out", str(tmp_path)], env=os.environ | {"MAPKD_TEST_MARK": mark}, stderr=subprocess.PIPE
+        [*command, "--out", str(tmp_path)],
+        env=os.environ | {"MAPKD_TEST_MARK": mark},
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     log, end_s = tmp_path / "logs" / "map_node.log", time.monotonic() + 120
     while time.monotonic() < end_s and not (log.is_file() and log.stat().st_size):
