@@ -55,6 +55,7 @@ class TrainConfig:
     batch: int = 4  # frames a step
     steps: int = 6000
     minutes: float = 0.0  # > 0: the schedule ends after this wall time instead of after `steps`
+    optimizer: str = "muon"  # muon or adamw
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: int = 200  # steps
@@ -68,7 +69,7 @@ class TrainConfig:
     mirror: bool = True
     turn: float = 0.15  # rad, random yaw of the ego frame
     shift: float = 1.5  # m, random shift of the ego frame
-    calibration_noise: float = 0.004  # rad, standard deviation of what the network is not told
+    calibration_noise: float = 0.001  # rad, standard deviation of what the network is not told
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "semantic": 1.0, "dice": 1.0, "embedding": 0.1, "direction": 0.2, "class": 2.0, "point": 30.0, "edge": 0.1,

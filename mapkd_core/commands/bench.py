@@ -4,7 +4,8 @@
 `speed` (the default) runs the student beside a network of HDMapNet's shape, in turns in one process, in eager
 PyTorch and in the fastest runtime, and times every stage from six 1600x900 JPEGs to polylines. `latency` replays a
 short drive through the map node over DDS and reports capture to map, in milliseconds, and the rate held; it needs
-ROS 2.
+ROS 2. `students` trains several shapes of the student for a few minutes each on out/data/train, and reports what each
+learned and costs.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import Any
 
 from mapkd_core.commands.result import Result
 
-EXAMPLE = "mapkd bench speed --threads 2 --out speed.json\n  mapkd bench latency"
+EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
+  mapkd bench latency
+  mapkd bench students --steps 400 --out students.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", choices=("speed", "latency"), default="speed", help="what to measure")
+    kinds = ("speed", "latency", "students")
+    parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed: rounds to measure")
     parser.add_argument(
@@ -29,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="latency: length of the drive")
     parser.add_argument("--size", default="1600x900", metavar="WxH", help="latency: camera pictures, in pixels")
+    parser.add_argument("--steps", type=int, default=400, metavar="N", help="students: steps of each training")
+    parser.add_argument("--runs", type=Path, default=Path("out/students"), metavar="DIR", help="students: run folders")
+    parser.add_argument("--shapes", nargs="+", metavar="NAME", help="students: which of them; all if absent")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON, too")
 
 
 def run(options: argparse.Namespace) -> Result:
-    result, text = _speed(options) if options.what == "speed" else _latency(options)
+    result, text = {"speed": _speed, "latency": _latency, "students": _students}[options.what](options)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(result, indent=1) + "\n")
@@ -47,6 +54,21 @@ def _speed(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         raise ValueError(f"repeats = {options.repeats}; must be at least 1")
     result = speed.run(options.weights, options.repeats, options.threads)
     return result, table.text(result)
+
+
+def _students(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from mapkd_core.bench import students
+    from mapkd_core.config import TrainConfig, load
+
+    if options.steps < 1:
+        raise ValueError(f"steps = {options.steps}; must be at least 1")
+    config = load(TrainConfig, "config/train/student.yaml" if Path("config/train/student.yaml").is_file() else None)
+    result = students.run(config, options.steps, options.runs, options.shapes or list(students.SHAPES))
+    lines = [f"{'student':<32}{'mIoU':>7}{'ms':>8}{'GFLOP':>8}"]
+    for name, row in result["students"].items():
+        score = row["validation"].get("miou", float("nan"))
+        lines.append(f"{name:<32}{score:>7.1f}{row['forward_ms']['median']:>8.1f}{row['gflop']:>8.2f}")
+    return result, "\n".join(lines)
 
 
 def _latency(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -22,6 +22,7 @@ from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.checkpoint import load_training, load_weights, save_training, save_weights
 from mapkd_core.training.losses import map_losses
+from mapkd_core.training.muon import Muon, parameter_groups
 from mapkd_core.training.validate import validate
 
 
@@ -34,7 +35,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = _initial(config).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).requires_grad_(False).eval()
-    optimizer = torch.optim.AdamW(_parameter_groups(model, config), config.learning_rate, betas=(0.9, 0.98))
+    optimizer = make_optimizer(model, config)
     progress = Progress(config)
     if resume:
         _resume(out / "last.pt", config, model, average, optimizer, progress)
@@ -160,11 +161,15 @@ def _schedule(step: int, share: float, config: TrainConfig) -> float:
     return min(1.0, (step + 1) / config.warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
-    """Weight decay for matrices and kernels only."""
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": decay, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """`config.optimizer`: muon or adamw. Raises ValueError for another name."""
+    groups = parameter_groups(model, config.weight_decay)
+    if config.optimizer == "muon":
+        return Muon(groups, config.learning_rate)
+    if config.optimizer == "adamw":
+        plain = [{key: group[key] for key in ("params", "weight_decay")} for group in groups]
+        return torch.optim.AdamW(plain, config.learning_rate, betas=(0.9, 0.98))
+    raise ValueError(f"optimizer = {config.optimizer!r}; known: muon, adamw")
 
 
 @torch.no_grad()

@@ -9,7 +9,8 @@ import re
 import pytest
 
 from mapkd_core import cli
-from mapkd_core.commands.readme_tables import BLOCKS, DOCUMENTS, ROOT, rewritten
+from mapkd_core.commands.readme_blocks import BLOCKS
+from mapkd_core.commands.readme_tables import DOCUMENTS, ROOT, rewritten
 from mapkd_core.mapper import SHIPPED
 
 REPORT = {
