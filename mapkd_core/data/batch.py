@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import shapely
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset
 
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.augment import augment
+from mapkd_core.data.clipping import clip
 from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
 from mapkd_core.data.samples import Sample, SampleFolder
 from mapkd_core.grid import BevGrid
@@ -22,7 +22,6 @@ from mapkd_core.models.build import plan
 from mapkd_core.types import MapElement
 
 MAX_ELEMENTS = 64
-MIN_LENGTH_M = 1.0
 
 
 @dataclass
@@ -87,20 +86,6 @@ def collate(batches: list[Batch]) -> Batch:
     return Batch(**{f.name: torch.cat([getattr(b, f.name) for b in batches]) for f in fields(Batch)})
 
 
-def clip(element: MapElement, grid: BevGrid) -> list[MapElement]:
-    """The parts of an element inside the grid; a cut crossing is the outline of its part inside, a cut line is open."""
-    vertices = np.asarray(element.vertices_m, np.float64)
-    if element.class_name == "ped_crossing":
-        cut = shapely.intersection(shapely.make_valid(shapely.Polygon(vertices)), shapely.box(*grid.bounds))
-        parts = [p for p in shapely.get_parts(cut) if p.geom_type == "Polygon" and p.area >= 0.5]
-        return [MapElement(element.class_name, shapely.get_coordinates(p.exterior)[:-1], True) for p in parts]
-    line = shapely.LineString(np.concatenate([vertices, vertices[:1]]) if element.is_closed else vertices)
-    cut = shapely.clip_by_rect(line, *grid.bounds)
-    merged = shapely.line_merge(cut) if cut.geom_type == "MultiLineString" else cut
-    lines = [p for p in shapely.get_parts(merged) if p.geom_type == "LineString" and p.length >= MIN_LENGTH_M]
-    return [_line(element.class_name, part) for part in lines]
-
-
 def resample(element: MapElement, count: int) -> NDArray[np.float64]:
     """count x 2: equally spaced along the element; a closed one has its first vertex once."""
     vertices = np.asarray(element.vertices_m, np.float64)
@@ -114,8 +99,3 @@ def resample(element: MapElement, count: int) -> NDArray[np.float64]:
 def normalise(points_m: NDArray, grid: BevGrid) -> NDArray[np.float64]:
     """Metres to [0, 1] over the grid's range."""
     return (points_m - (grid.x_min, grid.y_min)) / (grid.x_max - grid.x_min, grid.y_max - grid.y_min)
-
-
-def _line(class_name: str, part: shapely.LineString) -> MapElement:
-    vertices = shapely.get_coordinates(part)
-    return MapElement(class_name, vertices[:-1], True) if part.is_ring else MapElement(class_name, vertices, False)

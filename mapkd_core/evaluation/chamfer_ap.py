@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Average precision of vectors by Chamfer distance, MapTR's protocol (`map_utils/mean_ap.py`, `tpfp_chamfer.py`).
+"""Average precision of vectors by Chamfer distance, MapTR's protocol (`map_utils/{mean_ap,tpfp,tpfp_chamfer}.py`).
 
-Both lines are sampled at equal steps of arc length, closed ones round to their start. Distance: mean over both
-directions of the mean distance to the nearest sample. Per frame and class the detections are taken by falling score;
-each looks at its nearest truth only: within the threshold and not yet taken it is a hit, else a false alarm. Hits are
-pooled over all frames and sorted by score; AP is the area under the monotone precision-recall curve (VOC, all points).
-MapTR's prefilter (lines whose 2 m buffers do not meet never match) changes nothing below 2 m and is left out.
+Both lines are sampled at equal steps of arc length, closed ones round to their start. Distance: `chamfer`. Per frame
+and class the detections are taken by falling score; each looks at its nearest truth only: within the threshold and not
+yet taken it is a hit, else a false alarm. Hits are pooled over all frames and sorted by score; AP is the area under the
+monotone precision-recall curve (VOC, all points).
+
+`flat_caps=True` keeps a quirk of the released MapTR: pairs whose lines, widened by 2 m with flat ends, do not meet
+never match. Flat ends do not reach forward, so two short pieces of one line, end to end, are refused there although
+their Chamfer distance is below the threshold. StreamMapNet and MapTracker have no such filter.
 """
 
 from __future__ import annotations
@@ -13,44 +16,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
+from mapkd_core.evaluation.chamfer import POINTS, chamfer, pairwise_chamfer, resample, resample_all
 from mapkd_core.types import CLASSES, MapElement
+
+__all__ = ["POINTS", "ChamferApAccumulator", "average_precision", "chamfer", "match", "resample"]
 
 THRESHOLDS_M = (0.5, 1.0, 1.5)
 STRICT_THRESHOLDS_M = (0.2, 0.5, 1.0)
-POINTS = 100  # StreamMapNet and MapTracker: 200
-
-
-def resample(vertices_m: NDArray[np.floating], is_closed: bool, count: int = POINTS) -> NDArray[np.float64]:
-    """V x 2 -> count x 2, equally spaced along the line from its first to its last point (closed: to its first)."""
-    line = np.asarray(vertices_m, np.float64)
-    if is_closed:
-        line = np.concatenate([line, line[:1]])
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
-    at = np.linspace(0.0, along[-1], count)
-    return np.stack([np.interp(at, along, line[:, 0]), np.interp(at, along, line[:, 1])], axis=1)
-
-
-def chamfer(a_m: NDArray[np.floating], b_m: NDArray[np.floating]) -> float:
-    """Metres between two point sets, N x 2 and M x 2."""
-    distance = cdist(a_m, b_m)
-    return float(distance.min(1).mean() + distance.min(0).mean()) / 2
+_CAP_M = 2.0
 
 
 def match(distance: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
     """Which of the P detections are hits. distance: P x G metres (inf = never). Ties of the score go to the first."""
-    hits = np.zeros(len(scores), bool)
+    return matched_truth(distance, scores, threshold) >= 0
+
+
+def matched_truth(distance: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
+    """P: index of the truth that each detection hits, -1 for a false alarm. Arguments as of `match`."""
+    partner = np.full(len(scores), -1, np.int64)
     if distance.shape[1] == 0:
-        return hits
+        return partner
     nearest = distance.argmin(1)
+    close = np.flatnonzero(distance[np.arange(len(scores)), nearest] <= threshold)
     taken: set[int] = set()
-    for p in np.argsort(-np.asarray(scores), kind="stable"):
-        if distance[p, nearest[p]] <= threshold and int(nearest[p]) not in taken:
+    for p in close[np.argsort(-np.asarray(scores)[close], kind="stable")]:
+        if int(nearest[p]) not in taken:
             taken.add(int(nearest[p]))
-            hits[p] = True
-    return hits
+            partner[p] = nearest[p]
+    return partner
 
 
 def average_precision(hits: NDArray[np.bool_], scores: NDArray[np.floating], truths: int) -> float:
@@ -65,15 +61,17 @@ def average_precision(hits: NDArray[np.bool_], scores: NDArray[np.floating], tru
 
 
 class ChamferApAccumulator:
-    """Collects hits frame by frame: a few bytes for each detection."""
+    """Collects hits frame by frame: a few bytes for each detection. flat_caps: as the module says."""
 
     def __init__(
         self,
         classes: Sequence[str] = CLASSES,
         thresholds_m: Sequence[float] = THRESHOLDS_M,
         points: int = POINTS,
+        flat_caps: bool = False,
     ) -> None:
         self._classes, self._thresholds, self._points = tuple(classes), tuple(thresholds_m), points
+        self._flat_caps = flat_caps
         self._hits: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in self._classes}
         self._scores: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self._classes}
         self.truths = dict.fromkeys(self._classes, 0)
@@ -90,28 +88,47 @@ class ChamferApAccumulator:
             self.detections[name] += len(detections)
             if detections:
                 scores = np.array([element.confidence for element in detections])
-                distance = self._distances(detections, targets)
+                distance = distances(detections, targets, max(self._thresholds), self._points, self._flat_caps)
                 self._hits[name].append(np.stack([match(distance, scores, t) for t in self._thresholds]))
                 self._scores[name].append(scores)
+
+    def pooled(self, name: str) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Of a class, all detections so far: hits, thresholds x detections, and scores."""
+        hits = np.concatenate(self._hits[name] or [np.zeros((len(self._thresholds), 0), bool)], axis=1)
+        return hits, np.concatenate(self._scores[name] or [np.zeros(0)])
 
     def ap(self) -> dict[str, dict[float, float]]:
         """Class -> threshold in metres -> AP of 0..1; NaN for a class without truth."""
         result = {}
         for name in self._classes:
-            hits = np.concatenate(self._hits[name] or [np.zeros((len(self._thresholds), 0), bool)], axis=1)
-            scores = np.concatenate(self._scores[name] or [np.zeros(0)])
+            hits, scores = self.pooled(name)
             result[name] = {
                 t: average_precision(hits[i], scores, self.truths[name]) for i, t in enumerate(self._thresholds)
             }
         return result
 
-    def _distances(self, detections: Sequence[MapElement], targets: Sequence[MapElement]) -> NDArray[np.float64]:
-        """P x G; inf where the bounding boxes alone are further apart than the largest threshold."""
-        lines = [[resample(e.vertices_m, e.is_closed, self._points) for e in group] for group in (detections, targets)]
-        distance = np.full((len(detections), len(targets)), np.inf)
-        for p, one in enumerate(lines[0]):
-            for g, other in enumerate(lines[1]):
-                gap = np.maximum(one.min(0) - other.max(0), other.min(0) - one.max(0)).max()
-                if gap <= max(self._thresholds):
-                    distance[p, g] = chamfer(one, other)
-        return distance
+
+def distances(
+    detections: Sequence[MapElement],
+    targets: Sequence[MapElement],
+    limit_m: float,
+    points: int = POINTS,
+    flat_caps: bool = False,
+) -> NDArray[np.float64]:
+    """P x G metres, exact up to `limit_m`; inf where a pair never matches."""
+    if not targets:
+        return np.zeros((len(detections), 0))
+    lines, others = resample_all(detections, points), resample_all(targets, points)
+    distance = pairwise_chamfer(lines, others, limit_m)
+    if flat_caps:
+        p, g = np.nonzero(distance <= limit_m)
+        meet = shapely.intersects(_widened(lines, p), _widened(others, g))
+        distance[p[~meet], g[~meet]] = np.inf
+    return distance
+
+
+def _widened(lines: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Polygons of the chosen lines, 2 m to each side, flat at the ends; each is made once."""
+    unique, back = np.unique(chosen, return_inverse=True)
+    shapes = shapely.buffer(shapely.linestrings(lines[unique]), _CAP_M, cap_style="flat", join_style="mitre")
+    return np.asarray(shapes, object)[back]

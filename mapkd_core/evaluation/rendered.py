@@ -126,7 +126,7 @@ def sample_frame(sample: Sample) -> Frame:
 
 def clip_all(elements: Sequence[MapElement], grid: BevGrid) -> tuple[MapElement, ...]:
     """Truth that reaches farther, cut to the grid."""
-    from mapkd_core.data.batch import clip
+    from mapkd_core.data.clipping import clip
 
     return tuple(part for element in elements for part in clip(element, grid))
 
