@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who wrote this bag, and which of its topics is what: names differ by converter, message types do not.
 
-Known writers: this package; clynamen/nuscenes2bag and linClubs/nuscenes2rosbag (ROS 1); Wj-costumer/NuScenes2Bag_ROS2;
-Chris7462/nuscenes_to_ros2bag. Any other bag with camera topics is read as "generic" by the same rules.
+Any bag with camera topics is read, by the same rules; one whose writer is not known here is "generic".
 """
 
 from __future__ import annotations
@@ -13,6 +12,16 @@ from dataclasses import dataclass
 from mapkd_core.bags.from_messages import COMPRESSED_IMAGE, RAW_IMAGE
 from mapkd_core.bags.storage import BagError, Topic
 from mapkd_core.bags.typestore import VECTOR_MAP
+
+# The converters by what they call their images and how they serialise them.
+WRITERS = {
+    ("raw", "ros1"): "nuscenes2bag",  # clynamen, linClubs/nuscenes2rosbag
+    ("raw", "cdr"): "NuScenes2Bag_ROS2",  # Wj-costumer, and nuscenes2bag after rosbags-convert
+    ("image_rect_compressed", "protobuf"): "nuscenes2mcap",  # foxglove
+    ("image_rect_compressed", "ros1"): "nuscenes2mcap of 2022",  # foxglove, until its own schemas came
+    ("image_rect_compressed", "cdr"): "WATonomous/nuscenes_to_ros2bag",
+    ("image_raw", "cdr"): "Chris7462/nuscenes_to_ros2bag",
+}
 
 # What follows the camera's name in an image topic; longest first is not needed, segments are compared whole.
 _IMAGE_WORDS = frozenset(
@@ -124,12 +133,10 @@ def _first(topics: list[Topic], type_name: str, words: tuple[str, ...]) -> str |
 
 
 def _writer(topics: list[Topic], cameras: dict[str, CameraTopics]) -> str:
-    names = {normalise(topic.name) for topic in topics}
     images = [camera.image for camera in cameras.values()]
-    if all(topic.name.endswith("/image/compressed") for topic in images) and "/tf_static" in names:
+    if all(topic.name.endswith("/image/compressed") for topic in images) and "/tf_static" in {t.name for t in topics}:
         return "mapkd"
-    if all(normalise(topic.name).startswith("/nuscenes/") for topic in images):
-        return "nuscenes_to_ros2bag"
-    if all(normalise(topic.name).endswith("/raw") for topic in images):
-        return "nuscenes2bag"
-    return "generic"
+    forms = {(normalise(topic.name).rsplit("/", 1)[1], topic.encoding) for topic in images}
+    writer = WRITERS.get(forms.pop(), "generic") if len(forms) == 1 else "generic"
+    is_prefixed = all(normalise(topic.name).startswith("/nuscenes/") for topic in images)
+    return "generic" if writer.startswith("Chris7462") and not is_prefixed else writer

@@ -111,8 +111,12 @@ class BagDrive:
         return self.sidecar.cameras.get(camera) or self.survey.intrinsics.get(camera)
 
     def frame_id(self, camera: str) -> str:
-        """Frame of the camera's images; its lower-case name where the converter left it empty."""
-        return self.survey.frame_ids.get(self.dialect.cameras[camera].image.name) or camera.lower()
+        """Frame of the camera's images or of its camera_info; where both are empty, its name as tf knows it."""
+        topics, recorded = self.dialect.cameras[camera], self.survey.frame_ids
+        if found := recorded.get(topics.image.name) or recorded.get(topics.info or ""):
+            return found
+        names = (camera.lower(), camera, f"{camera.lower()}_link")
+        return next((name for name in names if name in self.survey.tree), names[0])
 
     def ego_T_camera(self, camera: str) -> Matrix | None:
         """Mounting by calibration file, else by TF; None where neither knows."""

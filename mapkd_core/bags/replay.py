@@ -3,11 +3,13 @@
 
 Topics get the names that BagWriter uses. What a converter left out is filled in: stamps of zero become the bag time,
 empty frame ids the camera's frame; /tf_static and /tf are made from the calibration file and /odom where the bag has
-none. Intrinsics of a calibration file replace the recorded camera_info. All else passes through byte for byte.
+none. Intrinsics of a calibration file replace the recorded camera_info. Odometry that was logged late, with the next
+keyframe, comes at its own time. All else passes through byte for byte.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,10 +20,11 @@ from mapkd_core.bags import from_messages, to_messages
 from mapkd_core.bags.dialects import canonical_names, normalise
 from mapkd_core.bags.read import BagDrive
 from mapkd_core.bags.storage import BagMessage
-from mapkd_core.bags.survey import peek_header
+from mapkd_core.bags.survey import capture_ns, peek_header
 from mapkd_core.bags.typestore import typestore
 from mapkd_core.types import Camera
 
+MAX_LATE_NS = 1_000_000_000  # nuScenes' keyframes are half a second apart
 INFO, TRANSFORMS = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
 
 
@@ -40,7 +43,7 @@ def replay_topics(drive: BagDrive) -> tuple[ReplayTopic, ...]:
     topics = {
         ReplayTopic(name, topic.type_name, topic.is_latched or name in latched)
         for topic in drive.reader.topics
-        if (name := names.get(topic.name, normalise(topic.name)))
+        if topic.is_ros and (name := names.get(topic.name, normalise(topic.name)))
     }
     topics |= {ReplayTopic(f"/{name.lower()}/camera_info", INFO, False) for name in _made_info(drive)}
     if _mounts(drive):
@@ -60,7 +63,7 @@ def replay_messages(drive: BagDrive) -> Iterator[BagMessage]:
     frame_ids |= {topics.info: drive.frame_id(name) for name, topics in drive.dialect.cameras.items() if topics.info}
     if drive.dialect.lidar:
         frame_ids[drive.dialect.lidar] = _lidar_frame(drive)
-    for message in drive.reader.messages():
+    for message in _in_time(drive):
         if mounts:
             yield _made("/tf_static", message.stamp_ns, to_messages.transforms(message.stamp_ns, mounts))
             mounts = []
@@ -76,6 +79,23 @@ def replay_messages(drive: BagDrive) -> Iterator[BagMessage]:
         if needs_tf and message.topic == drive.dialect.odometry:
             yield _made("/tf", message.stamp_ns, _odometry_tf(drive, message))
         yield message._replace(topic=name)
+
+
+def _in_time(drive: BagDrive) -> Iterator[BagMessage]:
+    """The messages in bag time, but odometry at its own stamp, where that is at most MAX_LATE_NS earlier."""
+    late_ns = min(drive.survey.odometry_late_ns, MAX_LATE_NS)
+    if late_ns <= 0:
+        yield from drive.reader.messages()
+        return
+    waiting: list[tuple[int, int, BagMessage]] = []
+    for number, message in enumerate(drive.reader.messages()):
+        logged_ns = message.stamp_ns
+        if message.topic == drive.dialect.odometry and logged_ns - capture_ns(message) <= late_ns:
+            message = message._replace(stamp_ns=min(logged_ns, capture_ns(message)))
+        heapq.heappush(waiting, (message.stamp_ns, number, message))
+        while waiting[0][0] <= logged_ns - late_ns:
+            yield heapq.heappop(waiting)[2]
+    yield from (heapq.heappop(waiting)[2] for _ in range(len(waiting)))
 
 
 def _made_info(drive: BagDrive) -> dict[str, Camera]:

@@ -37,11 +37,13 @@ class Salvaged:
     """The intact messages of a cut bag, with the two members of a rosbags reader that BagReader uses.
 
     lost: what is missing, in words; empty where the file is complete and merely unusual.
+    schemas: connection -> the schema's own bytes, for messages that are not ROS's.
     """
 
     def __init__(self, path: Path, view: mmap.mmap) -> None:
         self.path, self.lost = path, ""
         self.connections: list[Connection] = []
+        self.schemas: dict[int, bytes] = {}
         self.entries: list[_Entry] = []
         self._view = view
 
@@ -83,7 +85,7 @@ class Salvaged:
 def salvage_mcap(path: Path) -> Salvaged:
     """Intact messages of an MCAP file of any profile; ValueError where not even the beginning is MCAP."""
     bag = Salvaged(path, _map(path, _MCAP_MAGIC))
-    schemas: dict[int, str] = {}
+    schemas: dict[int, tuple[str, bytes]] = {}
     intact, is_complete = len(_MCAP_MAGIC), False
     for op, start, end, is_whole in _mcap_records(bag._view, len(_MCAP_MAGIC), len(bag._view)):
         if op == 0x06 and end - start > 40:
@@ -153,21 +155,28 @@ def _mcap_string(view: _Bytes, at: int) -> tuple[str, int]:
 
 
 def _add_mcap(
-    bag: Salvaged, schemas: dict[int, str], view: _Bytes, record: _McapRecord, chunk: tuple[int, int, str] | None
+    bag: Salvaged,
+    schemas: dict[int, tuple[str, bytes]],
+    view: _Bytes,
+    record: _McapRecord,
+    chunk: tuple[int, int, str] | None,
 ) -> None:
     op, start, end, is_whole = record
     if not is_whole:
         return
     if op == 0x03:
         (number,) = struct.unpack_from("<H", view, start)
-        schemas[number] = _mcap_string(view, start + 2)[0]
+        name, at = _mcap_string(view, start + 2)
+        _, at = _mcap_string(view, at)
+        schemas[number] = name, view[at + 4 : end]
     elif op == 0x04:
         number, schema = struct.unpack_from("<HH", view, start)
         topic, at = _mcap_string(view, start + 4)
         encoding, _ = _mcap_string(view, at)
         if all(connection.id != number for connection in bag.connections):
             ext = ConnectionExtRosbag2(encoding, [])
-            name = _ros2_name(schemas.get(schema, ""))
+            name, bag.schemas[number] = schemas.get(schema, ("", b""))
+            name = _ros2_name(name)
             bag.connections.append(Connection(number, topic, name, _NO_DEFINITION, "", 0, ext, bag))
     elif op == 0x05:
         number, _, stamp_ns, _ = struct.unpack_from("<HIQQ", view, start)

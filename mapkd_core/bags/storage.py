@@ -2,6 +2,7 @@
 """Any bag as one stream of CDR messages in time order: rosbag2 folder, .mcap, .db3, ROS 1 .bag, whole or cut off.
 
 `rosbags` reads what is sound. What it refuses because the end is missing goes through salvage.py, and `damage` says so.
+MCAP files with Foxglove's protobuf schemas go the same way and become ROS messages in foxglove.py.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import heapq
 import struct
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from rosbags.rosbag2 import Reader as Reader2
 from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.serde import SerdeError
 
+from mapkd_core.bags import foxglove
 from mapkd_core.bags.salvage import Salvaged, salvage_mcap, salvage_ros1
 from mapkd_core.bags.typestore import typestore
 
@@ -49,12 +51,21 @@ class BagError(ValueError):
 
 @dataclass(frozen=True, order=True)
 class Topic:
-    """One topic of a bag: name as recorded, ROS 2 type, number of messages, whether late subscribers still get it."""
+    """One topic of a bag: name as recorded, ROS 2 type, number of messages, whether late subscribers still get it.
+
+    encoding: how it was recorded: "cdr", "ros1", or another serialisation's name such as "protobuf".
+    """
 
     name: str
     type_name: str
     count: int
     is_latched: bool = False
+    encoding: str = "cdr"
+
+    @property
+    def is_ros(self) -> bool:
+        """Whether its type has the form of a ROS 2 type, package/msg/Name."""
+        return self.type_name.count("/") == 2
 
 
 class BagMessage(NamedTuple):
@@ -70,7 +81,8 @@ class BagReader:
     """Opens a bag; use as a context manager.
 
     topics: what is in it. damage: None, or what is missing at the end of a bag that was cut off.
-    skipped: topic -> messages that cannot be given as CDR (ROS 1 types that this package does not know).
+    skipped: topic -> messages that cannot be given as CDR (ROS 1 types and Foxglove schemas that this package does not
+        know, and what is damaged among the latter).
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -81,7 +93,7 @@ class BagReader:
         self.topics = tuple(
             sorted(
                 {
-                    Topic(c.topic, _RENAMED.get(c.msgtype, c.msgtype), c.msgcount, _is_latched(c))
+                    Topic(c.topic, _type_name(c), c.msgcount, _is_latched(c), _encoding(c))
                     for source in self._sources
                     for c in source.connections
                 }
@@ -119,16 +131,14 @@ class BagReader:
         connections = [c for c in source.connections if topics is None or c.topic in topics]
         if not connections:
             return
-        known = typestore()
         try:
+            converters = {connection.id: _converter(connection, source) for connection in connections}
             for connection, stamp_ns, raw in source.messages(connections):
-                type_name = _RENAMED.get(connection.msgtype, connection.msgtype)
-                if _encoding(connection, source) == "ros1":
-                    if type_name not in known.fielddefs:
-                        self.skipped[connection.topic] += 1
-                        continue
-                    raw = known.ros1_to_cdr(raw, type_name)
-                yield BagMessage(connection.topic, type_name, stamp_ns, raw)
+                data = converters[connection.id](raw)
+                if data is None:
+                    self.skipped[connection.topic] += 1
+                    continue
+                yield BagMessage(connection.topic, _type_name(connection), stamp_ns, data)
         except (*_UNREADABLE, SerdeError) as error:
             raise BagError(f"bag {self.path} is damaged: {error}") from error
 
@@ -174,23 +184,42 @@ class BagReader:
         return salvaged
 
     def _refuse_other_encodings(self) -> None:
-        encodings = {_encoding(c, source) for source in self._sources for c in source.connections}
-        if encodings & {"cdr", "ros1"}:
+        if any(topic.is_ros for topic in self.topics):
             return
+        encodings = sorted({topic.encoding for topic in self.topics})
         types = sorted({topic.type_name for topic in self.topics})
         self.close()
         raise BagError(
-            f"bag {self.path} holds no ROS messages but {', '.join(sorted(encodings))} ({', '.join(types[:4])}, ...), "
-            "as Foxglove's nuscenes2mcap writes them; convert the scene with nuscenes_to_ros2bag instead, or give "
-            "`mapkd bag` a frame folder"
+            f"bag {self.path} holds neither ROS messages nor Foxglove's images, but {', '.join(encodings)} "
+            f"({', '.join(types[:4])}, ...); convert the scene with `mapkd bag --nuscenes ROOT --scene NAME out.mcap`"
         )
 
 
-def _encoding(connection: Any, source: Any) -> str:
+def _encoding(connection: Any) -> str:
     """cdr, ros1, or another serialisation's name."""
     if isinstance(connection.ext, ConnectionExtRosbag1):
         return "ros1"
     return str(connection.ext.serialization_format)
+
+
+def _type_name(connection: Any) -> str:
+    """The ROS 2 type that its messages are given as; where there is none, a name that is no ROS 2 type's."""
+    encoding, recorded = _encoding(connection), str(connection.msgtype)
+    if encoding in ("cdr", "ros1"):
+        return _RENAMED.get(recorded, recorded)
+    return foxglove.ROS_TYPES.get(recorded, recorded.replace("/msg/", "/"))
+
+
+def _converter(connection: Any, source: Any) -> Callable[[Any], bytes | memoryview | None]:
+    """Recorded bytes -> CDR, None for what has no counterpart."""
+    encoding, type_name, known = _encoding(connection), _type_name(connection), typestore()
+    if encoding == "cdr":
+        return lambda raw: raw
+    if encoding == "ros1" and type_name in known.fielddefs:
+        return lambda raw: known.ros1_to_cdr(raw, type_name)
+    if encoding == "protobuf" and connection.msgtype in foxglove.ROS_TYPES:
+        return foxglove.converter(connection.msgtype, source.schemas[connection.id])
+    return lambda raw: None
 
 
 def _is_latched(connection: Any) -> bool:

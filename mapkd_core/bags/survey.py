@@ -28,9 +28,9 @@ class Survey:
     """What a bag says about itself.
 
     stamps_ns: topic of images or points -> capture stamp of each message in bag order.
-    frame_ids: topic -> header.frame_id of its first message. sizes: image topic -> width, height of its first image.
+    frame_ids: topic (of camera_info, too) -> header.frame_id of its first message. sizes: image topic -> width, height of its first image.
     intrinsics: camera -> calibration by its first usable camera_info; rejected_intrinsics: what was wrong with others.
-    odometry: odom_T_ego by /odom; its (parent, child) frames.
+    odometry: odom_T_ego by /odom; its (parent, child) frames; how long after its own stamp it was logged, at most.
     problems: what is wrong with the bag, each said once, with how often.
     """
 
@@ -42,6 +42,7 @@ class Survey:
     tree: FrameTree = field(default_factory=lambda: FrameTree({}))
     odometry: PoseTrack | None = None
     odometry_frames: tuple[str, str] = ("odom", "base_link")
+    odometry_late_ns: int = 0
     problems: Counter[str] = field(default_factory=Counter)
 
 
@@ -75,6 +76,7 @@ def survey(reader: BagReader, dialect: Dialect) -> Survey:
             elif message.topic == dialect.odometry:
                 odometry = _deserialise(message)
                 found.odometry_frames = (odometry.header.frame_id or "odom", odometry.child_frame_id or "base_link")
+                found.odometry_late_ns = max(found.odometry_late_ns, message.stamp_ns - capture_ns(message))
                 poses[capture_ns(message)] = from_messages.pose(odometry.pose.pose)
         except (ValueError, SerdeError, struct.error) as error:
             found.problems[f"{message.topic}: {error}"] += 1
@@ -99,6 +101,7 @@ def _add_stamp(found: Survey, message: BagMessage, is_image: bool) -> None:
 
 
 def _add_intrinsics(found: Survey, camera: str, message: BagMessage) -> None:
+    found.frame_ids.setdefault(message.topic, peek_header(message.data)[1].lstrip("/"))
     if camera in found.intrinsics:
         return
     try:

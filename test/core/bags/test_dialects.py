@@ -30,11 +30,11 @@ def assert_is_the_drive(drive, drive_of):
     return got
 
 
-@pytest.mark.parametrize("bag", ["nuscenes2bag", "ros2_port"])
-def test_bags_without_camera_info_need_and_use_the_calibration_file(bag, request, sidecar, drive_of):
+@pytest.mark.parametrize(("bag", "writer"), [("nuscenes2bag", "nuscenes2bag"), ("ros2_port", "NuScenes2Bag_ROS2")])
+def test_bags_without_camera_info_need_and_use_the_calibration_file(bag, writer, request, sidecar, drive_of):
     path = request.getfixturevalue(bag)
     with BagDrive(path, sidecar) as drive:
-        assert drive.dialect.writer == "nuscenes2bag"
+        assert drive.dialect.writer == writer
         got = assert_is_the_drive(drive, drive_of)
         for number, frame in enumerate(got):
             want = apply(drive_of.EGO_T_LIDAR, drive_of.points(number)[:, :3])
@@ -62,7 +62,7 @@ def test_a_bag_without_tf_takes_mountings_from_the_calibration_file(nuscenes_to_
     ):
         drive.cameras  # noqa: B018
     with BagDrive(nuscenes_to_ros2bag, sidecar) as drive:
-        assert drive.dialect.writer == "nuscenes_to_ros2bag"
+        assert drive.dialect.writer == "Chris7462/nuscenes_to_ros2bag"
         assert_is_the_drive(drive, drive_of)
         assert drive.survey.odometry_frames == ("map", "base_link")
 
@@ -87,19 +87,14 @@ def test_a_landmark_stays_put_though_cameras_fire_in_turn_on_a_moving_vehicle(nu
                 assert np.abs(a - b).max() < 0.01
 
 
-def test_foxglove_schemas_are_refused_with_a_remedy(tmp_path, drive_of):
-    path = tmp_path / "scene.mcap"
-    stamp = drive_of.START_NS
-    path.write_bytes(
-        drive_of.mcap_bytes(
-            [
-                ("/cam_front/image_rect_compressed", "foxglove.CompressedImage", "protobuf", [(stamp, b"abc")]),
-                ("/odom", "Pose", "json", [(stamp, b"{}")]),
-            ]
-        )
-    )
-    with pytest.raises(BagError, match=r"foxglove\.CompressedImage.*nuscenes_to_ros2bag"):
-        BagDrive(path)
+def test_an_mcap_file_of_other_messages_is_refused_with_a_remedy(tmp_path, drive_of):
+    channels = [
+        ("/cam_front/image", "camera.Picture", "flatbuffer", [(drive_of.START_NS, b"abc")]),
+        ("/diagnostics", "diagnostic_msgs/DiagnosticArray", "json", [(drive_of.START_NS, b"{}")]),
+    ]
+    (tmp_path / "scene.mcap").write_bytes(drive_of.mcap_bytes(channels))
+    with pytest.raises(BagError, match=r"flatbuffer, json.*camera\.Picture.*mapkd bag --nuscenes"):
+        BagDrive(tmp_path / "scene.mcap")
 
 
 def test_ros1_messages_in_an_mcap_file_are_read(nuscenes2bag, sidecar, tmp_path, drive_of):
@@ -110,7 +105,10 @@ def test_ros1_messages_in_an_mcap_file_are_read(nuscenes2bag, sidecar, tmp_path,
     with Reader(nuscenes2bag) as reader:
         for connection, stamp_ns, raw in reader.messages():
             name = (
-                connection.topic.upper().replace("/RAW", "/image_rect").replace("/TF", "/tf").replace("/ODOM", "/odom")
+                connection.topic.upper()
+                .replace("/RAW", "/image_rect_compressed")
+                .replace("/TF", "/tf")
+                .replace("/ODOM", "/odom")
             )
             kind = connection.msgtype.replace("/msg/", "/")
             channels.setdefault((name, kind), []).append((stamp_ns, raw))
@@ -119,6 +117,7 @@ def test_ros1_messages_in_an_mcap_file_are_read(nuscenes2bag, sidecar, tmp_path,
         drive_of.mcap_bytes([(name, kind, "ros1", items) for (name, kind), items in channels.items()], "ros1")
     )
     with BagDrive(path, sidecar) as drive:
+        assert drive.dialect.writer == "nuscenes2mcap of 2022"
         assert drive.reader.damage is None
         assert_is_the_drive(drive, drive_of)
 
