@@ -7,6 +7,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapkd_core.grid import BevGrid
 from mapkd_core.worlds.road_map import RoadMap
 
 LANE_HALF_WIDTH_M = 1.9
@@ -34,6 +35,14 @@ def drivable_area(road_map: RoadMap) -> shapely.MultiPolygon:
     road = shapely.union_all(faces[is_road]) if is_road.any() else lanes.buffer(LANE_HALF_WIDTH_M)
     polygons = [part for part in shapely.get_parts(road) if part.geom_type == "Polygon"]
     return shapely.MultiPolygon(polygons)
+
+
+def grid_around(ego: NDArray[np.float64], margin: float, cell: float) -> BevGrid:
+    """Grid in the map frame around a whole drive (N x 4 time x y yaw) whose size in cells can be halved three times."""
+    step = 8 * cell
+    x0, y0 = np.floor((ego[:, 1:3].min(axis=0) - margin) / step) * step
+    x1, y1 = np.ceil((ego[:, 1:3].max(axis=0) + margin) / step) * step
+    return BevGrid(float(x0), float(x1), float(y0), float(y1), cell)
 
 
 def _faces(road_map: RoadMap) -> NDArray[np.object_]:

@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.geometry import from_euler, inverse, transform
-from mapkd_core.grid import BevGrid
 from mapkd_core.types import Camera, Frame
 from mapkd_core.worlds import drive, weather
 from mapkd_core.worlds.appearance import Look, draw_look
-from mapkd_core.worlds.area import drivable_area
+from mapkd_core.worlds.area import drivable_area, grid_around
 from mapkd_core.worlds.backdrop import Backdrop
 from mapkd_core.worlds.camera_effects import Lens
 from mapkd_core.worlds.ground import LOW_CELL_M, GroundPainter
 from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
 from mapkd_core.worlds.lidar import Lidar
 from mapkd_core.worlds.road_map import RoadMap
+from mapkd_core.worlds.roadside import NOTHING_BESIDE
 from mapkd_core.worlds.solids import Scene
 
 NEAR_MARGIN_M, FAR_MARGIN_M = 66.0, 160.0
@@ -37,7 +37,8 @@ class Renderer:
 
     look: instead of the one drawn from the seed. ego_tilt_rad: standard deviation of the vehicle's pitch and roll,
     drawn per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor.
-    solids: whether anything stands on the ground. lidar: whether frames carry a sweep (`Frame.points`).
+    solids: whether anything stands on the ground. lidar_sweeps: how many turns of the LiDAR, the last ones before the
+    frame's time, frames carry joined (`Frame.points`, P x 6: x y z intensity ring, seconds from the frame's time).
     Building takes one to three seconds; `frame` is cheap and depends on its arguments and the seed only.
     """
 
@@ -51,33 +52,34 @@ class Renderer:
         effects: bool = True,
         solids: bool = True,
         near_cell_m: float = NEAR_CELL_M,
-        lidar: bool = False,
+        lidar_sweeps: int = 0,
     ) -> None:
         self.road_map, self.seed, self.look = road_map, seed, look or draw_look(seed)
-        self._ego_tilt_rad, self._effects = ego_tilt_rad, effects
+        self._ego_tilt_rad, self._effects, self._lidar_sweeps = ego_tilt_rad, effects, lidar_sweeps
         if abs(LOW_CELL_M / near_cell_m - round(LOW_CELL_M / near_cell_m)) > 1e-6:
             raise ValueError(
                 f"near_cell_m = {near_cell_m}; {LOW_CELL_M} m must hold a whole number of cells: 0.05, 0.1"
             )
         area = drivable_area(road_map)
-        low = _around(road_map.ego, FAR_MARGIN_M, LOW_CELL_M)
+        low = grid_around(road_map.ego, FAR_MARGIN_M, LOW_CELL_M)
         painter = GroundPainter(road_map, area, self.look, seed, low)
         self.scene = Scene(road_map, area, painter.distance, low, self.look, seed, enabled=solids)
         painter.shadows = self.scene.static_shadows()
-        near = _around(road_map.ego, NEAR_MARGIN_M, near_cell_m)
-        far = _around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
+        near = grid_around(road_map.ego, NEAR_MARGIN_M, near_cell_m)
+        far = grid_around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
         self.texture = GroundTexture(pyramid(near, painter.paint(near), 4), pyramid(far, painter.paint(far), 4))
         coverage = near.coarser(2)
         self._lidar = (
             Lidar(
-                self.scene.roadside,
+                self.scene.roadside if solids else NOTHING_BESIDE,
+                area,
                 painter.coverage(coverage),
                 coverage,
-                painter.distance,
-                low,
                 self.look.kerb_height_m,
+                seed=seed,
+                wet=self.look.wet,
             )
-            if lidar
+            if lidar_sweeps
             else None
         )
         self._backdrop = Backdrop(self.look, seed)
@@ -101,7 +103,11 @@ class Renderer:
             image = self._picture(camera, map_T_then @ tilt, self._boxes(at_s), index, rng)
             pose = camera.ego_T_camera if at_s == time_s else inverse(map_T_ego) @ map_T_then @ camera.ego_T_camera
             cameras.append(replace(camera, image=image, ego_T_camera=pose, stamp_ns=round(at_s * 1e9)))
-        points = self._lidar.sweep(map_T_ego @ tilt, self._boxes(time_s), rng) if self._lidar else None
+        points = None
+        if self._lidar:
+            points = self._lidar.joined(
+                lambda t: drive.pose_at(self.road_map, t) @ tilt, self._boxes, time_s, self._lidar_sweeps
+            )
         return Frame(tuple(cameras), round(time_s * 1e9), points, map_T_ego)
 
     def _boxes(self, time_s: float) -> list[drive.Box]:
@@ -147,14 +153,6 @@ class Renderer:
         K[:2, 2] += 0.5
         self.scene.draw(large, K, map_T_camera, map_T_ego, boxes)
         return cv2.resize(large, size, interpolation=cv2.INTER_AREA)
-
-
-def _around(ego: NDArray[np.float64], margin: float, cell: float) -> BevGrid:
-    """Grid around the whole drive whose size in cells can be halved three times."""
-    step = 8 * cell
-    x0, y0 = np.floor((ego[:, 1:3].min(axis=0) - margin) / step) * step
-    x1, y1 = np.ceil((ego[:, 1:3].max(axis=0) + margin) / step) * step
-    return BevGrid(float(x0), float(x1), float(y0), float(y1), cell)
 
 
 def _haze(image: NDArray[np.uint8], inverse_depths: NDArray[np.float32], look: Look) -> None:

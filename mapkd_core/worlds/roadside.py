@@ -51,6 +51,13 @@ class Roadside:
     textures: tuple[sprites.Levels, ...]
 
 
+NOTHING_BESIDE = Roadside(
+    Walls(*(np.zeros((0, 2)) for _ in range(3)), np.zeros(0, np.int64), np.zeros((0, 4))),
+    Billboards(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, np.int64)),
+    (),
+)
+
+
 def build_roadside(
     distance: NDArray[np.float32], grid: BevGrid, ego: NDArray[np.float64], look: Look, rng: np.random.Generator
 ) -> Roadside:

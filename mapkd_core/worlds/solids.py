@@ -18,6 +18,7 @@ from mapkd_core.worlds.occluders import Occluders
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.roadside import FACADES, build_roadside
 
+ROADSIDE_STREAM = 0x50  # of random numbers, beside the world's seed
 _REACH_M, _BOARD_REACH_M = 90.0, 65.0
 _DETAIL_M = 28.0  # vehicles farther away go without wheels and lamps
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
@@ -37,7 +38,7 @@ class Scene:
         seed: int,
         enabled: bool = True,
     ) -> None:
-        rng = np.random.default_rng([seed, 0x50])
+        rng = np.random.default_rng([seed, ROADSIDE_STREAM])
         self.enabled, self._look, self._seed = enabled, look, seed
         self.roadside = build_roadside(distance, grid, road_map.ego, look, rng)
         self._kerbs = Kerbs(area, look, rng)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lidar: sweeps of one rendered world, column by column while the vehicle and everybody else move on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from mapkd_core.geometry import apply, inverse
+from mapkd_core.grid import BevGrid
+from mapkd_core.worlds.drive import Box
+from mapkd_core.worlds.ground import fill
+from mapkd_core.worlds.lidar import returns, surfaces
+from mapkd_core.worlds.lidar.cast import Cast
+from mapkd_core.worlds.lidar.join import Sweep, join_sweeps
+from mapkd_core.worlds.lidar.sensor import (
+    BLIND_M,
+    ELEVATIONS,
+    MOUNT,
+    REACH_M,
+    RINGS,
+    TURN_S,
+    azimuths,
+    offsets_s,
+    own_roof,
+)  # fmt: skip
+from mapkd_core.worlds.lidar.surfaces import Kind
+from mapkd_core.worlds.roadside import FACADES, Roadside
+
+Matrix = NDArray[np.float64]
+PoseAt = Callable[[float], Matrix]
+BoxesAt = Callable[[float], Sequence[Box]]
+_ROAD_CELL_M, _MARGIN_M = 0.1, 8.0
+_SECTORS = 4  # parts of a turn for which others are drawn where they are by then
+_LEAF_DEPTH_M = 0.9  # how far a ray gets into a tree on average
+
+
+class Lidar:
+    """Casts sweeps into one world; the same world, seed and time give the same sweep.
+
+    area: the road, map frame; beside it the ground is `kerb_height_m` higher. coverage: Y X uint8 over `grid` (map
+    frame), 255 where paint covers the road. wet: 0..1, water on the ground. ego_T_lidar: 4x4 mounting.
+    """
+
+    def __init__(
+        self,
+        roadside: Roadside,
+        area: shapely.MultiPolygon,
+        coverage: NDArray[np.uint8],
+        grid: BevGrid,
+        kerb_height_m: float,
+        *,
+        seed: int = 0,
+        wet: float = 0.0,
+        ego_T_lidar: Matrix = MOUNT,
+    ) -> None:
+        self._area, self._coverage, self._grid = area, coverage, grid
+        self._kerb, self._wet, self._seed, self._ego_T_lidar = kerb_height_m, wet, seed, ego_T_lidar
+        self._boards = roadside.billboards
+        self._static = surfaces.joined(surfaces.walls(roadside, FACADES), surfaces.kerbs(area, kerb_height_m))
+        self._crowns = surfaces.crowns(self._boards)
+        self._road, self._road_grid = _raster(area, _ROAD_CELL_M) if kerb_height_m > 0 else (None, grid)
+        self._own_roof = own_roof(ego_T_lidar)
+        self._bias = np.random.default_rng([seed, 0x11DA]).normal(0, returns.RING_BIAS_M, RINGS)
+
+    def sweep(self, pose_at: PoseAt, boxes_at: BoxesAt, time_s: float) -> Sweep:
+        """The turn that ends at `time_s`. pose_at: seconds -> map_T_ego 4x4; boxes_at: seconds -> who is where."""
+        rng = np.random.default_rng([self._seed, round(time_s * 1e6) & 0xFFFFFFFF, 0x11DA])
+        map_T_ego = pose_at(time_s)
+        origin, azimuth = self._way(pose_at(time_s - TURN_S), map_T_ego)
+        cast = Cast(origin, azimuth, (map_T_ego @ self._ego_T_lidar)[:3, 2])
+        self._ground(cast)
+        middle = origin.mean(axis=0)
+        cast.upright(*surfaces.joined(self._static, surfaces.trunks(self._boards, middle[:2])))
+        cast.crowns(*self._crowns, Kind.PLANT, _LEAF_DEPTH_M, rng)
+        self._road_users(cast, boxes_at, time_s, middle)
+        own = self._own_roof < cast.distance
+        cast.distance[own], cast.kind[own] = self._own_roof[own], Kind.OWN_ROOF
+        return Sweep(self._points(cast, map_T_ego, rng), map_T_ego, time_s)
+
+    def joined(self, pose_at: PoseAt, boxes_at: BoxesAt, time_s: float, sweeps: int = 1) -> NDArray[np.float32]:
+        """P x 6 (see `Sweep.points`): the last `sweeps` turns up to `time_s` in the ego frame of `time_s`."""
+        if sweeps < 1:
+            raise ValueError(f"sweeps = {sweeps}; need at least 1 (10 are half a second)")
+        turns = [self.sweep(pose_at, boxes_at, time_s - TURN_S * i) for i in range(sweeps)]
+        return join_sweeps(turns, turns[0].map_T_ego, time_s)
+
+    def _way(self, first: Matrix, last: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the sensor is (COLUMNS x 3) and where it looks (COLUMNS) in the map while it turns."""
+        share = 1 + offsets_s() / TURN_S
+        begin, end = ((pose @ self._ego_T_lidar)[:3, 3] for pose in (first, last))
+        yaw, yaw_end = (np.arctan2(pose[1, 0], pose[0, 0]) for pose in (first, last))
+        yaw += share * ((yaw_end - yaw + np.pi) % (2 * np.pi) - np.pi)
+        return begin + share[:, None] * (end - begin), azimuths() + yaw
+
+    def _ground(self, cast: Cast) -> None:
+        cast.distance[:] = cast.down_to(0.0)
+        if self._road is None:
+            return
+        raised = cast.down_to(self._kerb)
+        low = np.flatnonzero(raised < REACH_M)
+        xy = cast.origin[low // RINGS, :2] + raised.ravel()[low, None] * cast.ahead[low // RINGS]
+        beside = low[_looked_up(self._road, self._road_grid, xy) == 0]
+        cast.distance.reshape(-1)[beside] = raised.ravel()[beside]
+        cast.kind.reshape(-1)[beside] = Kind.PAVEMENT
+
+    def _road_users(self, cast: Cast, boxes_at: BoxesAt, time_s: float, middle: NDArray[np.float64]) -> None:
+        """Each sector of the turn sees others where they are while it is scanned."""
+        for sector in range(_SECTORS):
+            then = time_s - TURN_S * (1 - (sector + 0.5) / _SECTORS)
+            near = [b for b in boxes_at(then) if np.hypot(b.x - middle[0], b.y - middle[1]) < REACH_M]
+            here = [b for b in near if self._sector(cast, b, middle) == sector]
+            sides, tops, kinds = surfaces.bodies(here)
+            cast.upright(*sides)
+            cast.tops(tops, kinds)
+
+    @staticmethod
+    def _sector(cast: Cast, box: Box, middle: NDArray[np.float64]) -> int:
+        turned = cast.first_azimuth - np.arctan2(box.y - middle[1], box.x - middle[0])
+        return int(turned % (2 * np.pi) / (2 * np.pi) * _SECTORS)
+
+    def _points(self, cast: Cast, map_T_ego: Matrix, rng: np.random.Generator) -> NDArray[np.float32]:
+        flat = np.flatnonzero(cast.distance < REACH_M)
+        column, ring = flat // RINGS, flat % RINGS
+        distance, kind, slope = cast.distance.ravel()[flat], cast.kind.ravel()[flat], cast.slope.ravel()[flat]
+        slant = distance * np.sqrt(1 + slope**2)
+        on_ground = (kind == Kind.ROAD) | (kind == Kind.PAVEMENT)
+        xy = cast.origin[column, :2] + distance[:, None] * cast.ahead[column]
+        paint = np.zeros(len(flat))
+        road = np.flatnonzero(kind == Kind.ROAD)
+        paint[road] = _looked_up(self._coverage, self._grid, xy[road]) / 255.0
+        cosine = np.where(on_ground, np.abs(slope) / np.sqrt(1 + slope**2), 0.7)
+        chance = returns.answers(kind, slant, cosine, paint, self._wet)
+        keep = np.flatnonzero((rng.random(len(flat)) < chance) & (slant > BLIND_M))
+        column, ring, kind = column[keep], ring[keep], kind[keep]
+        error = rng.normal(0, returns.NOISE_M, len(keep)) + self._bias[ring]
+        distance = distance[keep] + error * np.cos(ELEVATIONS[ring])
+        xyz = np.empty((len(keep), 3))
+        xyz[:, :2] = cast.origin[column, :2] + distance[:, None] * cast.ahead[column]
+        xyz[:, 2] = cast.origin[column, 2] + distance * slope[keep]
+        intensity = returns.intensities(kind, paint[keep], self._wet, rng)
+        xyz = apply(inverse(map_T_ego), xyz)
+        return np.column_stack([xyz, intensity, ring, offsets_s()[column]]).astype(np.float32)
+
+
+def _raster(area: shapely.MultiPolygon, cell: float) -> tuple[NDArray[np.uint8], BevGrid]:
+    """Where the road is: Y X, 255 on it, 0 beside and at the rim."""
+    x0, y0, x1, y1 = area.bounds if not area.is_empty else (0.0, 0.0, cell, cell)
+    low, high = np.floor((x0 - _MARGIN_M, y0 - _MARGIN_M)), np.ceil((x1 + _MARGIN_M, y1 + _MARGIN_M))
+    grid = BevGrid(float(low[0]), float(high[0]), float(low[1]), float(high[1]), cell)
+    road = np.zeros(grid.shape, np.uint8)
+    rings = [shapely.get_coordinates(r) for part in area.geoms for r in (part.exterior, *part.interiors)]
+    fill(road, grid, rings, 255)
+    return road, grid
+
+
+def _looked_up(values: NDArray, grid: BevGrid, xy: NDArray[np.float64]) -> NDArray:
+    """Nearest cell's value for map points (..., 2); border values outside."""
+    cells = np.round(grid.to_cells(xy)).astype(np.int32)
+    x = cells[..., 0].clip(0, grid.shape[1] - 1)
+    return values[cells[..., 1].clip(0, grid.shape[0] - 1), x]
