@@ -101,14 +101,14 @@ def _numbers(values: Any, count: int) -> np.ndarray:
 
 
 def _point_cloud(m: Any) -> Any:
-    count = len(m.data) // max(m.point_stride, 1)
+    count, data = len(m.data) // max(m.point_stride, 1), np.frombuffer(m.data, np.uint8)
     fields = [
         make("sensor_msgs/msg/PointField", name=f.name, offset=f.offset, datatype=_POINT_TYPES[f.type], count=1)
         for f in m.fields
     ]
     cloud = make(
         "sensor_msgs/msg/PointCloud2", header=_header(m), height=1, width=count, fields=fields, is_bigendian=False,
-        point_step=m.point_stride, row_step=m.point_stride * count, data=np.frombuffer(m.data, np.uint8), is_dense=False,
+        point_step=m.point_stride, row_step=m.point_stride * count, data=data, is_dense=False,
     )  # fmt: skip
     if not m.HasField("pose") or np.allclose(frame_T_points := from_messages.pose(m.pose), np.eye(4)):
         return cloud

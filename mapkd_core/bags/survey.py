@@ -28,9 +28,11 @@ class Survey:
     """What a bag says about itself.
 
     stamps_ns: topic of images or points -> capture stamp of each message in bag order.
-    frame_ids: topic (of camera_info, too) -> header.frame_id of its first message. sizes: image topic -> width, height of its first image.
+    frame_ids: topic (of camera_info, too) -> header.frame_id of its first message.
+    sizes: image topic -> width, height of its first image.
     intrinsics: camera -> calibration by its first usable camera_info; rejected_intrinsics: what was wrong with others.
-    odometry: odom_T_ego by /odom; its (parent, child) frames; how long after its own stamp it was logged, at most.
+    odometry: odom_T_ego by /odom. odometry_frames: its (parent, child). odometry_late_ns: how long after its own stamp
+        it was logged, at most.
     problems: what is wrong with the bag, each said once, with how often.
     """
 
