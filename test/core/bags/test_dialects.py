@@ -104,12 +104,8 @@ def test_ros1_messages_in_an_mcap_file_are_read(nuscenes2bag, sidecar, tmp_path,
     channels = {}
     with Reader(nuscenes2bag) as reader:
         for connection, stamp_ns, raw in reader.messages():
-            name = (
-                connection.topic.upper()
-                .replace("/RAW", "/image_rect_compressed")
-                .replace("/TF", "/tf")
-                .replace("/ODOM", "/odom")
-            )
+            name = connection.topic.upper().replace("/TF", "/tf").replace("/ODOM", "/odom")
+            name = name.replace("/RAW", "/image_rect_compressed")
             kind = connection.msgtype.replace("/msg/", "/")
             channels.setdefault((name, kind), []).append((stamp_ns, raw))
     path = tmp_path / "old.mcap"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags of foxglove/nuscenes2mcap and of its fork: frames without any calibration file, and the same topics in replay."""
+"""Bags of foxglove/nuscenes2mcap and of its fork: frames without a calibration file, and the same topics in replay."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def test_a_cloud_with_a_pose_of_its_own_is_moved_by_it(foxglove_writer, drive_of
 
 def test_damage_is_named_and_costs_only_what_is_damaged(foxglove_writer, tmp_path, drive_of):
     spoilt = foxglove_writer(lambda schema, fields: fields | ({"K": [1.0]} if schema == "CameraCalibration" else {}))
-    with BagDrive(spoilt) as drive, pytest.raises(BagError, match="no pinhole camera.*--calibration"):
+    with BagDrive(spoilt) as drive, pytest.raises(BagError, match=r"no pinhole camera.*--calibration"):
         list(drive.frames())
     bent = foxglove_writer(
         lambda schema, fields: fields | ({"rotation": {}} if fields.get("child_frame_id") == "cam_back" else {})
