@@ -41,7 +41,6 @@ def boxes_at(road_map: RoadMap, time_s: float) -> list[Box]:
         return []
     first, last = begins[:-1], begins[1:] - 1
     times = table[:, 0]
-    there = (last == first) | ((times[first] - 1e-6 <= time_s) & (time_s <= times[last] + 1e-6))
     # Rows of one agent are sorted by time: counting those not later than now gives its row before now.
     passed = np.add.reduceat((times <= time_s).astype(int), first)
     before = np.clip(first + passed - 1, first, last)
@@ -50,8 +49,19 @@ def boxes_at(road_map: RoadMap, time_s: float) -> list[Box]:
     agents = road_map.agents
     return [
         Box(agents[i].kind, agents[i].length, agents[i].width, agents[i].height, *poses[i].tolist())
-        for i in np.flatnonzero(there)
+        for i in present(road_map, time_s)
     ]
+
+
+def present(road_map: RoadMap, time_s: float) -> NDArray[np.int64]:
+    """Indices into `road_map.agents` of those that are there at `time_s`: whose boxes `boxes_at` gives."""
+    table, begins = road_map.agent_poses
+    first, last = begins[:-1], begins[1:] - 1
+    if not len(first):
+        return np.zeros(0, np.int64)
+    times = table[:, 0]
+    there = (last == first) | ((times[first] - 1e-6 <= time_s) & (time_s <= times[last] + 1e-6))
+    return np.flatnonzero(there)
 
 
 def _interpolated(poses: NDArray[np.float64], time_s: float) -> list[float]:
