@@ -51,6 +51,7 @@ class TrainConfig:
     data: str = "out/data/train"  # folder written by `mapkd dataset`
     validation: str = "out/data/validation"
     initial: str = ""  # weights (.safetensors) to start from; empty = from nothing
+    camera: str = ""  # weights to start the camera encoder from: a student's, or timm's mobilenetv4_conv_small
     seed: int = 0
     batch: int = 4  # frames a step
     steps: int = 6000
@@ -72,7 +73,7 @@ class TrainConfig:
     calibration_noise: float = 0.001  # rad, standard deviation of what the network is not told
     weights: dict[str, float] = field(
         default_factory=lambda: {
-            "semantic": 1.0, "dice": 1.0, "embedding": 0.1, "direction": 0.2, "class": 2.0, "point": 30.0, "edge": 0.1,
+            "semantic": 1.0, "dice": 1.0, "embedding": 0.03, "direction": 0.2, "class": 2.0, "point": 30.0, "edge": 0.1,
         }
     )  # fmt: skip
 

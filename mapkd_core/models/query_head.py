@@ -17,6 +17,10 @@ from torch.nn import functional
 
 from mapkd_core.config import ModelConfig
 
+# The share of this head's gradient that the BEV features receive. In full it outweighs that of the rasters: measured in
+# norm at the camera encoder, 26 against 4 at the start and 1.9 against 0.7 in the shipped weights.
+TRUNK_GRADIENT = 0.3
+
 
 class QueryHead(nn.Module):
     """BEV levels -> per layer (scores B G*Q K logits, points B G*Q P 2). In eval mode G = 1."""
@@ -34,6 +38,8 @@ class QueryHead(nn.Module):
         groups = len(self.prior) // self.queries if self.training else 1
         total = groups * self.queries
         b = len(levels[0])
+        if self.training:
+            levels = tuple(level.detach().lerp(level, TRUNK_GRADIENT) for level in levels)
         values = [value(level) for value, level in zip(self.values, levels, strict=True)]
         points = self.prior[:total].expand(b, -1, -1, -1)
         content = self.content[:total].expand(b, -1, -1)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -75,13 +76,23 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
 
 
 def _initial(config: TrainConfig) -> MapModel:
-    """A network with fresh weights, or with those of `config.initial`, which must be of the same shape."""
+    """A network with fresh weights, or with those of `config.initial`, which must be of the same shape.
+
+    `config.camera` gives the camera encoder alone: a student's of any other shape, or timm's for the backbone.
+    """
     model = build(config.model)
+    if config.camera:
+        given = load_file(config.camera)
+        encoder = {name.removeprefix("camera."): v for name, v in given.items() if name.startswith("camera.")}
+        if encoder:
+            model.camera.load_state_dict(encoder)
+        else:
+            model.camera.backbone.load_pretrained(config.camera)
     if config.initial:
-        given, _ = load_weights(Path(config.initial))
-        if given.config != config.model:
-            raise ValueError(f"initial = {config.initial}: its network is {given.config}, this run's is {config.model}")
-        model.load_state_dict(given.state_dict())
+        start, _ = load_weights(Path(config.initial))
+        if start.config != config.model:
+            raise ValueError(f"initial = {config.initial}: its network is {start.config}, this run's is {config.model}")
+        model.load_state_dict(start.state_dict())
     return model
 
 

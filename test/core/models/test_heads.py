@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mapkd_core.models.decoder import BevDecoder, Residual
-from mapkd_core.models.query_head import QueryHead
+from mapkd_core.models.query_head import TRUNK_GRADIENT, QueryHead
 from mapkd_core.models.raster_head import RasterHead
 
 
@@ -92,3 +92,16 @@ def test_gradients_reach_priors_and_levels(tiny, training):
     (scores.square().sum() + points.square().sum()).backward()
     assert head.prior.grad.abs().sum() > 0
     assert all(level.grad.abs().sum() > 0 for level in levels)
+
+
+def test_the_features_receive_a_share_of_the_query_heads_gradient(tiny):
+    head, levels = QueryHead(tiny, (8, 16, 32)), tuple(level.requires_grad_() for level in _levels())
+    head.prior.data, head.content.data = head.prior.data[:8], head.content.data[:8]  # one group, as in use
+    head.train()(levels)[-1][1].sum().backward()
+    in_training = [level.grad.clone() for level in levels]
+    for level in levels:
+        level.grad = None
+    head.eval()(levels)[-1][1].sum().backward()
+    for share, level in zip(in_training, levels, strict=True):
+        torch.testing.assert_close(share, TRUNK_GRADIENT * level.grad)
+        assert share.abs().sum() > 0

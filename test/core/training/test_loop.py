@@ -157,3 +157,18 @@ def test_average_follows_the_weights():
     loop._update_average(average, model, 0.75)
     assert average.weight.item() == pytest.approx(1.25)
     assert average.num_batches_tracked.item() == 7
+
+
+def test_the_camera_encoder_can_come_from_a_network_of_another_shape(config, tmp_path):
+    first = train(replace(config, steps=2), tmp_path / "first")
+    wider = replace(config, steps=0, camera=str(first), model=replace(config.model, bev_width=16))
+    start, given = loop._initial(wider).state_dict(), load_weights(first)[0].state_dict()
+    for name, tensor in start.items():
+        assert not name.startswith("camera.") or torch.equal(tensor, given[name]), name
+    plain = loop._initial(replace(wider, camera="")).state_dict()
+    assert not torch.equal(plain["camera.smooth.conv.weight"], start["camera.smooth.conv.weight"])
+
+
+def test_an_unknown_optimizer_is_refused(config):
+    with pytest.raises(ValueError, match="'sgd'; known: muon, adamw"):
+        loop.make_optimizer(loop._initial(config), replace(config, optimizer="sgd"))
