@@ -13,7 +13,7 @@ from mapkd_core.geometry import apply, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.ground import fill
-from mapkd_core.worlds.lidar import returns, surfaces
+from mapkd_core.worlds.lidar import returns, surfaces, verge
 from mapkd_core.worlds.lidar.cast import Cast
 from mapkd_core.worlds.lidar.join import Sweep, join_sweeps
 from mapkd_core.worlds.lidar.sensor import (
@@ -62,7 +62,8 @@ class Lidar:
         self._boards = roadside.billboards
         self._static = surfaces.joined(surfaces.walls(roadside, FACADES), surfaces.kerbs(area, kerb_height_m))
         self._crowns = surfaces.crowns(self._boards)
-        self._road, self._road_grid = _raster(area, _ROAD_CELL_M) if kerb_height_m > 0 else (None, grid)
+        self._road, self._road_grid = _raster(area, _ROAD_CELL_M)
+        self._verge, self._verge_grid = verge.heights(self._road, self._road_grid, seed)
         self._own_roof = own_roof(ego_T_lidar)
         self._bias = np.random.default_rng([seed, 0x11DA]).normal(0, returns.RING_BIAS_M, RINGS)
 
@@ -98,14 +99,26 @@ class Lidar:
 
     def _ground(self, cast: Cast) -> None:
         cast.distance[:] = cast.down_to(0.0)
-        if self._road is None:
-            return
         raised = cast.down_to(self._kerb)
         low = np.flatnonzero(raised < REACH_M)
-        xy = cast.origin[low // RINGS, :2] + raised.ravel()[low, None] * cast.ahead[low // RINGS]
-        beside = low[_looked_up(self._road, self._road_grid, xy) == 0]
-        cast.distance.reshape(-1)[beside] = raised.ravel()[beside]
+        flat = raised.ravel()
+        beside = low[_looked_up(self._road, self._road_grid, self._at(cast, low, flat[low])) == 0]
+        cast.distance.reshape(-1)[beside] = self._on_verge(cast, beside, flat[beside])
         cast.kind.reshape(-1)[beside] = Kind.PAVEMENT
+
+    def _on_verge(self, cast: Cast, flat: NDArray[np.int64], level: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where rays that meet level ground at distances `level` meet banks and plants; two steps are near enough."""
+        drop = cast.origin[flat // RINGS, 2] - self._kerb
+        distance = level
+        for _ in range(2):
+            height = _looked_up(self._verge, self._verge_grid, self._at(cast, flat, distance))
+            distance = level * np.clip(1 - height / drop, 0.6, 1.3)
+        return distance
+
+    @staticmethod
+    def _at(cast: Cast, flat: NDArray[np.int64], distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map points (N x 2) of rays at horizontal distances."""
+        return cast.origin[flat // RINGS, :2] + distance[:, None] * cast.ahead[flat // RINGS]
 
     def _road_users(self, cast: Cast, boxes_at: BoxesAt, time_s: float, middle: NDArray[np.float64]) -> None:
         """Each sector of the turn sees others where they are while it is scanned."""

@@ -103,12 +103,24 @@ def test_kerb_has_a_face_and_lifts_what_lies_beside_the_road():
     """The road ends at y = 4, the kerb is 0.2 m high."""
     road = shapely.MultiPolygon([shapely.box(-90, -90, 90, 4)])
     points = standing(lidar(area=road, kerb_m=0.2), pose=np.eye(4))
-    beside, on_road = points[points[:, 1] > 4.2], points[(points[:, 1] < 3.9) & (points[:, 2] < 1)]
+    beside = points[(points[:, 1] > 4.2) & (points[:, 1] < 5.2)]
+    on_road = points[(points[:, 1] < 3.9) & (points[:, 2] < 1)]
     assert np.median(beside[:, 2]) == pytest.approx(0.2, abs=0.01)
     assert np.median(on_road[:, 2]) == pytest.approx(0.0, abs=0.01)
-    face = points[(points[:, 2] > 0.04) & (points[:, 2] < 0.16) & (np.abs(points[:, 0]) < 8)]
+    face = points[(points[:, 2] > 0.04) & (points[:, 2] < 0.16) & (np.abs(points[:, 0]) < 8) & (points[:, 1] < 5)]
     assert len(face) > 10
     assert np.median(face[:, 1]) == pytest.approx(4.0, abs=0.02)
+
+
+def test_ground_far_from_the_kerb_is_uneven():
+    road = shapely.MultiPolygon([shapely.box(-90, -90, 90, 4)])
+    points = standing(lidar(area=road, kerb_m=0.2), pose=np.eye(4))
+    far = points[(points[:, 1] > 12) & (points[:, 2] < 1.5)]
+    assert len(far) > 300
+    assert np.ptp(far[:, 2]) > 0.2
+    # Still every point lies on its ray.
+    away = np.hypot(far[:, 0] - 0.95, far[:, 1])
+    assert np.arctan2(far[:, 2] - 2.0, away) == pytest.approx(sensor.ELEVATIONS[far[:, 4].astype(int)], abs=1e-4)
 
 
 def test_crowns_leak():
