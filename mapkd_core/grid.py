@@ -57,3 +57,13 @@ class BevGrid:
     def coarser(self, factor: int) -> BevGrid:
         """The same rectangle with cells `factor` times as wide."""
         return BevGrid(self.x_min, self.x_max, self.y_min, self.y_max, self.cell * factor)
+
+
+# The ranges that papers report, length x width in metres: 60x30 at 0.15 m and 120x60, 240x60 at 0.3 m as P-MapNet,
+# 100x50 as StreamMapNet's range (its vectors have no cells; 0.25 m is ours).
+RANGES = {
+    "60x30": BevGrid(),
+    "120x60": BevGrid(-60.0, 60.0, -30.0, 30.0, 0.3),
+    "240x60": BevGrid(-120.0, 120.0, -30.0, 30.0, 0.3),
+    "100x50": BevGrid(-50.0, 50.0, -25.0, 25.0, 0.25),
+}

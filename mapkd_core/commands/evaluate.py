@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score weights on drives they have never seen: IoU and Chamfer AP per class, and IoU by distance.
 
-Frames come from procedural worlds of the test split, from road maps (*.json.gz) that are rendered, or from a folder
-written by `mapkd dataset`. IoU is HDMapNet's (argmax, summed over all frames), AP is MapTR's (Chamfer distance
-below 0.5, 1.0 and 1.5 m). Classes that a road map does not label are masked. Scores are percent in the table, 0..1
-in JSON.
+Frames come from procedural worlds of the test split, from road maps (*.json.gz) that are rendered, from a folder
+written by `mapkd dataset`, or from a nuScenes dataset (real, or written by `mapkd nuscenes write`). IoU is HDMapNet's
+(argmax, summed over all frames), AP is MapTR's (Chamfer distance below 0.5, 1.0 and 1.5 m). Classes that a road map
+does not label are masked. Scores are percent in the table, 0..1 in JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mapkd_core.commands.scores import short
 from mapkd_core.data import seeds
 
 if TYPE_CHECKING:
-    from mapkd_core.evaluation.rendered import Predicted
+    from mapkd_core.evaluation.rendered import Predicted, Predicting
     from mapkd_core.evaluation.report import Report
 
 EXAMPLE = "mapkd evaluate --procedural 20 --frames 20 --vectors both --out report.json"
@@ -34,11 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--roads", type=Path, nargs="+", metavar="MAP", help="road maps to render")
     source.add_argument("--procedural", type=int, metavar="N", help="number of procedural worlds")
     source.add_argument("--data", type=Path, metavar="DIR", help="folder of samples with truth")
+    source.add_argument("--nuscenes", type=Path, metavar="ROOT", help="dataset in nuScenes' format")
+    parser.add_argument(
+        "--version", metavar="V", help="ROOT's folder of tables, e.g. v1.0-mini; the only one if absent"
+    )
+    parser.add_argument("--split", metavar="NAME", help="scenes of ROOT: val, mini_val, mapkd_test, ...; all if absent")
+    parser.add_argument("--splits", type=Path, metavar="FILE", help="file with splits of ROOT, instead of the official")
+    parser.add_argument(
+        "--rules", choices=("ours", "hdmapnet", "pmapnet", "maptr", "streammapnet"), default="ours",
+        help="whose rules make the truth of ROOT",
+    )  # fmt: skip
     parser.add_argument(
         "--first-seed", type=int, default=seeds.TEST.start, metavar="S", help="seed of the first world or look"
     )
     parser.add_argument(
-        "--frames", type=int, metavar="F", help="frames a world, evenly over its drive (20), or of DIR (all)"
+        "--frames", type=int, metavar="F", help="frames a world, evenly over its drive (20), a scene or of DIR (all)"
     )
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="NAME.safetensors with NAME.json; the shipped ones if absent"
@@ -74,6 +84,8 @@ def run(options: argparse.Namespace) -> Result:
     started = time.monotonic()
     if options.data:
         frames, source, count = predict_samples(options.data, how, options.frames), str(options.data), None
+    elif options.nuscenes:
+        frames, source, count = _recorded(options, how)
     else:
         worlds, source = _worlds(options)
         frames, count = predict_worlds(worlds, options.frames or 20, how, options.workers), len(worlds)
@@ -116,6 +128,16 @@ def _score(
     if not overall:
         raise ValueError("nothing to evaluate: no frame came")
     return {v: e.report() for v, e in overall.items()}, {w: e.report() for w, e in by_world.items()}
+
+
+def _recorded(options: argparse.Namespace, how: Predicting) -> tuple[Iterable[Sequence[Predicted]], str, int]:
+    from mapkd_core.evaluation.recorded import Recorded, predict_nuscenes
+
+    if options.splits and not options.split:
+        raise ValueError(f"--splits {options.splits} needs --split NAME")
+    recorded = Recorded(options.nuscenes, options.version, options.split, options.splits, options.rules, options.frames)
+    frames, count = predict_nuscenes(recorded, how)
+    return frames, f"{options.nuscenes} {options.split or 'all scenes'} (truth by {options.rules})", count
 
 
 def _worlds(options: argparse.Namespace) -> tuple[list, str]:

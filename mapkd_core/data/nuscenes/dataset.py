@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from mapkd_core.data.nuscenes import devkit, manifest, sensors
 from mapkd_core.data.nuscenes.map_layers import MapLayers
 from mapkd_core.data.nuscenes.rules import map_vectors
+from mapkd_core.data.nuscenes.splits import scenes_of
+from mapkd_core.data.sd_map import read_sd_map, sd_elements
 from mapkd_core.geometry import planar
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Frame, MapElement
@@ -39,11 +41,18 @@ class NuScenesSet:
         self.tables = devkit.open_tables(self.root, self.version)
         self._scenes = {scene["name"]: scene for scene in self.tables.scene}
         self._layers = lru_cache(maxsize=None)(self._read_layers)
+        self._sd_roads = lru_cache(maxsize=8)(read_sd_map)
 
     @cached_property
     def scene_names(self) -> tuple[str, ...]:
         """All scenes, in the order of the table."""
         return tuple(self._scenes)
+
+    def scenes(self, split: str | None = None, path: Path | None = None) -> tuple[str, ...]:
+        """Scenes of a split, all where none is named; path: a file of splits (see `splits`)."""
+        if split is None:
+            return self.scene_names
+        return scenes_of(split, self.scene_names, self.root / self.version / "splits.json", path)
 
     def sample_tokens(self, scene: str) -> Iterator[str]:
         """Tokens of a scene's samples in order of time; ValueError for an unknown scene."""
@@ -72,6 +81,14 @@ class NuScenesSet:
         pose = self.pose(token)
         return planar(pose[0, 3], pose[1, 3], float(np.arctan2(pose[1, 0], pose[0, 0])))
 
+    def tracks(self) -> dict[str, dict[str, NDArray[np.float64]]]:
+        """City -> scene -> N x 2 ego positions of its samples, metres in the city's map frame."""
+        found: dict[str, dict[str, NDArray[np.float64]]] = {}
+        for scene in self.scene_names:
+            positions = [self.pose(token)[:2, 3] for token in self.sample_tokens(scene)]
+            found.setdefault(self.location(scene), {})[scene] = np.array(positions)
+        return found
+
     def frame(self, token: str, sweeps: int = 1) -> Frame:
         """Six cameras and `sweeps` turns of the LiDAR (0: none) at the LiDAR's time.
 
@@ -94,11 +111,27 @@ class NuScenesSet:
 
     def layers(self, scene: str) -> MapLayers:
         """Map layers of the scene's city, read once."""
-        return self._layers(self.location(scene))
+        location = self.location(scene)
+        if location not in devkit.LOCATIONS:
+            raise ValueError(
+                f"{self.root}: scene {scene} has no map: its log says location {location!r}, maps are there for "
+                f"{', '.join(devkit.LOCATIONS)}; leave the scene out of the split"
+            )
+        return self._layers(location)
 
     def truth(self, token: str, grid: BevGrid, rules: str = "ours") -> tuple[MapElement, ...]:
         """Map vectors in `grid` around a sample, ego metres, by the rules of that name (see `rules`)."""
         return map_vectors(self.layers(self.scene_of(token)), self.planar_pose(token), grid, rules)
+
+    def sd_prior(self, token: str, grid: BevGrid, path: Path | str | None = None) -> tuple[MapElement, ...]:
+        """SD roads in `grid` around a sample as elements of the class `sd_road`, ego metres.
+
+        path: an OpenStreetMap extract of the scene's city (see `sd_map`); sets that mapkd wrote have their own. An HD
+        prior is what `truth` gives, of this dataset or of one with another map.
+        """
+        city = self.location(self.scene_of(token))
+        roads = self._sd_roads(Path(path) if path else self.root / "maps" / "sd" / f"{city}.geojson", city)
+        return sd_elements(roads, self.planar_pose(token), grid)
 
     def labelled(self, scene: str) -> tuple[str, ...]:
         """Classes whose truth is known: all, but for worlds whose road map says otherwise."""

@@ -10,8 +10,8 @@ crossing   hdmapnet (also P-MapNet): the two longest edges of each polygon, as t
            (1 - |cos| < 0.01) become one; closed outlines.
            ours: outline of each polygon cut to the range, closed.
 
-Sources: HDMapNet (arXiv:2107.06307), MapTR (2208.14437), StreamMapNet (2308.12570), P-MapNet (2403.10521) and what their
-released code does. MapTR takes its range around the LiDAR; here it is around the ego origin for all.
+Sources: HDMapNet (arXiv:2107.06307), MapTR (2208.14437), StreamMapNet (2308.12570), P-MapNet (2403.10521) and what
+their released code does. MapTR takes its range around the LiDAR; here it is around the ego origin for all.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ EGO_T_LIDAR = MOUNT @ transform(from_euler(0.0, 0.0, -np.pi / 2), (0.0, 0.0, 0.0
 
 
 def write_scene(root: Path, world: World, number: int, recipe: Recipe) -> dict[str, Any]:
-    """Render scene `number` of a set into `root`; returns its records, JSON-ready. Raises ValueError without a drive."""
+    """Render scene `number` of a set into `root`; returns its records, JSON-ready. ValueError without a drive."""
     road_map = procedural.make_road_map(world.seed) if world.path is None else road_map_file.load(world.path)
     rig = scaled(nuscenes_rig(), recipe.width, recipe.height)
     tables = SceneTables(world.name, world.city, start_us=(1_700_000_000 + 3600 * number) * 1_000_000)
