@@ -8,6 +8,7 @@ CD(A, B) = (mean over a of min over b |a - b| + mean over b of min over a |a - b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def resample(vertices_m: NDArray[np.floating], is_closed: bool, count: int = POI
     step = np.diff(line, axis=0)
     along = np.zeros(len(line))
     np.cumsum(np.sqrt(np.einsum("ij,ij->i", step, step)), out=along[1:])
-    at = np.linspace(0.0, along[-1], count)
+    at = _shares(count) * along[-1]
     return np.stack([np.interp(at, along, line[:, 0]), np.interp(at, along, line[:, 1])], axis=1)
 
 
@@ -68,6 +69,11 @@ def pairwise_chamfer(
             there, back = np.sqrt(squares.min(2)).mean(1), np.sqrt(squares.min(1)).mean(1)
             distance[rows, g] = (there + back) / 2
     return distance
+
+
+@lru_cache(maxsize=8)
+def _shares(count: int) -> NDArray[np.float64]:
+    return np.linspace(0.0, 1.0, count)
 
 
 def _mean_to_boxes(a_m: NDArray[np.float64], b_m: NDArray[np.float64]) -> NDArray[np.float64]:

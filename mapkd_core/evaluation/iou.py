@@ -69,6 +69,15 @@ class IouAccumulator:
         self._intersection += hits * known
         self._union += union * known
 
+    def add_layers(self, predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+        """One frame of layers that may overlap, bool [K, Y, X] each: what HDMapNet's `evaluate_json.py` compares."""
+        shape = (len(self._classes), *self._grid.shape)
+        if predicted.shape != shape or truth.shape != shape:
+            raise ValueError(f"layers have shapes {predicted.shape} and {truth.shape}, expected {shape}")
+        for k, (found, true) in enumerate(zip(predicted, truth, strict=True)):
+            for cells, total in ((found & true, self._intersection), (found | true, self._union)):
+                total[:, k] += np.bincount(self._band_of[cells], minlength=len(total))
+
     def iou(self) -> dict[str, float]:
         """Class -> IoU of 0..1 over all cells; NaN where neither truth nor prediction ever had the class."""
         return self._ratios(self._intersection.sum(0), self._union.sum(0))

@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """AP on re-rasterised lines, as HDMapNet (`evaluation/AP.py`) and P-MapNet (`tools/evaluation/AP.py`) compute it.
 
-Every element is drawn on the grid by itself; the distance is the Chamfer distance between the sets of drawn cells in
-metres, clipped at the threshold. Pairs are matched by the globally smallest distance, whatever the score. AP is the
-mean precision at the recalls 0.1, 0.2 ... 1.0.
+Every element is drawn on the grid; the distance is the Chamfer distance between the sets of drawn cells in metres,
+clipped at the threshold. Pairs are matched by the globally smallest distance, whatever the score. AP is the mean
+precision at the recalls 0.1, 0.2 ... 1.0.
 
-`as_released=True` keeps what the released code does: detections enter the curve by *rising* confidence, and the AP of
-each frame is averaged over the frames where the class was drawn or predicted (0 where there is no truth). Those
-numbers are only good beside the peers' own. `as_released=False` sorts by falling confidence and pools all frames.
+`as_released=True` keeps what the released code does; those numbers are only good beside the peers' own:
+
+* detections enter the curve by *rising* confidence, at ties the hits first;
+* the AP of each frame is averaged over the frames where the class was drawn or predicted (0 where there is no truth);
+* all elements of a class share one picture: a later one paints over an earlier one, and one that is painted over
+  altogether is neither a detection nor a truth;
+* a pair that fails `min_iou` is used up all the same;
+* recalls are compared in single precision with `torch.linspace(0.1, 1, 10)`, where 7 of 10 do not reach 0.7.
+
+`as_released=False` sorts by falling confidence, pools all frames, draws every element by itself, never matches a pair
+that fails `min_iou`, and counts in whole numbers.
 """
 
 from __future__ import annotations
@@ -19,19 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from mapkd_core.data.rasterise import layers
+from mapkd_core.data.rasterise import instances, layers
+from mapkd_core.evaluation.ten_point_ap import match_globally, ten_point_ap, ten_point_ap_as_released
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 
 # Hits, scores and the number of truths.
 _Frame = tuple[NDArray[np.bool_], NDArray[np.float64], int]
-_RECALLS = np.arange(1, 11) / 10
 
 
 @dataclass(frozen=True)
 class RasterProtocol:
     """bidirectional: mean of both directions, else only from the prediction to the truth, so that a fragment of a line
-    matches it. min_iou: a pair whose masks overlap less does not match, and is used up all the same.
+    matches it. min_iou: a pair whose masks overlap less does not match.
     """
 
     name: str
@@ -70,11 +78,18 @@ class RasterApAccumulator:
             targets = [element for element in truth if element.class_name == name]
             if not detections and not targets:
                 continue
-            distance, overlap = self._compare(detections, targets)
-            scores = np.array([element.confidence for element in detections])
+            one, other = self._draw(detections), self._draw(targets)
+            scores = np.array([d.confidence for d, cells in zip(detections, one) if cells is not None])
+            drawn, true = ([cells for cells in group if cells is not None] for group in (one, other))
+            if not drawn and not true:
+                continue
+            distance, overlap = self._compare(drawn, true)
+            allowed = overlap >= self._protocol.min_iou
+            if not self._as_released:
+                distance = np.where(allowed, distance, np.inf)
             for t in self._protocol.thresholds_m:
-                hits = match_globally(distance, overlap >= self._protocol.min_iou, t)
-                self._frames[name, t].append((hits, scores, len(targets)))
+                hits = match_globally(distance, allowed, t)
+                self._frames[name, t].append((hits, scores, len(true)))
 
     def ap(self) -> dict[str, dict[float, float]]:
         """Class -> threshold in metres -> AP of 0..1; NaN for a class without truth (as released: without a frame)."""
@@ -87,16 +102,15 @@ class RasterApAccumulator:
         if not frames:
             return float("nan")
         if self._as_released:
-            return float(np.mean([_ten_point_ap(hits, scores, truths) for hits, scores, truths in frames]))
+            return float(np.mean([ten_point_ap_as_released(*frame) for frame in frames]))
         hits, scores = (np.concatenate([frame[i] for frame in frames]) for i in (0, 1))
         truths = sum(frame[2] for frame in frames)
-        return _ten_point_ap(hits, -scores, truths) if truths else float("nan")
+        return ten_point_ap(hits, -scores, truths) if truths else float("nan")
 
     def _compare(
-        self, detections: Sequence[MapElement], targets: Sequence[MapElement]
+        self, one: Sequence[NDArray[np.int64]], other: Sequence[NDArray[np.int64]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """P x G distances in metres and IoUs of the drawn cells."""
-        one, other = ([self._draw(element) for element in group] for group in (detections, targets))
         distance, overlap = np.full((len(one), len(other)), np.inf), np.zeros((len(one), len(other)))
         for p, a in enumerate(one):
             for g, b in enumerate(other):
@@ -106,35 +120,18 @@ class RasterApAccumulator:
                     overlap[p, g] = common / (len(a) + len(b) - common)
         return distance, overlap
 
-    def _draw(self, element: MapElement) -> NDArray[np.int64]:
-        return np.argwhere(layers([element], self._grid, (element.class_name,))[0])
+    def _draw(self, elements: Sequence[MapElement]) -> list[NDArray[np.int64] | None]:
+        """Of each element its cells, N x 2 row column; None for one that the released code does not see."""
+        if not self._as_released:
+            return [np.argwhere(layers([element], self._grid, (element.class_name,))[0]) for element in elements]
+        picture = instances(elements, self._grid, tuple({element.class_name for element in elements}))
+        cells = [np.argwhere(picture == i + 1) for i in range(len(elements))]
+        return [one if len(one) else None for one in cells]
 
     def _chamfer(self, predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
         there = cKDTree(truth).query(predicted)[0].mean()
         back = cKDTree(predicted).query(truth)[0].mean() if self._protocol.bidirectional else there
         return float(there + back) / 2 * self._grid.cell
-
-
-def match_globally(distance: NDArray[np.floating], allowed: NDArray[np.bool_], threshold: float) -> NDArray[np.bool_]:
-    """Hits among P detections: smallest distance below the threshold first; each pair uses up its row and its column,
-    also where it is not `allowed`.
-    """
-    hits = np.zeros(distance.shape[0], bool)
-    left = np.where(distance < threshold, distance, np.inf)
-    while left.size and np.isfinite(left.min()):
-        p, g = np.unravel_index(left.argmin(), left.shape)
-        hits[p] = allowed[p, g]
-        left[p], left[:, g] = np.inf, np.inf
-    return hits
-
-
-def _ten_point_ap(hits: NDArray[np.bool_], sort_key: NDArray[np.floating], truths: int) -> float:
-    """Mean of the best precision at or beyond each of ten recalls, detections in the order of rising `sort_key`."""
-    if truths == 0 or len(hits) == 0:
-        return 0.0
-    found = np.cumsum(hits[np.argsort(sort_key, kind="stable")])
-    precision, recall = found / np.arange(1, len(found) + 1), found / truths
-    return float(np.mean([precision[recall >= r - 1e-9].max(initial=0.0) for r in _RECALLS]))
 
 
 def _codes(cells: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -173,3 +173,20 @@ def _plain_chamfer(a: list[tuple[float, float]], b: list[tuple[float, float]]) -
     there = sum(min(np.hypot(p[0] - q[0], p[1] - q[1]) for q in b) for p in a) / len(a)
     back = sum(min(np.hypot(p[0] - q[0], p[1] - q[1]) for p in a) for q in b) / len(b)
     return float(there + back) / 2
+
+
+def test_flat_ends_refuse_pieces_of_one_line_end_to_end() -> None:
+    # Two metres of a line and the next two: each point is 1.1 m from the other's end in the mean, so 1.5 m suffices.
+    def ap(flat_caps: bool, gap_m: float) -> float:
+        accumulator = ChamferApAccumulator(flat_caps=flat_caps)
+        accumulator.add([line(0, x=(0, 2))], [line(0, x=(2 + gap_m, 4 + gap_m))])
+        return accumulator.ap()["divider"][1.5]
+
+    assert ap(False, 0.1) == 1.0 and ap(True, 0.1) == 0.0
+    assert ap(True, -0.1) == 1.0, "as soon as they overlap the released code takes them"
+
+
+def test_equal_scores_go_to_the_first() -> None:
+    assert match(np.array([[0.2], [0.1]]), np.array([0.5, 0.5]), 1.0).tolist() == [True, False]
+    # Three of one score, the hit in the middle: precision 1/2 at the only recall there is.
+    assert average_precision(np.array([False, True, False]), np.full(3, 0.5), 1) == pytest.approx(0.5)
