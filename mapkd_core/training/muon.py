@@ -58,14 +58,22 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """rows x columns -> about U V^T of its singular value decomposition, by Newton-Schulz; values within 0.7 .. 1.2."""
+    """rows x columns -> about U V^T of its singular value decomposition, by Newton-Schulz; values within 0.7 .. 1.2.
+
+    The rounds are taken on the small Gram matrix, since every round is a polynomial of it: x is used but twice.
+    """
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = (x / (x.norm() + 1e-7)).bfloat16()  # enough for a direction, and twice as fast
+    x = x / (x.norm() + 1e-7)
+    gram = x @ x.T
+    unit = torch.eye(len(gram), device=x.device)
     a, b, c = NEWTON_SCHULZ
+    product = unit
     for _ in range(ROUNDS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if matrix.shape[0] > matrix.shape[1] else x).to(matrix.dtype)
+        polynomial = a * unit + b * gram + c * gram @ gram
+        product = polynomial @ product
+        gram = polynomial @ gram @ polynomial
+    x = product @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
