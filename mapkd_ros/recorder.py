@@ -10,7 +10,7 @@ from pathlib import Path
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from mapkd_core.bags.typestore import typestore
-from mapkd_core.bags.write import qos
+from mapkd_core.bags.bag_file import qos
 
 
 class Recorder:

@@ -1,50 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a drive as a rosbag2 MCAP bag with real calibration, TF and truth: what any ROS 2 tool can play.
-
-Topics and frames are in docs/formats.md. The bag appears under its final name only when it is complete.
-"""
+"""Write a drive frame by frame as a rosbag2 MCAP bag with real calibration, TF and truth: any ROS 2 tool plays it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer
 
-from mapkd_core.bags import to_messages
-from mapkd_core.bags.typestore import typestore
+from mapkd_core.bags.bag_file import BagFile
 from mapkd_core.geometry import apply, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Camera, Frame, MapElement
 
 Matrix = NDArray[np.float64]
-ODOM, BASE, LIDAR = "odom", "base_link", "lidar_top"
 ANCHOR = "CAM_FRONT"
-TRUTH_TOPIC = "/truth/vector_map"
-
-# Version 8 spells QoS the way that every distribution since Humble reads; 9 (Jazzy's) is newer than Humble.
-_METADATA_VERSION: Literal[8] = 8
-_LATCHED = ("/tf_static", TRUTH_TOPIC)  # a subscriber that comes late still gets these
 
 
-class BagWriter:
+class BagWriter(BagFile):
     """Streams frames into a bag; use as a context manager.
 
     path: a folder (rosbag2 bag with metadata.yaml), or a file when it ends in .mcap. Must not exist.
@@ -64,41 +40,13 @@ class BagWriter:
         labelled: Sequence[str] = CLASSES,
         jpeg_quality: int = 90,
     ) -> None:
-        self.path = Path(path)
-        if self.path.exists():
-            raise ValueError(f"bag {self.path} exists already; remove it or choose another path")
+        super().__init__(path)
         self._rig = {camera.name: camera for camera in rig}
         self._ego_T_lidar = np.eye(4) if ego_T_lidar is None else ego_T_lidar
         self._grid, self._labelled, self._jpeg_quality = grid or BevGrid(), tuple(labelled), jpeg_quality
-        self._folder = self.path.with_name(f".{self.path.name}.partial-{os.getpid()}")
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        self._written = self._folder / self.path.stem
-        self._writer = Writer(self._written, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
-        self._connections: dict[str, Connection] = {}
         self._posed_ns: set[int] = set()
         self._last_ns = -1
         self.frames = 0
-
-    def __enter__(self) -> BagWriter:
-        self._folder.mkdir()
-        self._writer.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close and move into place, or leave nothing behind after an error."""
-        try:
-            if kind is None and not self.frames:
-                raise ValueError(f"bag {self.path}: no frame was added")
-            if kind is None:
-                self._writer.close()
-                single = self.path.suffix == ".mcap"
-                (self._written / f"{self._written.name}.mcap" if single else self._written).rename(self.path)
-            else:
-                self._writer.abort()
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(
         self,
@@ -122,17 +70,16 @@ class BagWriter:
         poses = self._poses(frame, cameras)
         for stamp_ns, pose in sorted(poses.items()):
             if stamp_ns not in self._posed_ns:
-                self._write("/odom", stamp_ns, to_messages.odometry(stamp_ns, ODOM, BASE, pose))
-                self._write("/tf", stamp_ns, to_messages.transforms(stamp_ns, [(ODOM, BASE, pose)]))
+                self.add_pose(stamp_ns, pose)
         self._posed_ns = set(poses)
         for camera in sorted(cameras, key=lambda camera: camera.stamp_ns):
             self._add_camera(camera, (encoded or {}).get(camera.name))
         if frame.points is not None:
             points = np.asarray(frame.points, np.float32).copy()
             points[:, :3] = apply(inverse(self._ego_T_lidar), points[:, :3])
-            self._write("/lidar_top", frame.stamp_ns, to_messages.point_cloud(frame.stamp_ns, LIDAR, points))
+            self.add_points(frame.stamp_ns, points)
         if truth is not None:
-            self._add_truth(frame, cameras, truth)
+            self._add_moved_truth(frame, cameras, truth)
         self._last_ns = frame.stamp_ns
         self.frames += 1
 
@@ -144,20 +91,14 @@ class BagWriter:
                     "give BagWriter the rig as mounted"
                 )
             self._rig.setdefault(camera.name, camera)
-        mounts = [(BASE, camera.name.lower(), camera.ego_T_camera) for camera in self._rig.values()]
         first_ns = min(frame.stamp_ns, *(camera.stamp_ns for camera in cameras))
-        mounts.append((BASE, LIDAR, self._ego_T_lidar))
-        self._write("/tf_static", first_ns, to_messages.transforms(first_ns, mounts))
+        self.add_mountings(first_ns, list(self._rig.values()), self._ego_T_lidar)
 
     def _add_camera(self, camera: Camera, encoded: bytes | None) -> None:
-        frame_id, stamp_ns = camera.name.lower(), camera.stamp_ns
         if encoded is None and camera.image is not None:
             encoded = encode_jpeg(camera.image, self._jpeg_quality)
-        if encoded is None:
-            return
-        self._write(f"/{frame_id}/camera_info", stamp_ns, to_messages.camera_info(stamp_ns, frame_id, camera))
-        image = to_messages.compressed_image(stamp_ns, frame_id, encoded)
-        self._write(f"/{frame_id}/image/compressed", stamp_ns, image)
+        if encoded is not None:
+            self.add_image(camera, camera.stamp_ns, encoded)
 
     def _moved(self, frame: Frame, camera: Camera) -> Matrix:
         """ego_T_ego' : the vehicle at the camera's stamp, seen from where it is at the frame's stamp."""
@@ -179,22 +120,13 @@ class BagWriter:
             stamp_ns: frame.odom_T_ego @ motion for stamp_ns, motion in moved.items() if stamp_ns != frame.stamp_ns
         }
 
-    def _add_truth(self, frame: Frame, cameras: Sequence[Camera], truth: Sequence[MapElement]) -> None:
+    def _add_moved_truth(self, frame: Frame, cameras: Sequence[Camera], truth: Sequence[MapElement]) -> None:
         """Truth carries the anchor's stamp, so it is moved into the ego frame of that instant."""
         anchor = next((camera for camera in cameras if camera.name == ANCHOR), cameras[0])
         if anchor.stamp_ns != frame.stamp_ns:
             anchor_T_frame = inverse(self._moved(frame, anchor))
             truth = [replace(e, vertices_m=_apply_to_ground(anchor_T_frame, e.vertices_m)) for e in truth]
-        message = to_messages.vector_map(anchor.stamp_ns, BASE, truth, self._grid, self._labelled)
-        self._write(TRUTH_TOPIC, anchor.stamp_ns, message)
-
-    def _write(self, topic: str, stamp_ns: int, message: Any) -> None:
-        type_name = message.__msgtype__
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(
-                topic, type_name, typestore=typestore(), offered_qos_profiles=[qos(topic in _LATCHED)]
-            )
-        self._writer.write(self._connections[topic], stamp_ns, typestore().serialize_cdr(message, type_name))
+        self.add_truth(anchor.stamp_ns, truth, self._grid, self._labelled)
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
@@ -203,22 +135,6 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
     if not done:
         raise ValueError(f"image of shape {image.shape} cannot be compressed")
     return encoded.tobytes()
-
-
-def qos(is_latched: bool) -> Qos:
-    """What the bag's publishers offered: reliable, which best-effort subscribers accept, too."""
-    unset = QosTime(0, 0)
-    return Qos(
-        QosHistory.KEEP_LAST,
-        10,
-        QosReliability.RELIABLE,
-        QosDurability.TRANSIENT_LOCAL if is_latched else QosDurability.VOLATILE,
-        unset,
-        unset,
-        QosLiveliness.SYSTEM_DEFAULT,
-        unset,
-        False,
-    )
 
 
 def _apply_to_ground(a_T_b: Matrix, xy_b: NDArray[np.floating]) -> NDArray[np.float64]:
