@@ -6,13 +6,14 @@ Only `lose_cameras` and `disturb` break that on purpose: they are what a vehicle
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mapkd_core import geometry
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.data.samples import Sample
-from mapkd_core.types import MapElement
 
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])  # left and right of the ego frame change places
 _FLIP = np.diag([-1.0, 1.0, 1.0, 1.0])  # and of the picture
@@ -27,7 +28,7 @@ def augment(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sa
     prepared = disturb(sample.prepared, config.calibration_noise, rng)
     if rng.random() < config.camera_dropout:
         prepared = lose_cameras(prepared, int(rng.integers(1, 3)), rng)
-    return Sample(recolour(prepared, rng), sample.elements)
+    return replace(sample, prepared=recolour(prepared, rng))
 
 
 def mirror(sample: Sample) -> Sample:
@@ -36,7 +37,7 @@ def mirror(sample: Sample) -> Sample:
     K = p.K.copy()
     K[:, 0, 2] = p.images.shape[-1] - 1 - K[:, 0, 2]
     mirrored = Prepared(p.images[..., ::-1], K, _MIRROR @ p.ego_T_camera @ _FLIP, p.valid)
-    return Sample(mirrored, tuple(_moved(e, e.vertices_m * (1.0, -1.0)) for e in sample.elements))
+    return _changed(sample, mirrored, _MIRROR)
 
 
 def move(sample: Sample, ego_T_new: geometry.Matrix) -> Sample:
@@ -44,7 +45,7 @@ def move(sample: Sample, ego_T_new: geometry.Matrix) -> Sample:
     new_T_ego = geometry.inverse(ego_T_new)
     p = sample.prepared
     moved = Prepared(p.images, p.K, new_T_ego @ p.ego_T_camera, p.valid)
-    return Sample(moved, tuple(_moved(e, geometry.apply_planar(new_T_ego, e.vertices_m)) for e in sample.elements))
+    return _changed(sample, moved, new_T_ego)
 
 
 def disturb(prepared: Prepared, sigma: float, rng: np.random.Generator) -> Prepared:
@@ -83,5 +84,13 @@ def recolour(prepared: Prepared, rng: np.random.Generator) -> Prepared:
     return Prepared(images, prepared.K, prepared.ego_T_camera, prepared.valid)
 
 
-def _moved(element: MapElement, vertices: np.ndarray) -> MapElement:
-    return MapElement(element.class_name, vertices, element.is_closed, element.confidence)
+def _changed(sample: Sample, prepared: Prepared, new_T_ego: geometry.Matrix) -> Sample:
+    """Truth, priors and points told in the new ego frame."""
+    lists = [
+        tuple(replace(e, vertices_m=geometry.apply_planar(new_T_ego, e.vertices_m)) for e in elements)
+        for elements in (sample.elements, sample.sd, sample.hd)
+    ]
+    points = sample.points
+    if points is not None:
+        points = np.concatenate([geometry.apply(new_T_ego, points[:, :3]).astype(np.float32), points[:, 3:]], 1)
+    return Sample(prepared, lists[0], points, *lists[1:])

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prepared frames with their truth on disk: one pair of files a world, so that many processes can write and read.
+"""Prepared frames with their truth on disk: a few files a world, so that many processes can write and read.
 
-`<name>.images.npy` F N 3 H W uint8, mapped and not loaded; `<name>.truth.npz` K F N 3 3, ego_T_camera F N 4 4, and the
-elements of all frames one after the other (vertices, lengths, classes, closed, elements per frame). No pickles.
+`<name>.images.npy` F N 3 H W uint8 and, where there is a LiDAR, `<name>.points.npy` P 5 int16 are mapped, not loaded.
+`<name>.truth.npz` holds K F N 3 3, ego_T_camera F N 4 4, how many points each frame has, and the elements of truth,
+SD and HD prior as flat lists (`element_lists`). It is written last: a world without it is not there. No pickles.
 """
 
 from __future__ import annotations
@@ -15,45 +16,56 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.data import element_lists
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.types import MapElement
 
 # Truth reaches farther than the network's range, so that training can turn and shift the ego frame.
 TRUTH_GRID = BevGrid(-39.0, 39.0, -24.0, 24.0, 0.15)
 
 
+POINT_STEPS = np.array((0.005, 0.005, 0.005, 1.0, 0.001), np.float32)  # m m m, intensity, s: one step of the int16
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One frame: the network's input and its truth in ego metres, clipped to TRUTH_GRID."""
+    """One frame: the network's input and its truth in ego metres, clipped to TRUTH_GRID.
+
+    points: P x 5 float32 x y z (ego m), intensity 0..255, seconds from the frame's time; None without LiDAR.
+    sd, hd: map priors as elements, for teachers; empty where there are none.
+    """
 
     prepared: Prepared
     elements: tuple[MapElement, ...]
+    points: NDArray[np.float32] | None = None
+    sd: tuple[MapElement, ...] = ()
+    hd: tuple[MapElement, ...] = ()
 
 
 def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
     """Write the frames of one world; a reader sees all of it or nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    elements = [e for s in samples for e in s.elements]
     truth = {
         "K": np.stack([s.prepared.K for s in samples]),
         "ego_T_camera": np.stack([s.prepared.ego_T_camera for s in samples]),
-        "vertices": np.concatenate(
-            [np.asarray(e.vertices_m, np.float32) for e in elements] or [np.zeros((0, 2), np.float32)]
-        ),
-        "lengths": np.array([len(e.vertices_m) for e in elements], np.int32),
-        "classes": np.array([CLASSES.index(e.class_name) for e in elements], np.uint8),
-        "closed": np.array([e.is_closed for e in elements], bool),
-        "counts": np.array([len(s.elements) for s in samples], np.int32),
+        **element_lists.pack([s.elements for s in samples]),
+        **element_lists.pack([s.sd for s in samples], "sd_"),
+        **element_lists.pack([s.hd for s in samples], "hd_"),
     }
-    images = np.stack([s.prepared.images for s in samples])
-    parts = [folder / f"{name}.images.npy", folder / f"{name}.truth.npz"]
-    with _aside(parts[0]).open("wb") as file:
-        np.save(file, images)
-    with _aside(parts[1]).open("wb") as file:
+    _save(folder / f"{name}.images.npy", np.stack([s.prepared.images for s in samples]))
+    clouds = [s.points for s in samples if s.points is not None]
+    if clouds:
+        if len(clouds) < len(samples):
+            raise ValueError(
+                f"world {name}: {len(clouds)} of {len(samples)} frames have LiDAR points; want all or none"
+            )
+        _save(folder / f"{name}.points.npy", np.concatenate([_to_steps(cloud) for cloud in clouds]))
+        truth["point_counts"] = np.array([len(cloud) for cloud in clouds], np.int64)
+    last = folder / f"{name}.truth.npz"
+    with _aside(last).open("wb") as file:
         np.savez(file, **truth)
-    for part in parts:
-        os.replace(_aside(part), part)
+    os.replace(_aside(last), last)
 
 
 class SampleFolder:
@@ -69,6 +81,10 @@ class SampleFolder:
             raise FileNotFoundError(f"{folder} holds no samples; make some with `mapkd dataset --out {folder}`")
         self._truth = [dict(np.load(self.folder / f"{n}.truth.npz", allow_pickle=False)) for n in self.names]
         self._images = [np.load(self.folder / f"{n}.images.npy", mmap_mode="r") for n in self.names]
+        self._points = [
+            np.load(self.folder / f"{n}.points.npy", mmap_mode="r") if "point_counts" in t else None
+            for n, t in zip(self.names, self._truth, strict=True)
+        ]
         self.index = [(w, f) for w, t in enumerate(self._truth) for f in range(len(t["counts"]))]
 
     def __len__(self) -> int:
@@ -78,21 +94,28 @@ class SampleFolder:
         world, frame = self.index[i]
         truth = self._truth[world]
         images = np.array(self._images[world][frame])
-        valid = np.ones(len(images), bool)
-        return Sample(Prepared(images, truth["K"][frame], truth["ego_T_camera"][frame], valid), _elements(truth, frame))
+        prepared = Prepared(images, truth["K"][frame], truth["ego_T_camera"][frame], np.ones(len(images), bool))
+        elements, sd, hd = (element_lists.unpack(truth, frame, prefix) for prefix in ("", "sd_", "hd_"))
+        return Sample(prepared, elements, self._cloud(world, frame), sd, hd)
+
+    def _cloud(self, world: int, frame: int) -> NDArray[np.float32] | None:
+        stored = self._points[world]
+        if stored is None:
+            return None
+        counts = self._truth[world]["point_counts"]
+        first = int(counts[:frame].sum())
+        return stored[first : first + int(counts[frame])].astype(np.float32) * POINT_STEPS
 
 
-def _elements(truth: dict[str, NDArray], frame: int) -> tuple[MapElement, ...]:
-    first = int(truth["counts"][:frame].sum())
-    last = first + int(truth["counts"][frame])
-    start = int(truth["lengths"][:first].sum())
-    elements = []
-    for i in range(first, last):
-        end = start + int(truth["lengths"][i])
-        vertices = truth["vertices"][start:end]
-        elements.append(MapElement(CLASSES[truth["classes"][i]], vertices, bool(truth["closed"][i])))
-        start = end
-    return tuple(elements)
+def _to_steps(points: NDArray[np.float32]) -> NDArray[np.int16]:
+    limits = np.iinfo(np.int16)
+    return np.clip(np.round(points / POINT_STEPS), limits.min, limits.max).astype(np.int16)
+
+
+def _save(path: Path, array: NDArray) -> None:
+    with _aside(path).open("wb") as file:
+        np.save(file, array)
+    os.replace(_aside(path), path)
 
 
 def _aside(path: Path) -> Path:

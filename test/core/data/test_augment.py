@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,18 @@ def test_variant_depends_on_the_generator_alone(make_sample):
     np.testing.assert_array_equal(first.prepared.images, again.prepared.images)
     np.testing.assert_array_equal(first.prepared.ego_T_camera, again.prepared.ego_T_camera)
     assert (first.prepared.ego_T_camera != other.prepared.ego_T_camera).any()
+
+
+@pytest.mark.parametrize("change", [mirror, lambda s: move(s, geometry.planar(0.7, -0.4, 0.12))])
+def test_points_and_priors_go_with_the_truth(make_sample, change):
+    """A point on every vertex of the truth, and the truth as a prior: they stay together."""
+    sample = make_sample()
+    vertices = np.concatenate([e.vertices_m for e in sample.elements])
+    points = np.column_stack([vertices, np.zeros(len(vertices)), np.arange(len(vertices)), np.zeros(len(vertices))])
+    changed = change(replace(sample, points=points.astype(np.float32), sd=sample.elements, hd=sample.elements[:1]))
+    wanted = np.concatenate([e.vertices_m for e in changed.elements])
+    assert np.abs(wanted - vertices).max() > 0.3
+    np.testing.assert_allclose(changed.points[:, :2], wanted, atol=1e-5)
+    np.testing.assert_array_equal(changed.points[:, 2:], points[:, 2:])
+    np.testing.assert_array_equal(changed.hd[0].vertices_m, changed.elements[0].vertices_m)
+    assert len(changed.sd) == len(changed.elements)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.data.samples import Sample, SampleFolder, write
+from mapkd_core.types import MapElement
 
 
 def test_round_trip_of_two_worlds(tmp_path, make_sample):
@@ -60,3 +61,32 @@ def test_nothing_pickled_is_read(tmp_path, make_sample):
 def test_folder_without_samples_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no samples"):
         SampleFolder(tmp_path)
+
+
+def _with_everything(sample: Sample, points: int) -> Sample:
+    rng = np.random.default_rng(points)
+    cloud = np.column_stack([rng.uniform(-39, 39, (points, 3)), rng.integers(0, 256, points), -rng.random(points)])
+    sd = (MapElement("road", np.array([(-20.0, 3.0), (25.0, 4.0)])),)
+    return replace(sample, points=cloud.astype(np.float32), sd=sd, hd=sample.elements[:1])
+
+
+def test_points_and_priors_come_back(tmp_path, make_sample):
+    samples = [
+        _with_everything(make_sample(), 50),
+        _with_everything(make_sample(0.3), 0),
+        _with_everything(make_sample(), 7),
+    ]
+    write(tmp_path, "a", samples)
+    folder = SampleFolder(tmp_path)
+    for i, wanted in enumerate(samples):
+        found = folder[i]
+        assert found.points.shape == wanted.points.shape
+        np.testing.assert_allclose(found.points[:, :3], wanted.points[:, :3], atol=0.0026)
+        np.testing.assert_allclose(found.points[:, 3:], wanted.points[:, 3:], atol=0.0006)
+        assert [e.class_name for e in found.sd] == ["road"] and [e.class_name for e in found.hd] == ["divider"]
+        np.testing.assert_allclose(found.sd[0].vertices_m, wanted.sd[0].vertices_m)
+
+
+def test_world_with_points_in_some_frames_is_refused(tmp_path, make_sample):
+    with pytest.raises(ValueError, match="world a: 1 of 2 frames have points"):
+        write(tmp_path, "a", [_with_everything(make_sample(), 5), make_sample()])
