@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Sample:
 def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
     """Write the frames of one world; a reader sees all of it or nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    truth = {
+    truth: dict[str, Any] = {
         "K": np.stack([s.prepared.K for s in samples]),
         "ego_T_camera": np.stack([s.prepared.ego_T_camera for s in samples]),
         **element_lists.pack([s.elements for s in samples]),
@@ -58,7 +59,7 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
     if clouds:
         if len(clouds) < len(samples):
             raise ValueError(
-                f"world {name}: {len(clouds)} of {len(samples)} frames have LiDAR points; want all or none"
+                f"world {name}: {len(clouds)} of {len(samples)} frames have points; want all or none"
             )
         _save(folder / f"{name}.points.npy", np.concatenate([_to_steps(cloud) for cloud in clouds]))
         truth["point_counts"] = np.array([len(cloud) for cloud in clouds], np.int64)
