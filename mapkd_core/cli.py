@@ -29,6 +29,7 @@ COMMANDS = (
     "compare",
     "ros",
     "evaluate",
+    "score",
     "dataset",
     "nuscenes",
     "train",
