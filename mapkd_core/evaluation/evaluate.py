@@ -8,6 +8,7 @@ from typing import Any
 
 from mapkd_core.data.rasterise import rasterise
 from mapkd_core.evaluation.chamfer_ap import POINTS, THRESHOLDS_M, ChamferApAccumulator
+from mapkd_core.evaluation.curves import precision_recall
 from mapkd_core.evaluation.iou import BAND_EDGES_M, IouAccumulator, argmax_labels
 from mapkd_core.evaluation.report import Report
 from mapkd_core.grid import BevGrid
@@ -38,6 +39,7 @@ class Evaluator:
         self._observed_only, self._clear_overlap = observed_only, clear_overlap
         self._iou = IouAccumulator(grid, classes, band_edges_m)
         self._ap = ChamferApAccumulator(classes, thresholds_m, points)
+        self._thresholds_m = tuple(thresholds_m)
         self._protocol = f"MapTR ({points} points, {', '.join(f'{t:g}' for t in thresholds_m)} m)"
         self._frames = self._without_probability = 0
 
@@ -58,6 +60,15 @@ class Evaluator:
         target = rasterise(truth, self._grid, self._classes, clear_overlap=self._clear_overlap)
         self._iou.add(labels, target, known, predicted.observed if self._observed_only else None)
         self._ap.add(predicted.elements, truth, known)
+
+    def curves(self) -> dict[str, dict[float, list[tuple[float, float]]]]:
+        """Class -> threshold in metres -> (recall, precision), as AP integrates them; empty without truth."""
+        found = {}
+        for name in self._classes:
+            hits, scores = self._ap.pooled(name)
+            truths = self._ap.truths[name]
+            found[name] = {t: precision_recall(hits[i], scores, truths) for i, t in enumerate(self._thresholds_m)}
+        return found
 
     def report(self) -> Report:
         """Scores of the frames so far."""

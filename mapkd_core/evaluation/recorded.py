@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mapkd_core.data.nuscenes import NuScenesSet
-from mapkd_core.evaluation.rendered import Predicted, Predicting
+from mapkd_core.evaluation.rendered import Predicted, Predicting, predict_frame
 from mapkd_core.mapper import Mapper
 
 
@@ -40,14 +40,18 @@ def predict_nuscenes(recorded: Recorded, how: Predicting) -> tuple[Iterator[list
         vectors: Mapper(how.weights, how.backend, vectors=vectors, min_confidence=how.min_confidence)
         for vectors in how.vectors
     }
-    return (list(_scene(dataset, scene, recorded, mappers)) for scene in scenes), len(scenes)
+    return (list(_scene(dataset, scene, recorded, mappers, how)) for scene in scenes), len(scenes)
 
 
-def _scene(dataset: NuScenesSet, scene: str, recorded: Recorded, mappers: dict[str, Mapper]) -> Iterator[Predicted]:
+def _scene(
+    dataset: NuScenesSet, scene: str, recorded: Recorded, mappers: dict[str, Mapper], how: Predicting
+) -> Iterator[Predicted]:
     tokens = list(dataset.sample_tokens(scene))
     count = min(recorded.frames or len(tokens), len(tokens))
     grid = next(iter(mappers.values())).grid
     for i in np.unique(np.linspace(0, len(tokens) - 1, count).round().astype(int)).tolist():
-        frame = dataset.frame(tokens[i], sweeps=0)
-        maps = {vectors: mapper.predict(frame) for vectors, mapper in mappers.items()}
-        yield Predicted(scene, maps, dataset.truth(tokens[i], grid, recorded.rules), dataset.labelled(scene))
+        frame, truth = (
+            dataset.frame(tokens[i], sweeps=int(how.pictures)),
+            dataset.truth(tokens[i], grid, recorded.rules),
+        )
+        yield predict_frame(frame, tokens[i], mappers, truth, dataset.labelled(scene), how)._replace(world=scene)

@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 import torch
 
+from mapkd_core.bags.write import encode_jpeg
 from mapkd_core.data.prepare import model_camera
 from mapkd_core.data.samples import Sample, SampleFolder
+from mapkd_core.drawing import Under, contact_sheet
 from mapkd_core.grid import BevGrid
 from mapkd_core.mapper import Mapper
 from mapkd_core.types import Camera, Frame, LocalMap, MapElement
@@ -40,6 +42,7 @@ class Predicting:
 
     vectors: which of query and raster give polylines; each gives a map of its own. size: width and height of the
     rendered pictures in pixels, None for the network's own. varied_rig: another mounting and focal length per world.
+    pictures: draw each frame, for those who look at the worst ones.
     """
 
     weights: Path | None = None
@@ -48,15 +51,21 @@ class Predicting:
     backend: str = "auto"
     size: tuple[int, int] | None = None
     varied_rig: bool = False
+    pictures: bool = False
 
 
 class Predicted(NamedTuple):
-    """One frame: where it comes from, the map by each kind of vectors, the truth and the classes it speaks about."""
+    """One frame: where it comes from, the map by each kind of vectors, the truth and the classes it speaks about.
+
+    token: its name. picture: JPEG of the first map over the images and beside the truth, empty where none was asked.
+    """
 
     world: str
     maps: dict[str, LocalMap]
     truth: tuple[MapElement, ...]
     labelled: tuple[str, ...]
+    token: str = ""
+    picture: bytes = b""
 
 
 def predict_worlds(
@@ -91,13 +100,32 @@ def predict_world(world: World, frames: int, how: Predicting) -> list[Predicted]
     renderer = Renderer(road_map, world.seed)
     start_s, length_s = float(road_map.ego[0, 0]), drive.duration(road_map)
     predicted = []
-    for share in (np.arange(frames) + 0.5) / frames:
+    for number, share in enumerate((np.arange(frames) + 0.5) / frames):
         time_s = start_s + float(share) * length_s
         frame = renderer.frame(time_s, cameras)
         truth = local_elements(road_map, drive.pose_at(road_map, time_s), grid)
-        maps = {vectors: mapper.predict(frame) for vectors, mapper in mappers.items()}
-        predicted.append(Predicted(road_map.name, maps, truth, road_map.labelled))
+        token = f"{road_map.name}-{number}"
+        predicted.append(
+            predict_frame(frame, token, mappers, truth, road_map.labelled, how)._replace(world=road_map.name)
+        )
     return predicted
+
+
+def predict_frame(
+    frame: Frame,
+    token: str,
+    mappers: dict[str, Mapper],
+    truth: tuple[MapElement, ...],
+    labelled: tuple[str, ...],
+    how: Predicting,
+) -> Predicted:
+    """All maps of one frame, with its picture where `how` asks for pictures; `world` is left to the caller."""
+    maps = {vectors: mapper.predict(frame) for vectors, mapper in mappers.items()}
+    picture = b""
+    if how.pictures:
+        sheet = contact_sheet(frame, next(iter(maps.values())), truth, caption=token, under=Under(frame.points))
+        picture = encode_jpeg(sheet, quality=85)
+    return Predicted("", maps, truth, labelled, token, picture)
 
 
 def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> Iterator[list[Predicted]]:
@@ -108,9 +136,10 @@ def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> 
     count = min(limit or len(samples), len(samples))
     for i in np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int)):
         sample = samples[int(i)]
-        maps = {vectors: mapper.predict(sample_frame(sample)) for vectors, mapper in mappers.items()}
-        name = samples.names[samples.index[int(i)][0]]
-        yield [Predicted(name, maps, clip_all(sample.elements, grid), tuple(next(iter(mappers.values())).classes))]
+        world, number = samples.names[samples.index[int(i)][0]], samples.index[int(i)][1]
+        truth, classes = clip_all(sample.elements, grid), tuple(next(iter(mappers.values())).classes)
+        frame = predict_frame(sample_frame(sample), f"{world}-{number}", mappers, truth, classes, how)
+        yield [frame._replace(world=world)]
 
 
 def sample_frame(sample: Sample) -> Frame:

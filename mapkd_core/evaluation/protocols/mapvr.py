@@ -78,7 +78,7 @@ def draw(elements: Sequence[MapElement], grid: BevGrid) -> NDArray[np.bool_]:
         else:
             cv2.polylines(mask, [pixels], element.is_closed, 1, 1)
         cv2.dilate(mask, np.ones((_WIDTH, _WIDTH), np.uint8), dst=mask)
-    return masks.reshape(len(elements), -1).astype(bool)
+    return masks.reshape(len(elements), height * width).astype(bool)
 
 
 def mask_iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float64]:
