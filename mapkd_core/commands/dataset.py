@@ -4,6 +4,9 @@
 Worlds are procedural roads by default, or the given road maps, each rendered with another look per seed. World i is
 made from seed FIRST_SEED + i, so folders with disjoint seed ranges share no world. Worlds that are already in the
 folder are kept: the command can be interrupted and repeated. A world of 24 frames takes about 20 MB.
+
+--benchmark makes the sets of roads-v1 instead: training and validation from seeds that share no world, the test over
+the road maps of --maps, all with LiDAR and map priors, and a manifest of hashes. --check verifies such a set.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from pathlib import Path
 from mapkd_core.commands.result import Result
 from mapkd_core.data import seeds
 
-EXAMPLE = "mapkd dataset --out out/data/train --worlds 1000 --frames 24"
+EXAMPLE = """mapkd dataset --out out/data/train --worlds 1000 --frames 24
+  mapkd dataset --benchmark small --maps roads/*.json.gz --out out/roads-v1/small"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="YAML", help="training configuration, for the network's image size"
     )
+    parser.add_argument("--benchmark", choices=("smoke", "small", "full"), help="make roads-v1 in this size")
+    parser.add_argument("--check", action="store_true", help="only verify the manifest of a roads-v1 set in DIR")
     parser.add_argument("--workers", type=int, metavar="W", help="processes; one per core where not given")
 
 
@@ -46,6 +52,8 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.data.generate import generate
     from mapkd_core.data.samples import SampleFolder
 
+    if options.benchmark or options.check:
+        return _roads_v1(options)
     if options.worlds < 1 or options.frames < 1:
         raise ValueError(f"worlds = {options.worlds}, frames = {options.frames}; both must be at least 1")
     first_seed = seeds.SPLITS[options.split].start if options.first_seed is None else options.first_seed
@@ -60,3 +68,19 @@ def run(options: argparse.Namespace) -> Result:
     return Result(
         summary, f"{options.out}: {len(folder)} frames of {len(folder.names)} worlds, {split} seeds from {first_seed}"
     )
+
+
+def _roads_v1(options: argparse.Namespace) -> Result:
+    from mapkd_core.data import roads_v1
+
+    if options.check:
+        manifest = roads_v1.check(options.out)
+    else:
+        manifest = roads_v1.build(options.out, options.benchmark, options.maps, options.workers)
+    splits = {
+        split: {key: listed[key] for key in ("worlds", "frames", "seeds")}
+        for split, listed in manifest["splits"].items()
+    }
+    summary = {"out": str(options.out), "name": manifest["name"], "size": manifest["size"], "splits": splits}
+    text = ", ".join(f"{split} {listed['frames']} frames" for split, listed in splits.items())
+    return Result(summary, f"{options.out}: {manifest['name']} {manifest['size']}, {text}")

@@ -9,21 +9,28 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera, prepare
 from mapkd_core.data.samples import TRUTH_GRID, Sample, write
 from mapkd_core.worlds import drive, procedural, rig, road_map_file
+from mapkd_core.worlds.priors.hd import damaged
+from mapkd_core.worlds.priors.local import local_hd, local_sd
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.truth import local_elements
+
+HD_LEVELS = ("fresh", "aged", "poor")  # of worlds.priors.hd, in turns over the worlds: a prior is never to be trusted
+HIGHEST_POINT_M = 4.0
 
 
 def generate(
@@ -34,39 +41,62 @@ def generate(
     config: ModelConfig,
     maps: Sequence[Path] = (),
     workers: int | None = None,
+    lidar_sweeps: int = 0,
 ) -> None:
     """Write `worlds` worlds of `frames` frames each; those already there are kept.
 
     maps: road-map files to render instead of procedural roads; world i uses maps[i % len(maps)] with a look of its own.
+    lidar_sweeps: > 0 adds what teachers get: so many joined turns of the LiDAR, and both map priors.
     """
     todo = [i for i in range(worlds) if not (out / f"{_name(first_seed + i)}.truth.npz").is_file()]
-    make = partial(_write_world, out=out, frames=frames, first_seed=first_seed, config=config, maps=tuple(maps))
+    make = partial(
+        _write_world, out=out, frames=frames, first_seed=first_seed, config=config, maps=tuple(maps),
+        lidar_sweeps=lidar_sweeps,
+    )  # fmt: skip
     count = workers or os.cpu_count() or 1
     with ProcessPoolExecutor(count, get_context("spawn")) as pool:
         for _ in tqdm(pool.map(make, todo), total=len(todo), desc=f"worlds for {out.name}", unit="world"):
             pass
 
 
-def world_samples(road_map: RoadMap, seed: int, frames: int, config: ModelConfig) -> list[Sample]:
+def world_samples(
+    road_map: RoadMap, seed: int, frames: int, config: ModelConfig, lidar_sweeps: int = 0
+) -> list[Sample]:
     """`frames` samples at random times of the drive, in order of time, each with a slightly different mounting."""
     rng = np.random.default_rng((seed, 77))
     cameras = rig.perturbed(rig.nuscenes_rig(), rng)
     cameras = tuple(model_camera(camera, config) for camera in cameras)
-    renderer = Renderer(road_map, seed)
+    renderer = Renderer(road_map, seed, lidar_sweeps=lidar_sweeps)
+    prior = damaged(road_map, HD_LEVELS[seed % len(HD_LEVELS)], seed) if lidar_sweeps else None
     times = np.sort(rng.uniform(0, drive.duration(road_map), frames))
     samples = []
     for time_s in times:
         frame = renderer.frame(float(time_s), cameras)
-        truth = local_elements(road_map, drive.pose_at(road_map, float(time_s)), TRUTH_GRID)
-        samples.append(Sample(prepare(frame, config), truth))
+        pose = drive.pose_at(road_map, float(time_s))
+        sample = Sample(prepare(frame, config), local_elements(road_map, pose, TRUTH_GRID))
+        if prior is not None and frame.points is not None:
+            points = _near(frame.points[:, [0, 1, 2, 3, 5]])
+            sd, hd = local_sd(road_map, pose, TRUTH_GRID), local_hd(prior, pose, TRUTH_GRID)
+            sample = replace(sample, points=points, sd=sd, hd=hd)
+        samples.append(sample)
     return samples
 
 
-def _write_world(i: int, out: Path, frames: int, first_seed: int, config: ModelConfig, maps: tuple[Path, ...]) -> None:
+def _near(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The points over TRUTH_GRID and not far above the road: the others are no help to a map, and much to store."""
+    g = TRUTH_GRID
+    x, y, z = points[:, :3].T
+    inside = (x > g.x_min) & (x < g.x_max) & (y > g.y_min) & (y < g.y_max) & (z < HIGHEST_POINT_M)
+    return points[inside]
+
+
+def _write_world(
+    i: int, out: Path, frames: int, first_seed: int, config: ModelConfig, maps: tuple[Path, ...], lidar_sweeps: int
+) -> None:
     cv2.setNumThreads(1)
     seed = first_seed + i
     road_map = road_map_file.load(maps[i % len(maps)]) if maps else procedural.make_road_map(seed)
-    write(out, _name(seed), world_samples(road_map, seed, frames, config))
+    write(out, _name(seed), world_samples(road_map, seed, frames, config, lidar_sweeps))
 
 
 def _name(seed: int) -> str:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark `roads-v1`: which worlds train, choose and test, in three sizes, with a manifest of hashes.
+
+Training and validation are procedural worlds from seed ranges that share none (`data.seeds`); the test is rendered over
+the road maps that the user gives, which no procedural world contains. The frames carry what teachers need: LiDAR, SD
+and HD prior. The same command gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mapkd_core.config import TrainConfig, load, to_dict
+from mapkd_core.data import seeds
+from mapkd_core.data.generate import generate
+from mapkd_core.data.samples import SampleFolder
+
+NAME = "roads-v1"
+LIDAR_SWEEPS = 2
+MANIFEST = "manifest.json"
+CONFIGS = Path(__file__).resolve().parents[2] / "config" / "train"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Worlds and frames a world of the procedural splits; the test has `test_frames` of every road map."""
+
+    training: tuple[int, int]
+    validation: tuple[int, int]
+    test_frames: int
+    config: str  # file in config/train: network, pictures and grid of this size
+
+
+SIZES = {
+    "smoke": Size((2, 3), (1, 3), 1, "roads_v1_smoke.yaml"),
+    "small": Size((200, 12), (20, 10), 20, "roads_v1_small.yaml"),
+    "full": Size((2500, 24), (100, 20), 60, "student.yaml"),
+}
+
+
+def build(out: Path, size: str, maps: Sequence[Path] = (), workers: int | None = None) -> dict[str, Any]:
+    """Write out/{training,validation,test} and the manifest, last; what an interrupted call left is gone on with.
+
+    maps: road-map files of the test; without any there is no test split. Returns the manifest. Raises ValueError for an
+    unknown size, and for a folder that holds another size.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size {size!r} of {NAME} is unknown; known: {', '.join(SIZES)}")
+    plan = SIZES[size]
+    config = load(TrainConfig, CONFIGS / plan.config).model
+    pictures = [config.image_height, config.image_width]
+    told = {"name": NAME, "size": size, "pictures": pictures, "grid": to_dict(config.grid)}
+    _claim(out, told)
+    splits = {"training": (*plan.training, ()), "validation": (*plan.validation, ())}
+    if maps:
+        splits["test"] = (len(maps), plan.test_frames, tuple(sorted(maps)))
+    for split, (worlds, frames, given) in splits.items():
+        first = seeds.SPLITS[split].start
+        generate(out / split, worlds, frames, first, config, given, workers, LIDAR_SWEEPS)
+    manifest = told | {"splits": {split: _listed(out / split) for split in splits}}
+    for split, (_, _, given) in splits.items():
+        manifest["splits"][split]["maps"] = [path.name for path in given]
+    _write(out / MANIFEST, manifest)
+    return manifest
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """The manifest, after every file was hashed. Raises FileNotFoundError, or ValueError naming the first bad file."""
+    if not (folder / MANIFEST).is_file():
+        raise FileNotFoundError(f"{folder / MANIFEST} is missing: the set is not complete; build it again to go on")
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    for split, listed in manifest["splits"].items():
+        for name, digest in listed["files"].items():
+            path = folder / split / name
+            if not path.is_file() or _hash(path) != digest:
+                state = "changed" if path.is_file() else "missing"
+                raise ValueError(f"{path} is {state}; remove it and {folder / MANIFEST}, and build the set again")
+    return manifest
+
+
+def _claim(out: Path, told: dict[str, Any]) -> None:
+    """Mark the folder as of this size, so that two sizes never mix."""
+    mark = out / "set.json"
+    if mark.is_file() and json.loads(mark.read_text()) != told:
+        raise ValueError(f"{out} holds another set ({mark.read_text().strip()}); choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    _write(mark, told)
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    samples = SampleFolder(folder)
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".npz") and not p.name.startswith("."))
+    return {
+        "worlds": len(samples.names), "frames": len(samples),
+        "seeds": [int(samples.names[0]), int(samples.names[-1])],
+        "files": {path.name: _hash(path) for path in files},
+    }  # fmt: skip
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(aside, path)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""roads-v1: the same bytes every time, splits that share nothing, and damage that is noticed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapkd_core.config import TrainConfig, load
+from mapkd_core.data import roads_v1, seeds
+from mapkd_core.data.samples import TRUTH_GRID, SampleFolder
+from mapkd_core.worlds import procedural, road_map_file
+
+
+@pytest.fixture(scope="module")
+def road_map(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("maps") / "somewhere.json.gz"
+    road_map_file.save(procedural.make_road_map(seeds.DEMO.start + 7), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory, road_map) -> Path:
+    folder = tmp_path_factory.mktemp("roads-v1") / "smoke"
+    roads_v1.build(folder, "smoke", [road_map], workers=2)
+    return folder
+
+
+def test_the_same_command_gives_the_same_bytes(smoke, tmp_path, road_map):
+    for split in ("validation", "test"):  # what is there is kept, so that only training is rendered once more
+        shutil.copytree(smoke / split, tmp_path / "again" / split)
+    again = roads_v1.build(tmp_path / "again", "smoke", [road_map], workers=1)
+    assert again == json.loads((smoke / roads_v1.MANIFEST).read_text()) == roads_v1.check(smoke)
+
+
+@pytest.mark.parametrize("size", roads_v1.SIZES)
+def test_no_world_is_in_two_splits(size):
+    plan = roads_v1.SIZES[size]
+    used = []
+    for split, (worlds, _) in (("training", plan.training), ("validation", plan.validation), ("test", (1000, 1))):
+        first = seeds.SPLITS[split].start
+        assert seeds.check(first, worlds) == split
+        used.append(set(range(first, first + worlds)))
+    assert not (used[0] & used[1] or used[0] & used[2] or used[1] & used[2])
+
+
+def test_splits_hold_other_roads(smoke):
+    """Truth of different splits differs as geometry, not only by name."""
+    shapes = {
+        split: {e.vertices_m.tobytes() for s in SampleFolder(smoke / split) for e in s.elements}
+        for split in ("training", "validation", "test")
+    }
+    assert all(shapes.values())
+    assert not (
+        shapes["training"] & shapes["validation"] or (shapes["training"] | shapes["validation"]) & shapes["test"]
+    )
+
+
+def test_frames_carry_what_teachers_need(smoke):
+    for split in ("training", "test"):
+        samples = list(SampleFolder(smoke / split))
+        assert all(len(s.points) > 5000 and s.hd for s in samples)
+        assert any(s.sd for s in samples)
+        points = np.concatenate([s.points for s in samples])
+        assert points[:, 0].min() > TRUTH_GRID.x_min - 0.01 and points[:, 0].max() < TRUTH_GRID.x_max + 0.01
+        assert points[:, 4].min() < -0.05 and points[:, 4].max() <= 0.0, "two turns of a twentieth of a second"
+        assert abs(np.median(points[:, 2])) < 0.3, "most points are on the ground"
+
+
+def test_every_size_has_a_network_of_its_own():
+    for plan in roads_v1.SIZES.values():
+        assert load(TrainConfig, roads_v1.CONFIGS / plan.config).model.grid.bounds == (-30.0, -15.0, 30.0, 15.0)
+
+
+def test_damage_is_named(smoke, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(smoke, broken)
+    victim = next((broken / "training").glob("*.points.npy"))
+    with victim.open("r+b") as file:
+        file.seek(500)
+        file.write(b"\x07\x07")
+    with pytest.raises(ValueError, match=rf"{victim.name} is changed; remove it"):
+        roads_v1.check(broken)
+    victim.unlink()
+    with pytest.raises(ValueError, match=rf"{victim.name} is missing"):
+        roads_v1.check(broken)
+    (broken / roads_v1.MANIFEST).unlink()
+    with pytest.raises(FileNotFoundError, match="not complete; build it again"):
+        roads_v1.check(broken)
+
+
+def test_sizes_do_not_mix(smoke):
+    with pytest.raises(ValueError, match="holds another set"):
+        roads_v1.build(smoke, "small")
+    with pytest.raises(ValueError, match="'tiny' of roads-v1 is unknown; known: smoke, small, full"):
+        roads_v1.build(smoke, "tiny")
