@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--looks", type=int, default=8, metavar="N", help="lidar, cameras: how many rendered looks")
     parser.add_argument("--worlds", type=int, default=20, metavar="N", help="sd: how many procedural worlds")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/compare"), metavar="OUT", help="folder, made where absent"
+        "--out", type=Path, default=Path("out/compare"), metavar="OUT", help="folder; made where absent"
     )
 
 

@@ -14,6 +14,7 @@ from mapkd_core.realism import lidar_picture
 from mapkd_core.realism.lidar_statistics import difference, lidar_statistics
 from mapkd_core.realism.twin import Twin, dry_looks, mean, sweeps
 from mapkd_core.worlds import drive
+from mapkd_core.worlds.lidar.sensor import RINGS
 from mapkd_core.worlds.lidar.world import lidar_of_world
 from mapkd_core.worlds.truth import local_elements
 
@@ -61,9 +62,12 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     pair = (summary["real"], summary["rendered"])
     found = [("points", *(f"{s['points']:.0f}" for s in pair))]
     found += [(label, *(f"{100 * s[key]:.1f} %" for s in pair)) for label, key in _SHARES]
-    for label, low, high in (("0-7", 0, 8), ("8-15", 8, 16), ("16-23", 16, 24), ("24-31", 24, 32)):
-        found.append((f"points a ring, rings {label}", *(f"{np.mean(s['per_ring'][low:high]):.0f}" for s in pair)))
-    for label, first, last in (("under 10 m", 0, 2), ("10-20 m", 2, 4), ("20-40 m", 4, 6), ("beyond 40 m", 6, 9)):
+    for low in range(0, RINGS, 8):
+        high = low + 8
+        found.append(
+            (f"points a ring, rings {low}-{high - 1}", *(f"{np.mean(s['per_ring'][low:high]):.0f}" for s in pair))
+        )
+    for label, first, last in _RANGES:
         found.append((f"share {label}", *(f"{100 * sum(s['range_shares'][first:last]):.1f} %" for s in pair)))
     for label, first, last in (
         ("below the ground", 0, 1),
@@ -79,6 +83,9 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 _SHARES = (("rays that answer", "answered"), ("share of ground", "ground"))
+# Label, first and last bin of RANGE_EDGES_M and of HEIGHT_EDGES_M.
+_RANGES = (("under 10 m", 0, 2), ("10-20 m", 2, 4), ("20-40 m", 4, 6), ("beyond 40 m", 6, 9))
+_HEIGHTS = (("below the ground", 0, 1), ("0.15-1 m high", 2, 4), ("1-3 m high", 4, 6), ("higher", 6, 9))
 _INTENSITIES = (
     ("intensity, all (p25 p50 p75 p95)", "intensity"),
     ("intensity on divider lines", "intensity_on_lines"),

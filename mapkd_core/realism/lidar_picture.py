@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def draw(
 
 def _bars(axis: Any, statistics: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
     """Shares by distance, then by height above ground."""
-    labels = [f"{a:g}-{b:g} m" for a, b in zip(RANGE_EDGES_M[:-1], RANGE_EDGES_M[1:], strict=True)]
-    labels += [f"{a:g}..{b:g} m high" for a, b in zip(HEIGHT_EDGES_M[:-1], HEIGHT_EDGES_M[1:], strict=True)]
+    labels = [f"{a:g}-{b:g} m" for a, b in pairwise(RANGE_EDGES_M)]
+    labels += [f"{a:g}..{b:g} m high" for a, b in pairwise(HEIGHT_EDGES_M)]
     place = np.arange(len(labels))
     for i, (statistic, name, colour) in enumerate(zip(statistics, names, ("k", "C1"), strict=True)):
         shares = statistic["range_shares"] + statistic["height_shares"]

@@ -24,7 +24,7 @@ MAX_APART_M = 3.0
 
 
 class Twin(NamedTuple):
-    """real: the frame. road_map: of its place. map_T_ego: 4x4 planar pose of the frame. time_s: on the drive's clock."""
+    """real: the frame. road_map: of its place. map_T_ego: 4x4 planar pose of the frame. time_s: on its clock."""
 
     real: FrameFolder
     road_map: RoadMap

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import shapely
 
+from mapkd_core.worlds.priors import sd
 from mapkd_core.worlds.procedural import furnish, lots, markings, network, route, surface, traffic
 from mapkd_core.worlds.procedural.road import Road
 from mapkd_core.worlds.procedural.style import Style, random_style
@@ -80,7 +81,7 @@ def _assemble(
         centrelines=_cut(markings.centrelines(roads), region, place),
         ego=_placed(drive.ego, place),
         agents=_placed_agents(agents, place),
-        sd_roads=_cut(tuple(_coarse(road, rng) for road in streets), region, place),
+        sd_roads=tuple(sd.with_error(_cut(_axes(streets), region, place), rng)[0]),
         sd_road_types=(),
         drivable=shapely.orient_polygons(shapely.transform(drivable, place), exterior_cw=True),
     )
@@ -142,7 +143,6 @@ def _road_on_right(line: Line, area: shapely.Geometry) -> bool:
     return bool(lengths[shapely.contains_xy(area, beside)].sum() > lengths.sum() / 2)
 
 
-def _coarse(road: Road, rng: np.random.Generator) -> Line:
-    """A road axis as a navigation map has it: a vertex every 20 m or so, metres off."""
-    s = road.curve.stations(0, road.length, 20.0)
-    return road.curve.at(s, rng.normal(0, 1.0)) + rng.normal(0, 0.8, 2) + rng.normal(0, 0.3, (len(s), 2))
+def _axes(streets: list[Road]) -> tuple[Line, ...]:
+    """Road axes with a vertex every 5 m or so, as they truly lie."""
+    return tuple(road.curve.at(road.curve.stations(0, road.length, 5.0)) for road in streets)

@@ -15,7 +15,7 @@ POSE = planar(3.0, -2.0, 0.7)
 GRID = BevGrid(-100, 100, -100, 100, 0.5)
 LEVEL = planar(0.95, 0.0, 0.0)  # a mounting without tilt, 2 m up
 LEVEL[2, 3] = 2.0
-EVERYWHERE = shapely.MultiPolygon([shapely.box(-120, -120, 120, 120)])
+EVERYWHERE = shapely.MultiPolygon([shapely.box(-65, -65, 65, 65)])
 
 
 def lidar(beside=NOTHING_BESIDE, coverage=None, area=EVERYWHERE, kerb_m=0.0, **options) -> Lidar:
@@ -101,7 +101,7 @@ def test_paint_shines_and_water_dims_and_swallows():
 
 def test_kerb_has_a_face_and_lifts_what_lies_beside_the_road():
     """The road ends at y = 4, the kerb is 0.2 m high."""
-    road = shapely.MultiPolygon([shapely.box(-90, -90, 90, 4)])
+    road = shapely.MultiPolygon([shapely.box(-50, -50, 50, 4)])
     points = standing(lidar(area=road, kerb_m=0.2), pose=np.eye(4))
     beside = points[(points[:, 1] > 4.2) & (points[:, 1] < 5.2)]
     on_road = points[(points[:, 1] < 3.9) & (points[:, 2] < 1)]
@@ -113,7 +113,7 @@ def test_kerb_has_a_face_and_lifts_what_lies_beside_the_road():
 
 
 def test_ground_far_from_the_kerb_is_uneven():
-    road = shapely.MultiPolygon([shapely.box(-90, -90, 90, 4)])
+    road = shapely.MultiPolygon([shapely.box(-50, -50, 50, 4)])
     points = standing(lidar(area=road, kerb_m=0.2), pose=np.eye(4))
     far = points[(points[:, 1] > 12) & (points[:, 2] < 1.5)]
     assert len(far) > 300
