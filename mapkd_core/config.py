@@ -74,6 +74,7 @@ class TrainConfig:
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "semantic": 1.0, "dice": 1.0, "embedding": 0.03, "direction": 0.2, "class": 2.0, "point": 30.0, "edge": 0.1,
+            "camera": 1.0,
         }
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.augment import augment
+from mapkd_core.data.camera_truth import camera_lines
 from mapkd_core.data.clipping import clip
 from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
 from mapkd_core.data.samples import Sample, SampleFolder
@@ -29,6 +30,7 @@ class Batch:
     """images B N 3 H W uint8; plan B ...; labels, instances B Y X; direction B 2 Y X (cos 2a, sin 2a; 0 off the lines).
 
     element_classes B M (-1: none); element_points B M P 2 in [0, 1]; element_closed B M.
+    camera_lines B N K h w: where the lines lie in the pictures, see `camera_truth`.
     """
 
     images: Tensor
@@ -39,6 +41,7 @@ class Batch:
     element_classes: Tensor
     element_points: Tensor
     element_closed: Tensor
+    camera_lines: Tensor
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
@@ -77,6 +80,7 @@ def to_batch(sample: Sample, config: TrainConfig) -> Batch:
     arrays = (
         np.ascontiguousarray(p.images), plan(model, p.K, p.ego_T_camera, p.valid), targets.labels.astype(np.int64),
         targets.instances.astype(np.int64), direction.astype(np.float32), classes, points, closed,
+        camera_lines(elements, p, model.classes),
     )  # fmt: skip
     return Batch(*(torch.from_numpy(a)[None] for a in arrays))
 

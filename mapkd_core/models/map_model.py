@@ -18,11 +18,13 @@ from mapkd_core.config import ModelConfig
 class MapOutput:
     """Named stages, which losses and distillation read.
 
-    camera_bev: B C Y X, what the view transform made. bev: B w Y X, after the decoder.
+    camera: B N C h w, camera features at 1/8. camera_bev: B C Y X, what the view transform made. bev: B w Y X, after
+    the decoder.
     semantic: B 1+K 2Y 2X logits, channel 0 background. embedding: B E 2Y 2X. direction: B 2 2Y 2X.
     queries: per refinement (scores B Q K logits, points B Q P 2 in [0, 1]), the last is the answer.
     """
 
+    camera: Tensor
     camera_bev: Tensor
     bev: Tensor
     semantic: Tensor
@@ -60,4 +62,4 @@ class MapModel(nn.Module):
             torch.cat([camera_bev, seen.to(camera_bev.dtype), where.to(camera_bev.dtype)], 1)
         )
         semantic, embedding, direction = self.raster(full)
-        return MapOutput(camera_bev, full, semantic, embedding, direction, self.query((half, quarter)))
+        return MapOutput(context, camera_bev, full, semantic, embedding, direction, self.query((half, quarter)))

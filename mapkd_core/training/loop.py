@@ -3,27 +3,25 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mapkd_core.config import TrainConfig, from_dict, to_dict
+from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data.batch import Batch, TrainingSet, collate
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
-from mapkd_core.training.checkpoint import load_training, load_weights, save_training, save_weights
+from mapkd_core.training.checkpoint import load_weights, save_weights
 from mapkd_core.training.losses import map_losses
-from mapkd_core.training.muon import Muon, parameter_groups
+from mapkd_core.training.optim import schedule
+from mapkd_core.training.run_state import RunState
 from mapkd_core.training.validate import validate
 
 
@@ -34,44 +32,45 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = _initial(config).to(device, memory_format=torch.channels_last)
-    average = copy.deepcopy(model).requires_grad_(False).eval()
-    optimizer = make_optimizer(model, config)
-    progress = Progress(config)
+    run = RunState(_initial(config), config, device)
+    progress = run.progress
     if resume:
-        _resume(out / "last.pt", config, model, average, optimizer, progress)
+        run.restore(out / "last.pt")
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(to_dict(config), indent=1))
     bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0)
     for batch in _batches(config, progress.step):
         share = progress.share
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(progress.step, share, config)
-        losses = _step(model, optimizer, batch.to(device), config)
-        _update_average(average, model, min(config.ema, (1 + progress.step) / (10 + progress.step)))
+        for group in run.optimizer.param_groups:
+            group["lr"] = config.learning_rate * schedule(progress.step, share, config)
+        losses = _step(run, batch.to(device))
+        run.update_average()
         progress.advance()
         bar.n = round(1000 * share)
         if progress.step % 50 == 0:
-            row = {"step": progress.step, "seconds": round(progress.seconds, 1)} | {
-                k: round(v, 4) for k, v in losses.items()
-            }
-            _log(out, row)
-            bar.set_postfix(step=progress.step, loss=row["total"], refresh=True)
+            row = {"step": progress.step, "seconds": round(progress.seconds, 1)}
+            _log(out, row | {k: round(v, 4) for k, v in losses.items()})
+            bar.set_postfix(step=progress.step, loss=round(losses["total"], 4), refresh=True)
         if progress.step % config.validate_every == 0:
-            _log(out, {"step": progress.step} | validate(average, config))
+            _log(out, {"step": progress.step} | validate(run.average, config))
         if progress.step % config.checkpoint_every == 0 or progress.done:
-            save_training(out / "last.pt", _state(model, average, optimizer, progress, config))
+            run.save(out / "last.pt")
         if progress.done:
             break
     bar.close()
-    result = validate(average, config)
-    _log(out, {"step": progress.step, "final": True} | result)
+    return _finished(run, out)
+
+
+def _finished(run: RunState, out: Path) -> Path:
+    """Validate and write the averaged student with its card."""
+    result = validate(run.average, run.config)
+    _log(out, {"step": run.progress.step, "final": True} | result)
     card = {
-        "classes": list(config.model.classes),
+        "classes": list(run.config.model.classes),
         "validation": result,
-        "training": to_dict(replace(config, model=config.model)),
+        "training": to_dict(run.config),
     }
-    save_weights(out / "student.safetensors", average.state_dict(), config.model, card)
+    save_weights(out / "student.safetensors", run.average.state_dict(), run.config.model, card)
     return out / "student.safetensors"
 
 
@@ -96,49 +95,21 @@ def _initial(config: TrainConfig) -> MapModel:
     return model
 
 
-class Progress:
-    """How far the run is: by steps, or by wall time where `minutes` is set."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self.config, self.step, self._before, self._start = config, 0, 0.0, time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return self._before + time.monotonic() - self._start
-
-    @property
-    def share(self) -> float:
-        """0..1 of the schedule."""
-        by_time = (
-            self.seconds / (60 * self.config.minutes) if self.config.minutes > 0 else self.step / self.config.steps
-        )
-        return min(1.0, by_time)
-
-    @property
-    def done(self) -> bool:
-        return self.share >= 1.0
-
-    def advance(self) -> None:
-        self.step += 1
-
-    def restore(self, step: int, seconds: float) -> None:
-        self.step, self._before = step, seconds
-
-
-def _step(model: MapModel, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig) -> dict[str, float]:
-    model.train()
-    half = config.precision == "bf16"
-    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
-        output = model(batch.images, batch.plan)
-    losses = map_losses(output, batch, config.model.query_groups)
+def _step(run: RunState, batch: Batch) -> dict[str, float]:
+    run.learning.train()
+    config = run.config
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        output = run.model(batch.images, batch.plan)
+        camera = run.learning["hint"](output.camera, batch.camera_lines)
+    losses = map_losses(output, batch, config.model.query_groups) | {"camera": camera}
     total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
     values = {name: float(value.detach()) for name, value in losses.items()} | {"total": float(total.detach())}
     if not math.isfinite(values["total"]):
         raise FloatingPointError(f"loss is not finite: {values}; lower learning_rate or look at this batch")
-    optimizer.zero_grad(set_to_none=True)
+    run.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    optimizer.step()
+    nn.utils.clip_grad_norm_(run.learning.parameters(), config.clip)
+    run.optimizer.step()
     return values
 
 
@@ -165,62 +136,6 @@ def _batches(config: TrainConfig, first_step: int) -> Iterator[Batch]:
         )
         yield from loader
         epoch, skip = epoch + 1, 0
-
-
-def _schedule(step: int, share: float, config: TrainConfig) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
-    return min(1.0, (step + 1) / config.warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """`config.optimizer`: muon or adamw. Raises ValueError for another name."""
-    groups = parameter_groups(model, config.weight_decay)
-    if config.optimizer == "muon":
-        return Muon(groups, config.learning_rate)
-    if config.optimizer == "adamw":
-        plain = [{key: group[key] for key in ("params", "weight_decay")} for group in groups]
-        return torch.optim.AdamW(plain, config.learning_rate, betas=(0.9, 0.98))
-    raise ValueError(f"optimizer = {config.optimizer!r}; known: muon, adamw")
-
-
-@torch.no_grad()
-def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if kept.dtype.is_floating_point:
-            kept.lerp_(new, 1 - decay)
-        else:
-            kept.copy_(new)
-
-
-def _state(
-    model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, config: TrainConfig
-) -> dict:
-    tensors: dict[str, dict[str, Tensor]] = {"model": model.state_dict(), "average": average.state_dict()}
-    return tensors | {
-        "optimizer": optimizer.state_dict(),
-        "step": progress.step,
-        "seconds": progress.seconds,
-        "config": to_dict(config),
-    }
-
-
-def _resume(
-    path: Path,
-    config: TrainConfig,
-    model: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
-    state = load_training(path)
-    if from_dict(TrainConfig, state["config"]).model != config.model:
-        raise ValueError(
-            f"{path} was trained with another network: {state['config']['model']}; start afresh or use its settings"
-        )
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    progress.restore(state["step"], state["seconds"])
 
 
 def _log(out: Path, row: dict) -> None:

@@ -13,9 +13,11 @@ import torch
 
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.samples import write
-from mapkd_core.training import loop
+from mapkd_core.training import loop, run_state
 from mapkd_core.training.checkpoint import load_training, load_weights
-from mapkd_core.training.loop import Progress, train
+from mapkd_core.training.loop import train
+from mapkd_core.training.optim import make_optimizer, schedule
+from mapkd_core.training.run_state import Progress
 
 
 @pytest.fixture
@@ -89,14 +91,14 @@ def _record(monkeypatch) -> list[float]:
 
 def _stop_after(monkeypatch, steps: int) -> None:
     """As a kill right after the checkpoint of that step."""
-    save = loop.save_training
+    save = run_state.save_training
 
     def saving(path, state):
         save(path, state)
         if state["step"] == steps:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "save_training", saving)
+    monkeypatch.setattr(run_state, "save_training", saving)
 
 
 def test_loss_that_is_not_finite_stops_the_run_before_it_spoils_the_weights(config, tmp_path):
@@ -133,7 +135,7 @@ def test_every_sample_is_seen_once_an_epoch(config, make_sample, tmp_path):
 
 def test_schedule_rises_then_falls():
     config = TrainConfig(steps=100, warmup=10)
-    rates = [loop._schedule(step, step / 100, config) for step in range(101)]
+    rates = [schedule(step, step / 100, config) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(rates[9], rel=0.05)
     assert rates[100] == pytest.approx(0.01) and all(np.diff(rates[12:]) < 0)
 
@@ -171,4 +173,4 @@ def test_the_camera_encoder_can_come_from_a_network_of_another_shape(config, tmp
 
 def test_an_unknown_optimizer_is_refused(config):
     with pytest.raises(ValueError, match="'sgd'; known: muon, adamw"):
-        loop.make_optimizer(loop._initial(config), replace(config, optimizer="sgd"))
+        make_optimizer(loop._initial(config), replace(config, optimizer="sgd"))

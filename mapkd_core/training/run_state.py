@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that a run has to remember: networks, their average, the optimizer, and how far it is."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mapkd_core.config import TrainConfig, from_dict, to_dict
+from mapkd_core.models.map_model import MapModel
+from mapkd_core.training.camera_hint import CameraHint
+from mapkd_core.training.checkpoint import load_training, save_training
+from mapkd_core.training.optim import make_optimizer
+
+
+class RunState:
+    """learning: "model", the student, and "hint", the training-only head. average: the student that is kept."""
+
+    def __init__(self, model: MapModel, config: TrainConfig, device: torch.device) -> None:
+        self.config = config
+        self.model = model.to(device, memory_format=torch.channels_last)
+        hint = CameraHint(config.model.camera_width, len(config.model.classes)).to(device)
+        self.learning = nn.ModuleDict({"model": self.model, "hint": hint})
+        self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        self.optimizer = make_optimizer(self.learning, config)
+        self.progress = Progress(config)
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Exponential moving average of the student; a young one forgets faster."""
+        decay = min(self.config.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        for kept, new in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+    def save(self, path: Path) -> None:
+        """Everything, so that `restore` goes on as if nothing had happened."""
+        tensors = {"learning": self.learning.state_dict(), "average": self.average.state_dict()}
+        progress = {"step": self.progress.step, "seconds": self.progress.seconds}
+        content = tensors | progress | {"optimizer": self.optimizer.state_dict(), "config": to_dict(self.config)}
+        save_training(path, content)
+
+    def restore(self, path: Path) -> None:
+        """Raises ValueError where the run was of another network."""
+        state = load_training(path)
+        if from_dict(TrainConfig, state["config"]).model != self.config.model:
+            raise ValueError(
+                f"{path} was trained with another network: {state['config']['model']}; start afresh or use its settings"
+            )
+        self.learning.load_state_dict(state["learning"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress.restore(state["step"], state["seconds"])
+
+
+class Progress:
+    """How far the run is: by steps, or by wall time where `minutes` is set."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config, self.step, self._before, self._start = config, 0, 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    @property
+    def share(self) -> float:
+        """0..1 of the schedule."""
+        by_time = (
+            self.seconds / (60 * self.config.minutes) if self.config.minutes > 0 else self.step / self.config.steps
+        )
+        return min(1.0, by_time)
+
+    @property
+    def done(self) -> bool:
+        return self.share >= 1.0
+
+    def advance(self) -> None:
+        self.step += 1
+
+    def restore(self, step: int, seconds: float) -> None:
+        self.step, self._before = step, seconds
