@@ -5,6 +5,7 @@ from mapkd_core.drawing.bev import bev_panel
 from mapkd_core.drawing.cameras import draw_on_image
 from mapkd_core.drawing.colours import colour_of
 from mapkd_core.drawing.sheet import contact_sheet
+from mapkd_core.drawing.under import Under
 from mapkd_core.drawing.video import VideoWriter
 
-__all__ = ["VideoWriter", "bev_panel", "colour_of", "contact_sheet", "draw_on_image"]
+__all__ = ["Under", "VideoWriter", "bev_panel", "colour_of", "contact_sheet", "draw_on_image"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mapkd_core.drawing import colours
 from mapkd_core.drawing.colours import Colour, colour_of
 from mapkd_core.drawing.text import write
+from mapkd_core.drawing.under import Under, draw_under
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import LocalMap, MapElement
 
@@ -49,6 +50,8 @@ def bev_panel(
     observed: NDArray[np.bool_] | None = None,
     title: str = "",
     height: int = 660,
+    *,
+    under: Under | None = None,
 ) -> Image:
     """RGB uint8 [height, width by the grid's aspect, 3].
 
@@ -60,6 +63,8 @@ def bev_panel(
     ground = cv2.resize(_ground(grid, probability, classes, observed), (width, length), interpolation=cv2.INTER_LINEAR)
     panel[_TOP : _TOP + length, _LEFT : _LEFT + width] = ground
     _draw_ticks(panel, view)
+    if under is not None:
+        draw_under(panel, view.pixels, grid, under)
     for element in sorted(elements, key=lambda e: e.confidence):
         _draw_element(panel, view, element)
     _draw_ego(panel, view)
@@ -67,10 +72,10 @@ def bev_panel(
     return panel
 
 
-def map_panel(local_map: LocalMap, title: str, height: int = 660) -> Image:
+def map_panel(local_map: LocalMap, title: str, height: int = 660, under: Under | None = None) -> Image:
     """The panel of a whole `LocalMap`."""
     m = local_map
-    return bev_panel(m.grid, m.elements, m.probability, m.classes, m.observed, title, height)
+    return bev_panel(m.grid, m.elements, m.probability, m.classes, m.observed, title, height, under=under)
 
 
 def _ground(

@@ -12,6 +12,10 @@ CLASS_COLOURS: dict[str, Colour] = {
     "ped_crossing": (70, 160, 255),
     "boundary": (70, 225, 100),
 }
+# What a map that was made before the drive says: navigation map, older HD map.
+PRIOR_COLOURS: dict[str, Colour] = {"sd": (240, 110, 220), "hd": (110, 230, 230)}
+GROUND_POINT: Colour = (74, 84, 104)
+RAISED_POINT: Colour = (176, 184, 150)
 BACKGROUND: Colour = (22, 24, 29)
 UNOBSERVED: Colour = (52, 40, 44)
 RASTER_LINE: Colour = (48, 52, 60)

@@ -14,6 +14,7 @@ from mapkd_core.drawing.bev import bev_panel, map_panel
 from mapkd_core.drawing.cameras import draw_on_image
 from mapkd_core.drawing.colours import colour_of
 from mapkd_core.drawing.text import write
+from mapkd_core.drawing.under import LIDAR, Under, prior_colour
 from mapkd_core.types import Camera, Frame, LocalMap, MapElement
 
 Image = NDArray[np.uint8]
@@ -27,20 +28,23 @@ def contact_sheet(
     height: int = 576,
     caption: str = "",
     title: str = "predicted",
+    *,
+    under: Under | None = None,
 ) -> Image:
     """RGB uint8 [height, width, 3]; height must be even for most video codecs.
 
     Left: cameras that look forward above, those that look back below, each row from left to right as the driver would
     see them, with the predicted lines. Right: the predicted map (under `title`) and, where there is one, the truth.
+    under: LiDAR and maps from before, drawn below the lines of the last map.
     """
-    panels = [map_panel(predicted, title, height)]
+    panels = [map_panel(predicted, title, height, under if truth is None else None)]
     if truth is not None:
-        panels.append(bev_panel(predicted.grid, truth, title="truth", height=height))
+        panels.append(bev_panel(predicted.grid, truth, title="truth", height=height, under=under))
     maps = np.concatenate(panels, axis=1)
     sheet = np.full((height, width, 3), colours.BACKGROUND, np.uint8)
     sheet[:, width - maps.shape[1] :] = maps
     bottom = _place_cameras(sheet[:, : width - maps.shape[1] - 6], frame.cameras, predicted)
-    _write_legend(sheet, bottom, predicted, truth, caption)
+    _write_legend(sheet, bottom, predicted, truth, caption, under.names if under else ())
     return sheet
 
 
@@ -95,7 +99,7 @@ def _shrunk(image: Image, size: tuple[int, int]) -> Image:
 
 
 def _write_legend(
-    sheet: Image, top: int, predicted: LocalMap, truth: Sequence[MapElement] | None, caption: str
+    sheet: Image, top: int, predicted: LocalMap, truth: Sequence[MapElement] | None, caption: str, under: Sequence[str]
 ) -> None:
     column, row = 10, min(top + 26, sheet.shape[0] - 34)
     for name in predicted.classes:
@@ -103,6 +107,10 @@ def _write_legend(
         text = f"{name}: {_count(predicted.elements, name)}"
         text += "" if truth is None else f" (truth {_count(truth, name)})"
         column += 34 + write(sheet, text, (column + 34, row), colours.TEXT, 0.48) + 30
+    for name in under:
+        colour = colours.RAISED_POINT if name == LIDAR else prior_colour(name)
+        cv2.line(sheet, (column, row - 4), (column + 12, row - 4), colour, 2, cv2.LINE_AA)
+        column += 20 + write(sheet, name, (column + 18, row), colours.FAINT_TEXT, 0.42) + 14
     times = "  ".join(f"{stage} {ms:.1f} ms" for stage, ms in predicted.times_ms.items())
     for line in filter(None, (caption, times)):
         row += 24

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `mapkd view` can look at, behind one interface: samples, a frame folder, a bag, a nuScenes-format dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from mapkd_core.types import CLASSES, Frame, MapElement
+
+if TYPE_CHECKING:
+    from mapkd_core.bags.read import BagDrive
+
+PRIOR_CLASSES = (*CLASSES, "road")  # a navigation map knows roads, an HD map the classes that are predicted
+
+
+class Shown(NamedTuple):
+    """world, number: where it comes from. truth: in the ego frame, reaching as far as the source has it; None without.
+
+    labelled: the classes that the truth speaks about. priors: name -> elements of a map from before the drive.
+    """
+
+    world: str
+    number: int
+    frame: Frame
+    truth: tuple[MapElement, ...] | None
+    labelled: tuple[str, ...] = CLASSES
+    priors: dict[str, tuple[MapElement, ...]] = {}  # noqa: RUF012  # never written to
+
+    @property
+    def token(self) -> str:
+        """Names the frame, in files of priors and of pictures."""
+        return f"{self.world}-{self.number}"
+
+
+class Source(Protocol):
+    """Frames by number."""
+
+    def __len__(self) -> int: ...
+
+    def shown(self, numbers: Sequence[int]) -> Iterator[Shown]:
+        """The frames of these numbers, in rising order."""
+        ...
+
+
+def open_source(path: Path, scene: str | None = None, version: str | None = None) -> Source:
+    """Told by what lies there; FileNotFoundError or ValueError where it is none of what is known."""
+    if (path / "frame.json").is_file():
+        return _FolderSource(path)
+    if path.suffix in (".mcap", ".db3", ".bag") or (path / "metadata.yaml").is_file():
+        return _BagSource(path)
+    if scene or version or next(iter(path.glob("*/scene.json")), None):
+        return _DatasetSource(path, scene, version)
+    return _SampleSource(path)
+
+
+class _SampleSource:
+    def __init__(self, path: Path) -> None:
+        from mapkd_core.data.samples import SampleFolder
+
+        self._samples = SampleFolder(path)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def shown(self, numbers: Sequence[int]) -> Iterator[Shown]:
+        from mapkd_core.evaluation.rendered import sample_frame
+
+        for i in numbers:
+            world, number = self._samples.index[i]
+            sample = self._samples[i]
+            yield Shown(self._samples.names[world], number, sample_frame(sample), sample.elements)
+
+
+class _FolderSource:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __len__(self) -> int:
+        return 1
+
+    def shown(self, numbers: Sequence[int]) -> Iterator[Shown]:
+        from mapkd_core.data.calibration import read_mapping
+        from mapkd_core.data.frame_folder import read_frame_folder
+
+        found = read_frame_folder(self._path)
+        priors = _priors(read_mapping(self._path / "frame.json"), str(self._path / "frame.json"))
+        truth = found.elements if found.labelled else None
+        yield Shown(found.name, 0, found.frame, truth, found.labelled, priors)
+
+
+class _BagSource:
+    def __init__(self, path: Path) -> None:
+        from mapkd_core.bags.read import BagDrive
+
+        self._path = path
+        with BagDrive(path) as drive:
+            self._count = len(set(drive.survey.stamps_ns[drive.dialect.cameras[drive.anchor].image.name]))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def shown(self, numbers: Sequence[int]) -> Iterator[Shown]:
+        from mapkd_core.bags.read import BagDrive
+
+        drive: BagDrive
+        with BagDrive(self._path) as drive:
+            truths, wanted = drive.truth(), set(numbers)
+            for number, frame in enumerate(drive.frames()):
+                if number in wanted:
+                    truth = truths.get(frame.stamp_ns)
+                    known = (None, CLASSES) if truth is None else (truth.elements, truth.labelled)
+                    yield Shown(self._path.stem, number, frame, *known)
+
+
+class _DatasetSource:
+    """Key frames of a scene, or of all scenes."""
+
+    def __init__(self, root: Path, scene: str | None, version: str | None) -> None:
+        from mapkd_core.data.nuscenes import NuScenesSet
+
+        self._dataset = NuScenesSet(root, version)
+        scenes = (scene,) if scene else self._dataset.scene_names
+        self._tokens = [(name, i, t) for name in scenes for i, t in enumerate(self._dataset.sample_tokens(name))]
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def shown(self, numbers: Sequence[int]) -> Iterator[Shown]:
+        from mapkd_core.grid import BevGrid
+
+        for i in numbers:
+            scene, number, token = self._tokens[i]
+            truth = self._dataset.truth(token, BevGrid(-60.0, 60.0, -30.0, 30.0, 0.3))
+            yield Shown(scene, number, self._dataset.frame(token), truth, self._dataset.labelled(scene))
+
+
+def read_priors(path: Path, token: str) -> tuple[MapElement, ...]:
+    """The elements of one frame in a file of maps (docs/metrics.md); ValueError where it does not have the frame."""
+    from mapkd_core.evaluation.map_files import read_maps
+
+    frames = read_maps(path, with_score=False, classes=PRIOR_CLASSES).frames
+    if token not in frames:
+        raise ValueError(f"{path} has no frame {token!r}; it has {', '.join(list(frames)[:4])}, ...")
+    return frames[token]
+
+
+def _priors(content: dict[str, Any], where: str) -> dict[str, tuple[MapElement, ...]]:
+    """Keys `sd_...` and `hd_...` of a frame.json: lists of {type, pts}."""
+    from mapkd_core.data.calibration import numbers, require
+
+    priors: dict[str, tuple[MapElement, ...]] = {}
+    for key in sorted(content):
+        if key.startswith(("sd_", "hd_")):
+            entries = enumerate(content[key])
+            lines = [numbers(require(e, "pts", f"{where}: {key}[{i}]"), f"{where}: {key}[{i}].pts") for i, e in entries]
+            priors[key[:2]] = tuple(MapElement("road", np.reshape(line, (-1, 2))) for line in lines)
+    return priors
