@@ -37,6 +37,7 @@ COMMANDS = (
     "export",
     "bench",
     "view",
+    "report",
     "overfit",
 )
 _EXPECTED = (ValueError, OSError, ImportError, RuntimeError, FloatingPointError)

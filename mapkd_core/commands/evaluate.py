@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mapkd_core.commands.arguments import size
 from mapkd_core.commands.result import Result
@@ -22,8 +23,9 @@ from mapkd_core.commands.scores import short
 from mapkd_core.data import seeds
 
 if TYPE_CHECKING:
+    from mapkd_core.evaluation.evaluate import Evaluator
+    from mapkd_core.evaluation.frame_scores import FrameScores
     from mapkd_core.evaluation.rendered import Predicted, Predicting
-    from mapkd_core.evaluation.report import Report
 
 EXAMPLE = "mapkd evaluate --procedural 20 --frames 20 --vectors both --out report.json"
 VECTORS = {"query": ("query",), "raster": ("raster",), "both": ("query", "raster")}
@@ -69,18 +71,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, metavar="W", help="processes; one per core where not given")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the whole report as JSON")
+    parser.add_argument(
+        "--per-frame", action="store_true", help="with --out: scores of each frame and precision-recall curves, too"
+    )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="with --out: the ten worst frames as pictures, for `mapkd report`"
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
+    from mapkd_core.evaluation.frame_scores import FrameScores
     from mapkd_core.evaluation.rendered import Predicting, predict_samples, predict_worlds
     from mapkd_core.mapper import SHIPPED
     from mapkd_core.training.checkpoint import read_card
 
     card = read_card(options.weights or SHIPPED)
-    pictures = None if options.size == "network" else size(options.size)
+    if (options.per_frame or options.pictures) and not options.out:
+        raise ValueError("--per-frame and --pictures go into the JSON file of --out FILE: name one")
+    rendered = None if options.size == "network" else size(options.size)
     how = Predicting(
-        options.weights, VECTORS[options.vectors], options.min_confidence, options.backend, pictures, options.varied_rig
-    )
+        options.weights, VECTORS[options.vectors], options.min_confidence, options.backend, rendered,
+        options.varied_rig, options.pictures is not None,
+    )  # fmt: skip
     started = time.monotonic()
     if options.data:
         frames, source, count = predict_samples(options.data, how, options.frames), str(options.data), None
@@ -89,14 +101,18 @@ def run(options: argparse.Namespace) -> Result:
     else:
         worlds, source = _worlds(options)
         frames, count = predict_worlds(worlds, options.frames or 20, how, options.workers), len(worlds)
-    reports, by_world = _score(frames, count, how.vectors[0])
+    each = FrameScores() if options.per_frame or options.pictures else None
+    overall, by_world = _score(frames, count, how.vectors[0], each)
+    reports = {vectors: evaluator.report() for vectors, evaluator in overall.items()}
     detail = {
         "source": source, "weights": str(options.weights or SHIPPED), "sha256": card["sha256"], "size": options.size,
         "first_seed": options.first_seed, "varied_rig": options.varied_rig,
         "seconds": round(time.monotonic() - started, 1),
         "vectors": {vectors: report.as_dict() for vectors, report in reports.items()},
-        "worlds": {name: short(report) for name, report in by_world.items()},
+        "worlds": {name: short(evaluator.report()) for name, evaluator in by_world.items()},
     }  # fmt: skip
+    if each:
+        detail |= _each_frame(each, overall, options)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(detail, indent=1) + "\n")
@@ -107,10 +123,22 @@ def run(options: argparse.Namespace) -> Result:
     return Result(summary, "\n\n".join(texts))
 
 
+def _each_frame(each: FrameScores, overall: dict[str, Evaluator], options: argparse.Namespace) -> dict[str, Any]:
+    """What --per-frame adds to the JSON: curves, all frames, and the worst of them; pictures as seen from the JSON."""
+    curves = {
+        vectors: {name: {f"{t:g}": points for t, points in by_t.items()} for name, by_t in evaluator.curves().items()}
+        for vectors, evaluator in overall.items()
+    }
+    drawn = each.write_pictures(options.pictures) if options.pictures else {}
+    drawn = {token: os.path.relpath(picture, options.out.parent) for token, picture in drawn.items()}
+    worst = [{"token": frame.token, "picture": drawn.get(frame.token)} for frame in each.worst()]
+    return {"curves": curves, "each_frame": each.frames, "worst": worst}
+
+
 def _score(
-    groups: Iterable[Sequence[Predicted]], count: int | None, first: str
-) -> tuple[dict[str, Report], dict[str, Report]]:
-    """Reports by kind of vectors over everything, and by world for the kind `first`."""
+    groups: Iterable[Sequence[Predicted]], count: int | None, first: str, each: FrameScores | None = None
+) -> tuple[dict[str, Evaluator], dict[str, Evaluator]]:
+    """By kind of vectors over everything, and by world for the kind `first`; each frame on its own into `each`."""
     from tqdm import tqdm
 
     from mapkd_core.evaluation.evaluate import Evaluator
@@ -119,6 +147,8 @@ def _score(
     by_world: dict[str, Evaluator] = {}
     for frames in tqdm(groups, total=count, desc="evaluate", unit="frame" if count is None else "world", delay=2):
         for frame in frames:
+            if each:
+                each.add(frame)
             for vectors, local_map in frame.maps.items():
                 targets = [overall.setdefault(vectors, Evaluator(local_map.grid, local_map.classes))]
                 if vectors == first:
@@ -127,7 +157,7 @@ def _score(
                     evaluator.add(local_map, frame.truth, frame.labelled)
     if not overall:
         raise ValueError("nothing to evaluate: no frame came")
-    return {v: e.report() for v, e in overall.items()}, {w: e.report() for w, e in by_world.items()}
+    return overall, by_world
 
 
 def _recorded(options: argparse.Namespace, how: Predicting) -> tuple[Iterable[Sequence[Predicted]], str, int]:

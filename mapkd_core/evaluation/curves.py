@@ -22,6 +22,6 @@ def precision_recall(hits: NDArray[np.bool_], scores: NDArray[np.floating], trut
         return [(0.0, 0.0)]
     envelope = np.maximum.accumulate((found / np.arange(1, len(found) + 1))[::-1])[::-1]
     highest = found[-1] / truths
-    at = np.append(RECALLS[RECALLS < highest], highest)
+    at = np.append(RECALLS[highest > RECALLS], highest)
     first = np.searchsorted(found, at * truths - 1e-9)  # the first detection that reaches this recall
     return [(round(float(r), 4), round(float(p), 4)) for r, p in zip(at, envelope[first])]

@@ -54,10 +54,17 @@ def test_a_report_of_other_weights_does_not_ship(run_folder, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_samples_on_disk_are_evaluated(run_folder, capsys):
+def test_samples_on_disk_are_evaluated_and_the_worst_frames_make_a_page(run_folder, tmp_path, capsys):
     arguments = ["evaluate", "--data", str(run_folder.parent / "data"), "--backend", "torch", "--vectors", "raster"]
+    arguments += ["--out", str(tmp_path / "report.json"), "--pictures", str(tmp_path / "worst")]
     assert cli.main([*arguments, "--weights", str(run_folder / "student.safetensors"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 2
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert len(report["each_frame"]) == 2 and set(report["curves"]["raster"]["divider"]) == {"0.5", "1", "1.5"}
+    pictures = [tmp_path / entry["picture"] for entry in report["worst"]]
+    assert pictures and all(cv2.imread(str(path)) is not None for path in pictures)
+    assert cli.main(["report", str(tmp_path / "report.json"), str(tmp_path / "page.html"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pictures"] == len(pictures)
 
 
 @pytest.mark.slow

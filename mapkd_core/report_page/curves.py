@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Curves of the page, drawn by matplotlib as SVG that asks for nothing from outside."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mapkd_core.drawing.colours import colour_of
+
+_SIZE_IN = (4.0, 3.0)
+# Creator and date would differ from machine to machine, and name an address.
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+
+def by_threshold(report: Mapping[str, Any]) -> str:
+    """AP over the distance that still counts as a hit."""
+    lines = {name: [(float(t), value) for t, value in row.items()] for name, row in report.get("ap", {}).items()}
+    return _plot(lines, "AP by threshold", "threshold [m]", "AP", is_share=False)
+
+
+def by_distance(report: Mapping[str, Any]) -> str:
+    """IoU by distance from the vehicle, at the middle of each band."""
+    lines: dict[str, list[tuple[float, float | None]]] = {}
+    for band, values in report.get("iou_by_distance", {}).items():
+        low, high = (float(edge) for edge in band.split("-"))
+        for name, value in values.items():
+            lines.setdefault(name, []).append(((low + high) / 2, value))
+    return _plot(lines, "IoU by distance", "distance [m]", "IoU", is_share=False)
+
+
+def precision_recall(by_class: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> str:
+    """One picture for each threshold; nothing where the evaluation kept no curves."""
+    thresholds = sorted({t for row in by_class.values() for t in row}, key=float)
+    pictures = []
+    for t in thresholds:
+        lines = {name: [(r, p) for r, p in row.get(t, ())] for name, row in by_class.items()}
+        pictures.append(_plot(lines, f"Precision and recall at {t} m", "recall", "precision", is_share=True))
+    return "".join(pictures)
+
+
+def histogram(values: Sequence[float | None], name: str) -> str:
+    """How the frames' mIoU is spread."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    figure, axes = _figure("mIoU of single frames", f"mIoU, {name}", "frames")
+    axes.hist(known, bins=20, range=(0, 1), color="#5b7fb5")
+    return _svg(figure)
+
+
+def _plot(
+    lines: Mapping[str, Sequence[tuple[float, float | None]]], title: str, x: str, y: str, *, is_share: bool
+) -> str:
+    known = {name: [(a, b) for a, b in points if b is not None] for name, points in lines.items()}
+    known = {name: points for name, points in known.items() if points}
+    if not known:
+        return ""
+    figure, axes = _figure(title, x, y)
+    for name, points in known.items():
+        colour = tuple(channel / 255 * 0.85 for channel in colour_of(name))  # darker: the page is white
+        xs, ys = zip(*sorted(points, key=lambda point: point[0]))
+        axes.plot(xs, ys, color=colour, marker="" if is_share else "o", label=name)
+    axes.set_ylim(0, 1 if is_share else None)
+    if is_share:
+        axes.set_xlim(0, 1)
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _figure(title: str, x: str, y: str) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(f"curves are drawn with matplotlib: pip install 'mapkd[plot]' ({error})") from error
+    figure = Figure(figsize=_SIZE_IN, layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    """The <svg> alone, its text as text; names of namespaces, which look like addresses, are not needed in HTML."""
+    import matplotlib
+
+    title = figure.axes[0].get_title() + figure.axes[0].get_xlabel()
+    out = io.StringIO()
+    # A salt of its own: two pictures of one page must not share names of their parts.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        figure.savefig(out, format="svg", metadata=_NO_METADATA)
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
