@@ -29,15 +29,10 @@ class RunState:
         self.optimizer = make_optimizer(self.learning, config)
         self.progress = Progress(config)
 
-    @torch.no_grad()
     def update_average(self) -> None:
-        """Exponential moving average of the student; a young one forgets faster."""
-        decay = min(self.config.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        for kept, new in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
+        """A young average forgets faster."""
+        step = self.progress.step
+        average_into(self.average, self.model, min(self.config.ema, (1 + step) / (10 + step)))
 
     def save(self, path: Path) -> None:
         """Everything, so that `restore` goes on as if nothing had happened."""
@@ -57,6 +52,16 @@ class RunState:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress.restore(state["step"], state["seconds"])
+
+
+@torch.no_grad()
+def average_into(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """average = decay average + (1 - decay) model, in place; counters are copied."""
+    for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
 
 
 class Progress:

@@ -156,7 +156,7 @@ def test_average_follows_the_weights():
         model.weight.fill_(2.0)
         average.weight.fill_(1.0)
     model.num_batches_tracked.fill_(7)
-    loop._update_average(average, model, 0.75)
+    run_state.average_into(average, model, 0.75)
     assert average.weight.item() == pytest.approx(1.25)
     assert average.num_batches_tracked.item() == 7
 
