@@ -15,8 +15,8 @@ from pathlib import Path
 from mapkd_core.commands.result import Result
 
 EXAMPLE = (
-    "mapkd evaluate --procedural 20 --out out/report.json --pictures out/worst\n"
-    "  mapkd report out/report.json out/report.html"
+    "mapkd report out/report.json out/report.html\n"
+    "  after: mapkd evaluate --procedural 20 --out out/report.json --pictures out/worst"
 )
 
 

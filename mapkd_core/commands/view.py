@@ -3,7 +3,7 @@
 
 SOURCE is a folder written by `mapkd dataset`, a frame folder, a bag, or a dataset in nuScenes' format. OUT gets one PNG
 a frame: the six images with the true lines on them, and from above the truth over the LiDAR's points and over maps from
-before the drive: those of a frame folder, or of --sd and --hd. With --weights all of --among frames are predicted, and
+before the drive: those of the source, or of --sd and --hd. With --weights all of --among frames are predicted, and
 those with the lowest mIoU are drawn, worst first: prediction on the images and beside the truth.
 """
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from mapkd_core.commands.view_source import Shown, Source
     from mapkd_core.mapper import Mapper
 
+_EXTRACTS = (".geojson", ".osm")
 EXAMPLE = (
     "mapkd view out/data/train out/view\n"
     "  mapkd view out/data/validation out/worst --weights student.safetensors\n"
-    "  mapkd view /data/nuscenes out/view --scene scene-0061 --sd sd_maps.json"
+    "  mapkd view /data/nuscenes out/view --scene scene-0061 --sd singapore.osm"
 )
 
 
@@ -32,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=8, metavar="F", help="pictures to draw")
     parser.add_argument("--scene", metavar="NAME", help="of a nuScenes root: this scene; all if absent")
     parser.add_argument("--version", metavar="V", help="of a nuScenes root: folder of its tables, where several")
-    for name, what in (("sd", "navigation map"), ("hd", "older HD map")):
-        parser.add_argument(
-            f"--{name}", type=Path, metavar="FILE", help=f"{what} of each frame: a file of maps (docs/metrics.md)"
-        )
+    parser.add_argument(
+        "--sd", type=Path, metavar="FILE",
+        help="navigation map: lines of each frame (a file of maps, docs/metrics.md); for a nuScenes root also an "
+        "extract of OpenStreetMap, *.geojson or *.osm",
+    )  # fmt: skip
+    parser.add_argument("--hd", type=Path, metavar="FILE", help="older HD map: lines of each frame (a file of maps)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="predict with these, and draw the worst frames")
     parser.add_argument(
         "--among", type=int, default=100, metavar="N", help="with --weights: frames to predict, evenly spread"
@@ -47,7 +50,8 @@ def run(options: argparse.Namespace) -> Result:
 
     if options.frames < 1 or options.among < 1:
         raise ValueError(f"frames = {options.frames}, among = {options.among}; both must be at least 1")
-    source = open_source(options.source, options.scene, options.version)
+    is_extract = options.sd is not None and options.sd.suffix in _EXTRACTS
+    source = open_source(options.source, options.scene, options.version, options.sd if is_extract else None)
     mapper = _mapper(options.weights) if options.weights else None
     scores: dict[int, float] = {}
     if mapper is not None:
@@ -105,7 +109,8 @@ def _draw(shown: Shown, mapper: Mapper | None, path: Path, options: argparse.Nam
     from mapkd_core.types import LocalMap
 
     grid = BevGrid() if mapper is None else mapper.grid
-    files = {name: getattr(options, name) for name in ("sd", "hd") if getattr(options, name)}
+    files = {name: getattr(options, name) for name in ("sd", "hd")}
+    files = {name: file for name, file in files.items() if file and file.suffix not in _EXTRACTS}
     priors = shown.priors | {name: read_priors(file, shown.token) for name, file in files.items()}
     under = Under(shown.frame.points, priors)
     truth = None if shown.truth is None else clip_all(shown.truth, grid)

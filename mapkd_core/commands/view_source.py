@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -14,7 +15,7 @@ from mapkd_core.types import CLASSES, Frame, MapElement
 if TYPE_CHECKING:
     from mapkd_core.bags.read import BagDrive
 
-PRIOR_CLASSES = (*CLASSES, "road")  # a navigation map knows roads, an HD map the classes that are predicted
+PRIOR_CLASSES = (*CLASSES, "road", "sd_road")  # a navigation map knows roads, an HD map what is predicted
 
 
 class Shown(NamedTuple):
@@ -46,14 +47,20 @@ class Source(Protocol):
         ...
 
 
-def open_source(path: Path, scene: str | None = None, version: str | None = None) -> Source:
-    """Told by what lies there; FileNotFoundError or ValueError where it is none of what is known."""
+def open_source(
+    path: Path, scene: str | None = None, version: str | None = None, extract: Path | None = None
+) -> Source:
+    """Told by what lies there; FileNotFoundError or ValueError where it is none of what is known.
+
+    scene, version: of a nuScenes root. extract: of OpenStreetMap (GeoJSON or OSM XML), for the roads around its frames.
+    """
+    is_dataset = bool(scene or version or extract) or next(iter(path.glob("*/scene.json")), None) is not None
     if (path / "frame.json").is_file():
         return _FolderSource(path)
     if path.suffix in (".mcap", ".db3", ".bag") or (path / "metadata.yaml").is_file():
         return _BagSource(path)
-    if scene or version or next(iter(path.glob("*/scene.json")), None):
-        return _DatasetSource(path, scene, version)
+    if is_dataset:
+        return _DatasetSource(path, scene, version, extract)
     return _SampleSource(path)
 
 
@@ -72,7 +79,9 @@ class _SampleSource:
         for i in numbers:
             world, number = self._samples.index[i]
             sample = self._samples[i]
-            yield Shown(self._samples.names[world], number, sample_frame(sample), sample.elements)
+            frame = replace(sample_frame(sample), points=sample.points)
+            priors = {name: lines for name, lines in (("sd", sample.sd), ("hd", sample.hd)) if lines}
+            yield Shown(self._samples.names[world], number, frame, sample.elements, CLASSES, priors)
 
 
 class _FolderSource:
@@ -119,10 +128,10 @@ class _BagSource:
 class _DatasetSource:
     """Key frames of a scene, or of all scenes."""
 
-    def __init__(self, root: Path, scene: str | None, version: str | None) -> None:
+    def __init__(self, root: Path, scene: str | None, version: str | None, extract: Path | None) -> None:
         from mapkd_core.data.nuscenes import NuScenesSet
 
-        self._dataset = NuScenesSet(root, version)
+        self._dataset, self._extract = NuScenesSet(root, version), extract
         scenes = (scene,) if scene else self._dataset.scene_names
         self._tokens = [(name, i, t) for name in scenes for i, t in enumerate(self._dataset.sample_tokens(name))]
 
@@ -130,12 +139,18 @@ class _DatasetSource:
         return len(self._tokens)
 
     def shown(self, numbers: Sequence[int]) -> Iterator[Shown]:
+        from mapkd_core.data.sd_map import read_sd_map, sd_elements
         from mapkd_core.grid import BevGrid
 
         for i in numbers:
             scene, number, token = self._tokens[i]
-            truth = self._dataset.truth(token, BevGrid(-60.0, 60.0, -30.0, 30.0, 0.3))
-            yield Shown(scene, number, self._dataset.frame(token), truth, self._dataset.labelled(scene))
+            grid = BevGrid(-60.0, 60.0, -30.0, 30.0, 0.3)
+            truth, frame = self._dataset.truth(token, grid), self._dataset.frame(token)
+            priors = {}
+            if self._extract:
+                roads = read_sd_map(self._extract, self._dataset.location(scene))
+                priors = {"sd": sd_elements(roads, self._dataset.planar_pose(token), grid)}
+            yield Shown(scene, number, frame, truth, self._dataset.labelled(scene), priors)
 
 
 def read_priors(path: Path, token: str) -> tuple[MapElement, ...]:

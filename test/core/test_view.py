@@ -73,6 +73,15 @@ def test_samples_are_shown_with_the_older_map_of_a_file(make_sample, tmp_path, c
     assert "has no frame 'world-1'" in capsys.readouterr().err
 
 
+def test_samples_bring_their_lidar_and_priors_along(make_sample, tmp_path, capsys):
+    road, kerb = (MapElement(name, np.array([[-9.0, y], [9.0, y]])) for name, y in (("road", 1.5), ("boundary", -2.5)))
+    points = np.array([[4.0, y, 1.0, 9.0, 0.0] for y in np.linspace(-2, 2, 30)], np.float32)
+    write(tmp_path / "data", "world", [replace(make_sample(0.0), points=points, sd=(road,), hd=(kerb,))])
+    (picture,) = view([tmp_path / "data", tmp_path / "out"], capsys)
+    assert count(picture["picture"], RAISED_POINT) >= 20
+    assert all(count(picture["picture"], PRIOR_COLOURS[name]) > 60 for name in ("sd", "hd"))
+
+
 def test_nothing_to_look_at_is_said(tmp_path, frame_folder, capsys):
     content = json.loads((frame_folder / "frame.json").read_text())
     content["sd_osm_60x30"] = [{"type": "tertiary"}]
