@@ -12,6 +12,7 @@ from launch.actions import (
     TimerAction,
 )
 from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
@@ -68,6 +69,12 @@ def _start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     bag |= {"calibration": chosen["calibration"]} if chosen["calibration"] else {}
     bag["wait_for_nodes"] = awaited
     replay = Node(executable="replay_node", parameters=[*files, bag], **common)
+    return [*nodes, RegisterEventHandler(OnProcessExit(target_action=replay, on_exit=_ended)), replay]
+
+
+def _ended(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Ends everything; launch gives exit code 1 only where an exception is raised."""
+    if event.returncode != 0:
+        raise RuntimeError(f"replay_node ended with exit code {event.returncode}; what it said stands above")
     # The last maps are on their way when the bag ends.
-    end = TimerAction(period=2.0, actions=[Shutdown(reason="the bag has ended")])
-    return [*nodes, RegisterEventHandler(OnProcessExit(target_action=replay, on_exit=[end])), replay]
+    return [TimerAction(period=2.0, actions=[Shutdown(reason="the bag has ended")])]

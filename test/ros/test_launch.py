@@ -132,6 +132,16 @@ def test_parameters_that_are_not_there_end_the_launch_with_their_path(install, s
     assert "params_file none.yaml" in process.output
 
 
+def test_a_bag_that_cannot_be_played_fails_the_launch(install, start, tmp_path):
+    text = '#!/bin/sh\nexec {} {} "$@"\n'
+    nodes = dict.fromkeys(NODES, "#!/bin/sh\nexec sleep 600\n")
+    nodes["replay_node"] = text.format(sys.executable, "-m mapkd_ros.replay_node")
+    path = install(nodes) / "share/mapkd/launch/replay.launch.py"
+    process = start(HERE / "launch_file.py", path, f"bag:={tmp_path / 'none.mcap'}")
+    assert process.process.wait(60) == 1
+    assert "none.mcap" in process.output and "replay_node ended with exit code" in process.output
+
+
 def test_a_bag_goes_through_to_report_and_record_and_ends_the_launch(install, start, bench, bag, tmp_path):
     stub = {"map_node": f"{HERE}/stub_predictor.py"}
     text = '#!/bin/sh\nexec {} {} "$@"\n'
