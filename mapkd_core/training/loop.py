@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(to_dict(config), indent=1))
     bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0)
-    for batch in _batches(config, progress.step):
+    batches = Timed(_batches(config, progress.step))
+    for batch in batches:
         share = progress.share
         for group in run.optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(progress.step, share, config)
@@ -49,7 +51,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
         bar.n = round(1000 * share)
         if progress.step % 50 == 0:
             row = {"step": progress.step, "seconds": round(progress.seconds, 1)}
-            _log(out, row | {k: round(v, 4) for k, v in losses.items()})
+            _log(out, row | {k: round(v, 4) for k, v in losses.items()} | batches.report(50 * config.batch))
             bar.set_postfix(step=progress.step, loss=round(losses["total"], 4), refresh=True)
         if progress.step % config.validate_every == 0:
             _log(out, {"step": progress.step} | validate(run.average, config))
@@ -59,6 +61,28 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
             break
     bar.close()
     return _finished(run, out)
+
+
+class Timed:
+    """Passes batches on and notes how long the training waits for them."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches, self._waited, self._since = batches, 0.0, time.monotonic()
+
+    def __iter__(self) -> Iterator[Batch]:
+        start = time.monotonic()
+        for batch in self._batches:
+            self._waited += time.monotonic() - start
+            yield batch
+            start = time.monotonic()
+
+    def report(self, frames: int) -> dict[str, float]:
+        """Frames a second and the loader's share of the time since the last report."""
+        now = time.monotonic()
+        seconds = max(now - self._since, 1e-9)
+        result = {"frames_s": round(frames / seconds, 2), "loader_share": round(self._waited / seconds, 4)}
+        self._waited, self._since = 0.0, now
+        return result
 
 
 def _finished(run: RunState, out: Path) -> Path:

@@ -174,3 +174,20 @@ def test_the_camera_encoder_can_come_from_a_network_of_another_shape(config, tmp
 def test_an_unknown_optimizer_is_refused(config):
     with pytest.raises(ValueError, match="'sgd'; known: muon, adamw"):
         make_optimizer(loop._initial(config), replace(config, optimizer="sgd"))
+
+
+def test_the_log_tells_what_the_loader_costs(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+    def batches():
+        for i in range(4):
+            clock[0] += 0.25  # the loader's work
+            yield i
+
+    timed = loop.Timed(batches())
+    for _ in timed:
+        clock[0] += 0.75  # a step
+    assert timed.report(8) == {"frames_s": 2.0, "loader_share": 0.25}
+    clock[0] += 1.0
+    assert timed.report(8) == {"frames_s": 8.0, "loader_share": 0.0}
