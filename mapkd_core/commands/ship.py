@@ -83,10 +83,16 @@ def _facts(card: dict[str, Any]) -> dict[str, Any]:
             "kind": "rendered pictures of procedural roads; no recorded data of any vehicle",
             "seeds": [seeds.TRAINING.start, seeds.TRAINING.stop - 1],
             "folder": training.get("data", ""),
-            "pretrained": "no",
+            "pretrained": _origin(training),
         },
         "limits": "never trained on real pictures: expect much lower scores there",
     }
+
+
+def _origin(training: dict[str, Any]) -> str:
+    given = [f"{what} from {training[key]}" for key, what in (("initial", "all"), ("camera", "camera encoder"))
+             if training.get(key)]  # fmt: skip
+    return "no" if not given else f"weights to start from: {', '.join(given)}"
 
 
 def _report(path: Path, digest: str) -> dict[str, Any]:
