@@ -8,7 +8,6 @@ CD(A, B) = (mean over a of min over b |a - b| + mean over b of min over a |a - b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +21,17 @@ _SLACK_M = 1e-6  # far above the rounding of the bound, far below any threshold
 
 def resample(vertices_m: NDArray[np.floating], is_closed: bool, count: int = POINTS) -> NDArray[np.float64]:
     """V x 2 -> count x 2, equally spaced along the line from its first to its last point (closed: to its first)."""
-    line = np.asarray(vertices_m, np.float64)
-    if is_closed:
-        line = np.concatenate([line, line[:1]])
-    step = np.diff(line, axis=0)
-    along = np.zeros(len(line))
-    np.cumsum(np.sqrt(np.einsum("ij,ij->i", step, step)), out=along[1:])
-    at = _shares(count) * along[-1]
-    return np.stack([np.interp(at, along, line[:, 0]), np.interp(at, along, line[:, 1])], axis=1)
+    return _resample(_walked(vertices_m, is_closed)[None], count)[0]
 
 
 def resample_all(elements: Sequence[MapElement], count: int = POINTS) -> NDArray[np.float64]:
-    """E elements -> E x count x 2."""
-    if not elements:
-        return np.zeros((0, count, 2))
-    return np.stack([resample(element.vertices_m, element.is_closed, count) for element in elements])
+    """E elements -> E x count x 2, each as `resample` does it; all of one number of vertices at once."""
+    lines = [_walked(element.vertices_m, element.is_closed) for element in elements]
+    sampled = np.zeros((len(lines), count, 2))
+    for vertices in {len(line) for line in lines}:
+        rows = [i for i, line in enumerate(lines) if len(line) == vertices]
+        sampled[rows] = _resample(np.stack([lines[i] for i in rows]), count)
+    return sampled
 
 
 def chamfer(a_m: NDArray[np.floating], b_m: NDArray[np.floating]) -> float:
@@ -57,9 +52,7 @@ def pairwise_chamfer(
     distance = np.full((len(a_m), len(b_m)), np.inf)
     if not distance.size:
         return distance
-    near = np.ones(distance.shape, bool)
-    if np.isfinite(limit_m):
-        near = (_mean_to_boxes(a_m, b_m) + _mean_to_boxes(b_m, a_m).T) / 2 <= limit_m + _SLACK_M
+    near = np.ones(distance.shape, bool) if np.isinf(limit_m) else _may_be_within(a_m, b_m, limit_m + _SLACK_M)
     points = a_m.shape[1]
     for g, target in enumerate(b_m):
         rows = np.flatnonzero(near[:, g])
@@ -71,14 +64,38 @@ def pairwise_chamfer(
     return distance
 
 
-@lru_cache(maxsize=8)
-def _shares(count: int) -> NDArray[np.float64]:
-    return np.linspace(0.0, 1.0, count)
+def _walked(vertices_m: NDArray[np.floating], is_closed: bool) -> NDArray[np.float64]:
+    line = np.asarray(vertices_m, np.float64)
+    return np.concatenate([line, line[:1]]) if is_closed else line
 
 
-def _mean_to_boxes(a_m: NDArray[np.float64], b_m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P x G: mean distance of a's points to the bounding box of b."""
-    low, high = b_m.min(1), b_m.max(1)
-    gap = np.maximum(low[None, :, None] - a_m[:, None], a_m[:, None] - high[None, :, None])
+def _resample(lines: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """L x V x 2 -> L x count x 2: linear between the two vertices around each place along the line."""
+    step = np.diff(lines, axis=1)
+    length = np.sqrt(np.einsum("lvc,lvc->lv", step, step))
+    along = np.concatenate([np.zeros((len(lines), 1)), np.cumsum(length, axis=1)], axis=1)
+    at = np.linspace(0.0, 1.0, count) * along[:, -1:]
+    piece = (along[:, None, 1:-1] <= at[:, :, None]).sum(2)  # the last one that starts there or before
+    rows = np.arange(len(lines))[:, None]
+    share = (at - along[rows, piece]) / np.maximum(length[rows, piece], 1e-300)
+    return lines[rows, piece] + np.minimum(share, 1.0)[..., None] * step[rows, piece]
+
+
+def _may_be_within(a_m: NDArray[np.float64], b_m: NDArray[np.float64], limit_m: float) -> NDArray[np.bool_]:
+    """P x G: whether the bound allows it. The gap between the boxes is a bound, too, a weaker and cheaper one."""
+    boxes = [(lines.min(1), lines.max(1)) for lines in (a_m, b_m)]
+    (low, high), (other_low, other_high) = boxes
+    near = np.maximum(low[:, None] - other_high, other_low - high[:, None]).max(2) <= limit_m
+    p, g = np.nonzero(near)
+    bound = (_mean_to_boxes(a_m[p], other_low[g], other_high[g]) + _mean_to_boxes(b_m[g], low[p], high[p])) / 2
+    near[p, g] = bound <= limit_m
+    return near
+
+
+def _mean_to_boxes(
+    lines: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """K x N x 2 points and K boxes -> K: mean distance of the points to the box."""
+    gap = np.maximum(low[:, None] - lines, lines - high[:, None])
     np.maximum(gap, 0.0, out=gap)
-    return np.sqrt(np.einsum("pgnc,pgnc->pgn", gap, gap)).mean(2)
+    return np.sqrt(np.einsum("knc,knc->kn", gap, gap)).mean(1)

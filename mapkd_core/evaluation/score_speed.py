@@ -51,8 +51,8 @@ def _line(rng: np.random.Generator) -> MapElement:
     """Across or along the road, slightly bent; a crossing is a closed rectangle."""
     name = CLASSES[int(rng.choice(3, p=[0.5, 0.2, 0.3]))]
     if name == "ped_crossing":
-        x, y = rng.uniform(-27, 24), rng.uniform(-12, 6)
-        return MapElement(name, np.array([[x, y], [x + 3, y], [x + 3, y + 6], [x, y + 6]]), True)
+        corner = rng.uniform([-27, -12], [24, 6])
+        return MapElement(name, corner + np.array([[0, 0], [3, 0], [3, 6], [0, 6]]), True)
     start, length = rng.uniform(-30, 0), rng.uniform(8, 30)
     x = np.linspace(start, start + length, 12)
     return MapElement(name, np.stack([x, rng.uniform(-14, 14) + rng.uniform(-0.02, 0.02) * (x - start)], 1))

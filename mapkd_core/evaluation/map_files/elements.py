@@ -17,10 +17,10 @@ class Place(NamedTuple):
 
     path: str
     frame: str
-    index: int
+    number: int
 
     def __str__(self) -> str:
-        return f"{self.path}: frame {self.frame}, element {self.index}"
+        return f"{self.path}: frame {self.frame}, element {self.number}"
 
 
 def points_of(value: Any, place: Place) -> NDArray[np.float64]:

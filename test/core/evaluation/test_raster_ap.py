@@ -74,3 +74,29 @@ def test_pmapnet_wants_some_overlap() -> None:
     far = RasterApAccumulator(protocol, GRID)
     far.add([line(0.9)], [line(0)])
     assert far.ap()["divider"][1.5] == 0.0
+
+
+def test_seven_of_ten_do_not_reach_a_recall_of_seven_tenths_as_released() -> None:
+    truth = [line(1.4 * y) for y in range(-5, 5)]
+    assert ap(HD, [(truth[:7], truth)], True) == pytest.approx(0.6)
+    assert ap(HD, [(truth[:7], truth)], False) == pytest.approx(0.7)
+
+
+def test_a_line_that_is_painted_over_is_not_seen_as_released() -> None:
+    twice = [line(-5, 0.9), line(-5, 0.8), line(5, 0.7)]
+    assert ap(HD, [(twice, TRUTH)], True) == 1.0
+    assert ap(HD, [(twice, TRUTH)], False) == pytest.approx((5 * 1.0 + 5 * 2 / 3) / 10)
+
+
+def test_at_equal_scores_the_released_code_takes_hits_first() -> None:
+    false_alarm_first = [line(0, 0.5), line(-5, 0.5), line(5, 0.5)]
+    assert ap(HD, [(false_alarm_first, TRUTH)], True) == 1.0
+    # In the order of the file: 0 of 1, 1 of 2, 2 of 3.
+    assert ap(HD, [(false_alarm_first, TRUTH)], False) == pytest.approx(2 / 3)
+
+
+def test_a_pair_with_too_little_overlap_uses_up_its_truth_as_released_only() -> None:
+    # A fragment of 5 % lies on the truth, its mask IoU below 0.1; the other prediction is 0.15 m off, its IoU above.
+    frames = [([line(0, 0.9, (0, 0.5)), line(0.15, 0.8)], [line(0)])]
+    assert ap(PM, frames, True) == 0.0
+    assert ap(PM, frames, False) == pytest.approx(0.5)

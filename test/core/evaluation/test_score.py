@@ -111,13 +111,10 @@ def test_files_of_maptr_and_streammapnet_score_as_ours(scored) -> None:
 
 
 def test_other_protocols_by_name(scored, tmp_path: Path) -> None:
-    assert scored(TRUTH, PREDICTED, "--protocol", "raster", "--no-iou")["class_ap"]["divider"] == pytest.approx(
-        51 / 101
-    )
+    raster = scored(TRUTH, PREDICTED, "--protocol", "raster", "--no-iou")
+    assert raster["class_ap"]["divider"] == pytest.approx(51 / 101, abs=1e-6) and "iou" not in raster
     assert scored(TRUTH, PREDICTED, "--protocol", "bevfusion")["class_iou_max"]["boundary"] == 1.0
-    assert "without track" in scored(TRUTH, PREDICTED, "--protocol", "cmap") or "in no scene" in scored(
-        TRUTH, PREDICTED, "--protocol", "cmap"
-    )
+    assert "in no scene" in scored(TRUTH, PREDICTED, "--protocol", "cmap")
     picture, out = tmp_path / "r.png", tmp_path / "new" / "scores.json"
     options = ("--protocol", "calibration", "--plot", str(picture), "--out", str(out))
     summary = scored(TRUTH, PREDICTED, *options)
@@ -148,6 +145,6 @@ def test_the_table_is_for_people(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert "2 frames, 60 x 30 m, protocol maptr, with the quirks" in lines[7]
 
 
-def test_six_thousand_frames_take_less_than_a_minute_of_one_processor() -> None:
-    """Processor time of a twentieth; `python -m mapkd_core.evaluation.score_speed` measures all on a quiet machine."""
-    assert measure(100)["processor_s"] * 60 < 90
+def test_six_thousand_frames_take_about_half_a_minute_of_one_processor() -> None:
+    """Processor time of 30; `python -m mapkd_core.evaluation.score_speed` measures all 6,000 on a quiet machine."""
+    assert measure(30)["processor_s"] * 200 < 120, "twice the aim, since a busy machine shares its caches"

@@ -30,7 +30,7 @@ def random_frames(seed: int) -> list[ScoredFrame]:
     return [ScoredFrame(str(i), lines(), lines()) for i in range(3)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["hdmapnet", "pmapnet"]))
 def test_hdmapnet_and_pmapnet_as_released(seed: int, name: str) -> None:
     frames = random_frames(seed)
@@ -85,7 +85,7 @@ def _one_way(a: set[tuple[int, int]], b: set[tuple[int, int]]) -> float:
     return sum(min(math.dist(p, q) for q in b) for p in a) / len(a) * GRID.cell
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_mapvr(seed: int) -> None:
     frames = random_frames(seed)
