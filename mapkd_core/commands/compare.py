@@ -16,8 +16,8 @@ from typing import Any
 
 from mapkd_core.commands.result import Result
 
-EXAMPLE = """mapkd compare lidar --frame scene0061 --roads roads/scene-0061.json.gz --out out/compare
-  mapkd compare sd --roads roads/*.json.gz --out out/compare"""
+EXAMPLE = """mapkd compare lidar --frame scene0061 --roads roads/scene-0061.json.gz --out out/realism
+  mapkd compare sd --roads roads/*.json.gz --out out/realism"""
 _KINDS = ("lidar", "cameras", "sd")
 
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--looks", type=int, default=8, metavar="N", help="lidar, cameras: how many rendered looks")
     parser.add_argument("--worlds", type=int, default=20, metavar="N", help="sd: how many procedural worlds")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/compare"), metavar="OUT", help="folder; made where absent"
+        "--out", type=Path, default=Path("out/realism"), metavar="OUT", help="folder; made where absent"
     )
 
 

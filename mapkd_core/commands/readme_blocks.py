@@ -126,6 +126,11 @@ def _mean(values: Any) -> str:
     return _percent(sum(numbers) / len(numbers)) if numbers else "-"
 
 
+def realism(summary: dict[str, Any]) -> list[str]:
+    """What `mapkd compare` found."""
+    return table(["", "real", "made"], [list(row) for row in summary["rows"]])
+
+
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "scores-procedural": ("docs/results/procedural.json", scores),
     "scores-roads": ("docs/results/roads.json", scores),
@@ -133,5 +138,8 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "speed": ("docs/results/speed.json", speed),
     "students": ("docs/results/students.json", students),
     "demo": ("docs/results/demo.json", demo),
+    "realism-lidar": ("docs/realism/lidar.json", realism),
+    "realism-cameras": ("docs/realism/cameras.json", realism),
+    "realism-sd": ("docs/realism/sd.json", realism),
     "card": ("mapkd_core/weights/student.json", card),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrite the results in README.md and docs/model_card.md from JSON: no number there is typed by hand.
+"""Rewrite the results in README.md, docs/model_card.md and docs/worlds.md from JSON: no number there is typed by hand.
 
     python -m mapkd_core.commands.readme_tables          # after new results in docs/results, or new weights
     python -m mapkd_core.commands.readme_tables --check  # exit code 1 where a document is out of date
@@ -18,7 +18,7 @@ from pathlib import Path
 from mapkd_core.commands.readme_blocks import BLOCKS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/model_card.md")
+DOCUMENTS = ("README.md", "docs/model_card.md", "docs/worlds.md")
 _BLOCK = re.compile(r"(<!-- begin ([\w-]+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 

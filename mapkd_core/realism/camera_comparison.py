@@ -37,7 +37,8 @@ def compare(twin: Twin, looks: int, out: Path) -> tuple[dict[str, Any], str]:
     rounded = {who: {name: round(value, 2) for name, value in s.items()} for who, s in pair.items()}
     lines = [f"{name:<28}{rounded['real'][name]:>10}{rounded['rendered'][name]:>10}" for name in rounded["real"]]
     text = "\n".join([f"{'':<28}{'real':>10}{'rendered':>10}", *lines, f"{len(files)} sheets in {out}"])
-    return {"frame": twin.real.name, "looks": looks, **rounded}, text
+    rows = [[name, str(rounded["real"][name]), str(rounded["rendered"][name])] for name in rounded["real"]]
+    return {"frame": twin.real.name, "looks": looks, "rows": rows}, text
 
 
 def _rows(images: dict[str, NDArray[np.uint8]], cameras: tuple[Camera, ...]) -> NDArray[np.uint8]:

@@ -18,8 +18,6 @@ from mapkd_core.worlds.lidar.sensor import RINGS
 from mapkd_core.worlds.lidar.world import lidar_of_world
 from mapkd_core.worlds.truth import local_elements
 
-_DIGITS = 4
-
 
 def compare(twin: Twin, looks: int, out: Path) -> tuple[dict[str, Any], str]:
     """Summary and text; writes lidar.png into `out`. ValueError where the frame has no sweep."""
@@ -41,9 +39,8 @@ def compare(twin: Twin, looks: int, out: Path) -> tuple[dict[str, Any], str]:
     summary = {
         "frame": twin.real.name,
         "looks": len(chosen),
-        "real": _rounded(real),
-        "rendered": _rounded(ours),
-        "difference": _rounded(difference(real, ours)),
+        "rows": rows(real, ours),
+        "difference": {name: round(value, 3) for name, value in difference(real, ours).items()},
         "sweep_cpu_ms": round(_cost_ms(twin), 1),
     }
     return summary, text(summary)
@@ -52,15 +49,15 @@ def compare(twin: Twin, looks: int, out: Path) -> tuple[dict[str, Any], str]:
 def text(summary: dict[str, Any]) -> str:
     """The table for a terminal."""
     lines = [f"{'':<36}{'real':>14}{'rendered':>14}"]
-    for label, real, ours in rows(summary):
+    for label, real, ours in summary["rows"]:
         lines.append(f"{label:<36}{real:>14}{ours:>14}")
     return "\n".join([*lines, f"a sweep costs {summary['sweep_cpu_ms']} ms of one core (median)"])
 
 
-def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Label, real, rendered: what the documents show of a summary."""
-    pair = (summary["real"], summary["rendered"])
-    found = [("points", *(f"{s['points']:.0f}" for s in pair))]
+def rows(real: dict[str, Any], rendered: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Label, real, rendered: the statistics in groups, as a person compares them."""
+    pair = (real, rendered)
+    found: list[tuple[str, ...]] = [("points", *(f"{s['points']:.0f}" for s in pair))]
     found += [(label, *(f"{100 * s[key]:.1f} %" for s in pair)) for label, key in _SHARES]
     for low in range(0, RINGS, 8):
         high = low + 8
@@ -104,7 +101,3 @@ def _cost_ms(twin: Twin, repeats: int = 9) -> float:
         lidar.sweep(lambda t: drive.pose_at(roads, t), lambda t: drive.boxes_at(roads, t), at_s)
         times.append(time.process_time() - start)
     return 1e3 * float(np.median(times))
-
-
-def _rounded(statistics: dict[str, Any]) -> dict[str, Any]:
-    return {name: np.round(value, _DIGITS).tolist() for name, value in statistics.items()}

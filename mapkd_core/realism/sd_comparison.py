@@ -22,15 +22,16 @@ def compare(paths: Sequence[Path], worlds: int) -> tuple[dict[str, Any], str]:
         raise ValueError(f"worlds = {worlds}; must be at least 1")
     real = statistics([road_map_file.load(path) for path in paths])
     made = [procedural.make_road_map(seed) for seed in tqdm(seeds.DEMO[:worlds], "worlds", delay=2)]
-    summary = {"real": _rounded(real), "procedural": _rounded(statistics(made))}
-    table = [f"{label:<44}{real:>10}{made:>12}" for label, real, made in rows(summary)]
-    return summary, "\n".join([f"{'':<44}{'real':>10}{'procedural':>12}", *table])
+    ours = statistics(made)
+    found = rows(real, ours)
+    text = [f"{label:<48}{one:>14}{other:>14}" for label, one, other in [("", "real", "procedural"), *found]]
+    return {"rows": found, "real": _rounded(real), "procedural": _rounded(ours)}, "\n".join(text)
 
 
-def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Label, real, procedural: what the documents show of a summary."""
-    pair = (summary["real"], summary["procedural"])
-    found = [
+def rows(real: dict[str, Any], procedural_worlds: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Label, real, procedural: the statistics as a person compares them."""
+    pair = (real, procedural_worlds)
+    found: list[tuple[str, ...]] = [
         ("maps, samples", *(f"{s['maps']}, {s['samples']}" for s in pair)),
         (
             "across the road, median (90 %)",
@@ -39,7 +40,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("common shift of a map, mean", *(f"{s['shift']:.1f} m" for s in pair)),
         ("without that shift, median (90 %)", *(f"{s['rest']['median']:.1f} ({s['rest']['p90']:.1f}) m" for s in pair)),
     ]
-    for lag in summary["real"]["correlation"]:
+    for lag in real["correlation"]:
         values = (s["correlation"][lag] for s in pair)
         found.append((f"correlation of the rest, {lag} m along the road", *(f"{value:.2f}" for value in values)))
     return [

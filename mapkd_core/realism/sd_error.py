@@ -33,8 +33,11 @@ ROAD_TYPES = ("motorway", "trunk", "primary", "secondary", "tertiary", "resident
 
 
 class Offsets(NamedTuple):
-    """One line: N samples every STEP_M. point, normal: N x 2, map frame. offset: metres that the line lies to the
-    right of the middle of its carriageway (along the normal, which points left), NaN where there is none."""
+    """One line: N samples every STEP_M.
+
+    point, normal: N x 2, map frame; the normal points left. offset: metres that the line lies to the left of the middle
+    of its carriageway, NaN where there is none.
+    """
 
     point: NDArray[np.float64]
     normal: NDArray[np.float64]
@@ -152,10 +155,12 @@ def _pairs(samples: Sequence[Offsets]) -> dict[float, list[NDArray[np.float64]]]
 
 
 def _correlation(found: list[NDArray[np.float64]], values: NDArray[np.float64]) -> float:
+    """Mean product over variance, NaN where there are few pairs or nothing varies."""
     rows = np.concatenate([np.zeros((0, 2)), *found]).clip(-6, 6)
-    return (
-        float((rows[:, 0] * rows[:, 1]).mean() / (values.clip(-6, 6) ** 2).mean()) if len(rows) > 20 else float("nan")
-    )
+    variance = float((values.clip(-6, 6) ** 2).mean())
+    if len(rows) <= 20 or variance < 1e-12:
+        return float("nan")
+    return float((rows[:, 0] * rows[:, 1]).mean()) / variance
 
 
 def _spread(values: NDArray[np.float64]) -> dict[str, float]:

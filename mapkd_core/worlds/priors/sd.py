@@ -31,14 +31,14 @@ class SdError:
     tolerance_m: vertices that matter less are left out (Douglas-Peucker); spacing_m: at most so far apart.
     """
 
-    shift_m: float = 2.5
-    road_m: float = 0.8
-    field_m: float = 0.8
-    field_length_m: float = 40.0
-    vertex_m: float = 0.25
+    shift_m: float = 3.0
+    road_m: float = 1.3
+    field_m: float = 1.1
+    field_length_m: float = 70.0
+    vertex_m: float = 0.15
     dropped: float = 0.13
-    tolerance_m: float = 0.5
-    spacing_m: float = 25.0
+    tolerance_m: float = 0.3
+    spacing_m: float = 15.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropped <= 1:

@@ -17,8 +17,8 @@ def test_no_error_leaves_the_line_where_it_is():
     (line,), kept = with_error([STRAIGHT], np.random.default_rng(0), NOTHING)
     assert kept == [0]
     assert line[:, 1] == pytest.approx(0) and line[[0, -1], 0] == pytest.approx([0, 400])
-    # Thinned to two vertices, then one at most every 25 m: 16 pieces.
-    assert len(line) == 17
+    # Thinned to two vertices, then one at most every 15 m: 27 pieces.
+    assert len(line) == 28
 
 
 def test_bends_survive_the_thinning_within_its_tolerance():
