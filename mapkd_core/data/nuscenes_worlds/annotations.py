@@ -76,4 +76,5 @@ def _inside(cloud: NDArray[np.float64], box: drive.Box) -> int:
     c, s = np.cos(box.yaw), np.sin(box.yaw)
     offset = cloud[:, :2] - (box.x, box.y)
     along, across = np.abs(offset @ (c, s)), np.abs(offset @ (-s, c))
-    return int(np.sum((along <= box.length / 2) & (across <= box.width / 2) & (cloud[:, 2] <= box.height)))
+    between = (cloud[:, 2] >= 0) & (cloud[:, 2] <= box.height)  # what passes below a car hits the road
+    return int(np.sum((along <= box.length / 2) & (across <= box.width / 2) & between))
