@@ -59,7 +59,7 @@ def ground_surface(points: NDArray[np.float64]) -> Any:
     Least squares, repeated with points ever nearer to the last surface; returns a function of N x 2.
     """
     near = points[np.hypot(points[:, 0], points[:, 1]) < GROUND_REACH_M]
-    factors = np.zeros(6)
+    factors: NDArray[np.floating] = np.zeros(6)
     for margin in (0.6, 0.35, 0.2, 0.12):
         chosen = near[np.abs(near[:, 2] - _powers(near) @ factors) < margin]
         if len(chosen) < 30:

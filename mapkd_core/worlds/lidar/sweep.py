@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from mapkd_core.geometry import apply, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds.drive import Box
-from mapkd_core.worlds.ground import fill
-from mapkd_core.worlds.lidar import returns, surfaces, verge
+from mapkd_core.worlds.lidar import returns, surfaces
 from mapkd_core.worlds.lidar.cast import Cast
+from mapkd_core.worlds.lidar.ground import Ground, looked_up
 from mapkd_core.worlds.lidar.join import Sweep, join_sweeps
 from mapkd_core.worlds.lidar.sensor import (
     BLIND_M,
@@ -33,7 +33,6 @@ from mapkd_core.worlds.roadside import FACADES, Roadside
 Matrix = NDArray[np.float64]
 PoseAt = Callable[[float], Matrix]
 BoxesAt = Callable[[float], Sequence[Box]]
-_ROAD_CELL_M, _MARGIN_M = 0.1, 8.0
 _SECTORS = 4  # parts of a turn for which others are drawn where they are by then
 _LEAF_DEPTH_M = 0.9  # how far a ray gets into a tree on average
 
@@ -57,13 +56,12 @@ class Lidar:
         wet: float = 0.0,
         ego_T_lidar: Matrix = MOUNT,
     ) -> None:
-        self._area, self._coverage, self._grid = area, coverage, grid
-        self._kerb, self._wet, self._seed, self._ego_T_lidar = kerb_height_m, wet, seed, ego_T_lidar
+        self._coverage, self._grid = coverage, grid
+        self._wet, self._seed, self._ego_T_lidar = wet, seed, ego_T_lidar
         self._boards = roadside.billboards
         self._static = surfaces.joined(surfaces.walls(roadside, FACADES), surfaces.kerbs(area, kerb_height_m))
         self._crowns = surfaces.crowns(self._boards)
-        self._road, self._road_grid = _raster(area, _ROAD_CELL_M)
-        self._verge, self._verge_grid = verge.heights(self._road, self._road_grid, seed)
+        self._ground = Ground(area, kerb_height_m, seed)
         self._own_roof = own_roof(ego_T_lidar)
         self._bias = np.random.default_rng([seed, 0x11DA]).normal(0, returns.RING_BIAS_M, RINGS)
 
@@ -73,7 +71,7 @@ class Lidar:
         map_T_ego = pose_at(time_s)
         origin, azimuth = self._way(pose_at(time_s - TURN_S), map_T_ego)
         cast = Cast(origin, azimuth, (map_T_ego @ self._ego_T_lidar)[:3, 2])
-        self._ground(cast)
+        self._ground.cast(cast)
         middle = origin.mean(axis=0)
         cast.upright(*surfaces.joined(self._static, surfaces.trunks(self._boards, middle[:2])))
         cast.crowns(*self._crowns, Kind.PLANT, _LEAF_DEPTH_M, rng)
@@ -96,29 +94,6 @@ class Lidar:
         yaw, yaw_end = (np.arctan2(pose[1, 0], pose[0, 0]) for pose in (first, last))
         yaw += share * ((yaw_end - yaw + np.pi) % (2 * np.pi) - np.pi)
         return begin + share[:, None] * (end - begin), azimuths() + yaw
-
-    def _ground(self, cast: Cast) -> None:
-        cast.distance[:] = cast.down_to(0.0)
-        raised = cast.down_to(self._kerb)
-        low = np.flatnonzero(raised < REACH_M)
-        flat = raised.ravel()
-        beside = low[_looked_up(self._road, self._road_grid, self._at(cast, low, flat[low])) == 0]
-        cast.distance.reshape(-1)[beside] = self._on_verge(cast, beside, flat[beside])
-        cast.kind.reshape(-1)[beside] = Kind.PAVEMENT
-
-    def _on_verge(self, cast: Cast, flat: NDArray[np.int64], level: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where rays that meet level ground at distances `level` meet banks and plants; two steps are near enough."""
-        drop = cast.origin[flat // RINGS, 2] - self._kerb
-        distance = level
-        for _ in range(2):
-            height = _looked_up(self._verge, self._verge_grid, self._at(cast, flat, distance))
-            distance = level * np.clip(1 - height / drop, 0.6, 1.3)
-        return distance
-
-    @staticmethod
-    def _at(cast: Cast, flat: NDArray[np.int64], distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map points (N x 2) of rays at horizontal distances."""
-        return cast.origin[flat // RINGS, :2] + distance[:, None] * cast.ahead[flat // RINGS]
 
     def _road_users(self, cast: Cast, boxes_at: BoxesAt, time_s: float, middle: NDArray[np.float64]) -> None:
         """Each sector of the turn sees others where they are while it is scanned."""
@@ -144,7 +119,7 @@ class Lidar:
         xy = cast.origin[column, :2] + distance[:, None] * cast.ahead[column]
         paint = np.zeros(len(flat))
         road = np.flatnonzero(kind == Kind.ROAD)
-        paint[road] = _looked_up(self._coverage, self._grid, xy[road]) / 255.0
+        paint[road] = looked_up(self._coverage, self._grid, xy[road]) / 255.0
         cosine = np.where(on_ground, np.abs(slope) / np.sqrt(1 + slope**2), 0.7)
         chance = returns.answers(kind, slant, cosine, paint, self._wet)
         keep = np.flatnonzero((rng.random(len(flat)) < chance) & (slant > BLIND_M))
@@ -157,21 +132,3 @@ class Lidar:
         intensity = returns.intensities(kind, paint[keep], self._wet, rng)
         xyz = apply(inverse(map_T_ego), xyz)
         return np.column_stack([xyz, intensity, ring, offsets_s()[column]]).astype(np.float32)
-
-
-def _raster(area: shapely.MultiPolygon, cell: float) -> tuple[NDArray[np.uint8], BevGrid]:
-    """Where the road is: Y X, 255 on it, 0 beside and at the rim."""
-    x0, y0, x1, y1 = area.bounds if not area.is_empty else (0.0, 0.0, cell, cell)
-    low, high = np.floor((x0 - _MARGIN_M, y0 - _MARGIN_M)), np.ceil((x1 + _MARGIN_M, y1 + _MARGIN_M))
-    grid = BevGrid(float(low[0]), float(high[0]), float(low[1]), float(high[1]), cell)
-    road = np.zeros(grid.shape, np.uint8)
-    rings = [shapely.get_coordinates(r) for part in area.geoms for r in (part.exterior, *part.interiors)]
-    fill(road, grid, rings, 255)
-    return road, grid
-
-
-def _looked_up(values: NDArray, grid: BevGrid, xy: NDArray[np.float64]) -> NDArray:
-    """Nearest cell's value for map points (..., 2); border values outside."""
-    cells = np.round(grid.to_cells(xy)).astype(np.int32)
-    x = cells[..., 0].clip(0, grid.shape[1] - 1)
-    return values[cells[..., 1].clip(0, grid.shape[0] - 1), x]

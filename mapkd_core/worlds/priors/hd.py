@@ -85,7 +85,14 @@ def damaged(road_map: RoadMap, damage: HdDamage | str, seed: int) -> HdPrior:
         changed, count = _changed(kept, damage, is_ring, rng)
         layers[name] = tuple(apply_planar(prior_T_map, line) for line in changed)
         counts += count
-    prior = replace(road_map, name=f"{road_map.name}-prior", **layers, drivable=None)
+    prior = replace(
+        road_map,
+        name=f"{road_map.name}-prior",
+        dividers=layers["dividers"],
+        boundaries=layers["boundaries"],
+        crossings=layers["crossings"],
+        drivable=None,
+    )
     return HdPrior(prior, prior_T_map, *counts.tolist())
 
 

@@ -15,7 +15,7 @@ POSE = planar(3.0, -2.0, 0.7)
 GRID = BevGrid(-100, 100, -100, 100, 0.5)
 LEVEL = planar(0.95, 0.0, 0.0)  # a mounting without tilt, 2 m up
 LEVEL[2, 3] = 2.0
-EVERYWHERE = shapely.MultiPolygon([shapely.box(-65, -65, 65, 65)])
+EVERYWHERE = shapely.MultiPolygon([shapely.box(-105, -105, 105, 105)])
 
 
 def lidar(beside=NOTHING_BESIDE, coverage=None, area=EVERYWHERE, kerb_m=0.0, **options) -> Lidar:
