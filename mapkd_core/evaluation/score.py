@@ -112,6 +112,9 @@ def _notes(truth: MapFile, predicted: MapFile, how: Scoring) -> tuple[str, ...]:
         notes.append(f"MapTR's points are moved {how.lidar_x_m:g} m forward, from the LiDAR to the ego origin.")
     elif truth.origin == "lidar":
         notes.append("The range lies around the LiDAR, as in MapTR.")
+    if how.settings.as_released:
+        quirks = PROTOCOLS[how.protocol].quirks
+        notes.append(f"As released: {quirks}." if quirks else "No quirk of the released code is known.")
     if how.draw_above is not None:
         notes.append(f"IoU is that of the drawn polylines of a score of at least {how.draw_above:g}.")
     return tuple(notes)

@@ -64,7 +64,7 @@ class ScoreReport:
         head += [*(["IoU"] if self.iou else []), *[f"IoU {band} m" for band in bands], "truth", "found"]
         rows = [self._row(name, columns) for name in self.scores.by_class]
         rows.append(self._mean_row(columns))
-        kind = ", with the quirks of the released code" if self.as_released else ""
+        kind = ", as released" if self.as_released else ""
         length, width = self.range_m[2] - self.range_m[0], self.range_m[3] - self.range_m[1]
         line = f"{self.frames} frames, {length:g} x {width:g} m, protocol {self.protocol}{kind}; percent."
         return "\n".join([*table(head, rows), "", line, *self.scores.notes])

@@ -142,7 +142,7 @@ def test_the_table_is_for_people(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert cli.main(["score", str(tmp_path / "t.json"), str(tmp_path / "p.json"), "--as-released"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split("|")[1:3] == [" divider      ", "   50.0 "] and len({len(text) for text in lines[:6]}) == 1
-    assert "2 frames, 60 x 30 m, protocol maptr, with the quirks" in lines[7]
+    assert lines[7] == "2 frames, 60 x 30 m, protocol maptr, as released; percent." and "flat ends" in lines[8]
 
 
 def test_six_thousand_frames_take_about_half_a_minute_of_one_processor() -> None:
