@@ -25,6 +25,9 @@ class ModelConfig:
     image_width: int = 352  # px
     classes: tuple[str, ...] = CLASSES
     grid: BevGrid = field(default_factory=BevGrid)
+    modalities: tuple[str, ...] = ("camera",)  # what the network gets; teachers also lidar, sd, hd
+    lidar_width: int = 32  # channels of the LiDAR features
+    prior_width: int = 64  # channels of a map prior's tokens
     view: str = "ground"  # view transform: a key of models.build.VIEWS
     heights: tuple[float, ...] = (0.0,)  # m above the ground at which `ground` looks each cell up
     camera_width: int = 64  # channels of the camera features at 1/8
@@ -67,6 +70,7 @@ class TrainConfig:
     validate_every: int = 1500  # steps
     checkpoint_every: int = 500  # steps
     camera_dropout: float = 0.15  # probability that a frame loses one or two cameras
+    modality_dropout: float = 0.1  # teachers: probability that a frame loses its LiDAR, SD or HD prior, each
     mirror: bool = True
     turn: float = 0.15  # rad, random yaw of the ego frame
     shift: float = 1.5  # m, random shift of the ego frame

@@ -18,6 +18,7 @@ from mapkd_core.data.camera_truth import camera_lines
 from mapkd_core.data.clipping import clip
 from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
 from mapkd_core.data.samples import Sample, SampleFolder
+from mapkd_core.data.teacher_inputs import as_tensors, stack_points, teacher_inputs
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import plan
 from mapkd_core.types import MapElement
@@ -31,6 +32,7 @@ class Batch:
 
     element_classes B M (-1: none); element_points B M P 2 in [0, 1]; element_closed B M.
     camera_lines B N K h w: where the lines lie in the pictures, see `camera_truth`.
+    points B P 5, sd B 1 Y/2 X/2, hd B 3 Y/2 X/2: what teachers get beside the pictures; None where they do not.
     """
 
     images: Tensor
@@ -42,9 +44,13 @@ class Batch:
     element_points: Tensor
     element_closed: Tensor
     camera_lines: Tensor
+    points: Tensor | None = None
+    sd: Tensor | None = None
+    hd: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{n: None if v is None else v.to(device, non_blocking=True) for n, v in given.items()})
 
 
 class TrainingSet(Dataset):
@@ -82,12 +88,16 @@ def to_batch(sample: Sample, config: TrainConfig) -> Batch:
         targets.instances.astype(np.int64), direction.astype(np.float32), classes, points, closed,
         camera_lines(elements, p, model.classes),
     )  # fmt: skip
-    return Batch(*(torch.from_numpy(a)[None] for a in arrays))
+    return Batch(*(torch.from_numpy(a)[None] for a in arrays), **as_tensors(teacher_inputs(sample, model)))
 
 
 def collate(batches: list[Batch]) -> Batch:
     """Batches of one to one batch."""
-    return Batch(**{f.name: torch.cat([getattr(b, f.name) for b in batches]) for f in fields(Batch)})
+    columns = {f.name: [getattr(b, f.name) for b in batches] for f in fields(Batch)}
+    joined = {n: torch.cat(v) for n, v in columns.items() if n != "points" and v[0] is not None}
+    if columns["points"][0] is not None:
+        joined["points"] = stack_points(columns["points"])
+    return Batch(**joined)
 
 
 def resample(element: MapElement, count: int) -> NDArray[np.float64]:

@@ -11,28 +11,41 @@ from numpy.typing import NDArray
 from mapkd_core.config import ModelConfig
 from mapkd_core.models.camera import CameraEncoder
 from mapkd_core.models.decoder import BevDecoder
+from mapkd_core.models.lidar import PillarEncoder
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.models.prior import LAYERS, PriorAttention, PriorEncoder
 from mapkd_core.models.query_head import QueryHead
 from mapkd_core.models.raster_head import RasterHead
 from mapkd_core.models.views.ground import GroundView
 from mapkd_core.models.views.lift_splat import LiftSplatView
 
 VIEWS: dict[str, Any] = {"ground": GroundView, "lift_splat": LiftSplatView}
+MODALITIES = ("camera", "lidar", *LAYERS)
 PLACE_CHANNELS = 3  # seen, x, y
 
 
 def build(config: ModelConfig) -> MapModel:
-    """A student with fresh weights. Raises ValueError for an unknown view and sizes that its strides do not divide."""
+    """A network with fresh weights, of the parts that its modalities ask for.
+
+    Raises ValueError for an unknown view or modality and for sizes that its strides do not divide.
+    """
     _check_sizes(config)
+    _check_modalities(config)
     view = _view(config)(config)
     width = config.bev_width
+    lidar = PillarEncoder(config.decoder_grid, config.lidar_width) if "lidar" in config.modalities else None
+    priors = {m: PriorEncoder(LAYERS[m], config.prior_width) for m in LAYERS if m in config.modalities}
+    inputs = view.out_channels + PLACE_CHANNELS + (config.lidar_width if lidar else 0)
+    attention = PriorAttention(4 * width, config.prior_width) if priors else None
     return MapModel(
         config,
         camera=CameraEncoder(config.camera_width, config.detail_width),
         view=view,
-        decoder=BevDecoder(view.out_channels + PLACE_CHANNELS, width),
+        decoder=BevDecoder(inputs, width, attention),
         raster=RasterHead(width, len(config.classes), config.embedding),
         query=QueryHead(config, (2 * width, 4 * width)),
+        lidar=lidar,
+        priors=dict(priors),
     )
 
 
@@ -56,6 +69,12 @@ def _check_sizes(config: ModelConfig) -> None:
         raise ValueError(f"picture of {height} x {width} px: the backbone halves it five times; use multiples of 32")
     if rows % 8 or columns % 8:
         raise ValueError(f"canvas of {rows} x {columns} cells: the decoder halves it three times; use multiples of 8")
+
+
+def _check_modalities(config: ModelConfig) -> None:
+    unknown = set(config.modalities) - set(MODALITIES)
+    if unknown or "camera" not in config.modalities:
+        raise ValueError(f"modalities = {config.modalities}; know {', '.join(MODALITIES)}, and camera is always one")
 
 
 def _view(config: ModelConfig) -> Any:

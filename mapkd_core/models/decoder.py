@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,21 +13,27 @@ from mapkd_core.models.mobilenet import ConvNorm
 
 
 class BevDecoder(nn.Module):
-    """B C Y X -> features at full, 1/2 and 1/4 resolution with w, 2w and 4w channels. Y, X multiples of 4."""
+    """B C Y X -> features at full, 1/2 and 1/4 resolution with w, 2w and 4w channels. Y, X multiples of 4.
 
-    def __init__(self, inp: int, width: int) -> None:
+    attention: (features at 1/4, tokens of map priors) -> features, for networks that get priors.
+    """
+
+    def __init__(self, inp: int, width: int, attention: nn.Module | None = None) -> None:
         super().__init__()
         w = width
+        self.attention = attention
         self.stem = nn.Sequential(ConvNorm(inp, w, 1), ConvNorm(w, w, 3))
         self.down1 = nn.Sequential(ConvNorm(w, 2 * w, 3, 2), Residual(2 * w))
         self.down2 = nn.Sequential(ConvNorm(2 * w, 4 * w, 3, 2), Residual(4 * w), Residual(4 * w, 2))
         self.up1 = nn.Sequential(ConvNorm(6 * w, 2 * w, 1), Residual(2 * w))
         self.up0 = nn.Sequential(ConvNorm(3 * w, w, 1), Residual(w))
 
-    def forward(self, bev: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, bev: Tensor, priors: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor, Tensor]:
         full = self.stem(bev)
         half = self.down1(full)
         quarter = self.down2(half)
+        if self.attention is not None:
+            quarter = self.attention(quarter, priors)
         half = self.up1(torch.cat([half, _double(quarter)], 1))
         return self.up0(torch.cat([full, _double(half)], 1)), half, quarter
 

@@ -21,6 +21,7 @@ class MapOutput:
     camera: B N C h w, camera features at 1/8. camera_bev: B C Y X, what the view transform made. bev: B w Y X, after
     the decoder.
     semantic: B 1+K 2Y 2X logits, channel 0 background. embedding: B E 2Y 2X. direction: B 2 2Y 2X.
+    lidar_bev: B L Y X, None without LiDAR.
     queries: per refinement (scores B Q K logits, points B Q P 2 in [0, 1]), the last is the answer.
     """
 
@@ -31,10 +32,14 @@ class MapOutput:
     embedding: Tensor
     direction: Tensor
     queries: list[tuple[Tensor, Tensor]]
+    lidar_bev: Tensor | None = None
 
 
 class MapModel(nn.Module):
-    """The student: pictures and their plan in, a map out."""
+    """Student, coach or teacher, by the parts it is given: pictures and their plan in, and what more it may know.
+
+    lidar: LiDAR points -> B L Y X. priors: name -> encoder of that prior's raster, read by the decoder's attention.
+    """
 
     def __init__(
         self,
@@ -44,22 +49,44 @@ class MapModel(nn.Module):
         decoder: nn.Module,
         raster: nn.Module,
         query: nn.Module,
+        lidar: nn.Module | None = None,
+        priors: dict[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
+        self.lidar, self.priors = lidar, nn.ModuleDict(priors or {})
         self.config = config
         self.camera, self.view, self.decoder, self.raster, self.query = camera, view, decoder, raster, query
         centres = torch.from_numpy(config.decoder_grid.centres()).float()
         place = centres / torch.tensor([config.grid.x_max, config.grid.y_max])
         self.register_buffer("place", place.permute(2, 0, 1)[None], persistent=False)  # 1 2 Y X
 
-    def forward(self, images: Tensor, plan: Tensor) -> MapOutput:
-        """images: B N 3 H W, values 0..255; plan: B ..., from the view transform's `plan`."""
+    def forward(
+        self,
+        images: Tensor,
+        plan: Tensor,
+        points: Tensor | None = None,
+        sd: Tensor | None = None,
+        hd: Tensor | None = None,
+    ) -> MapOutput:
+        """images: B N 3 H W, values 0..255; plan: B ..., from the view transform's `plan`.
+
+        points: B P 5, see PillarEncoder; sd, hd: B l Y X rasters. What the network knows and does not get counts as
+        absent (no point, no token); what it does not know is not looked at.
+        """
         context, detail = self.camera(images)
         camera_bev = self.view(context, detail, plan)
         seen = self.view.seen(plan)
         where = self.place.expand(len(images), -1, -1, -1)
-        full, half, quarter = self.decoder(
-            torch.cat([camera_bev, seen.to(camera_bev.dtype), where.to(camera_bev.dtype)], 1)
-        )
+        parts = [camera_bev, seen.to(camera_bev.dtype), where.to(camera_bev.dtype)]
+        lidar_bev = None
+        if self.lidar is not None:
+            lidar_bev = self.lidar(
+                images.new_zeros(len(images), 0, 5, dtype=torch.float32) if points is None else points
+            )
+            parts.append(lidar_bev.to(camera_bev.dtype))
+        given = {name: raster for name, raster in (("sd", sd), ("hd", hd)) if raster is not None}
+        tokens = [encoder(given[name]) for name, encoder in self.priors.items() if name in given]
+        full, half, quarter = self.decoder(torch.cat(parts, 1), tokens)
         semantic, embedding, direction = self.raster(full)
-        return MapOutput(context, camera_bev, full, semantic, embedding, direction, self.query((half, quarter)))
+        queries = self.query((half, quarter))
+        return MapOutput(context, camera_bev, full, semantic, embedding, direction, queries, lidar_bev)

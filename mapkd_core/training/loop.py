@@ -123,7 +123,7 @@ def _step(run: RunState, batch: Batch) -> dict[str, float]:
     run.learning.train()
     config = run.config
     with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        output = run.model(batch.images, batch.plan)
+        output = run.model(batch.images, batch.plan, batch.points, batch.sd, batch.hd)
         camera = run.learning["hint"](output.camera, batch.camera_lines)
     losses = map_losses(output, batch, config.model.query_groups) | {"camera": camera}
     total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a teacher gets beside the pictures: LiDAR points and rasters of map priors, as arrays for its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.data.clipping import clip
+from mapkd_core.data.rasterise import layers
+from mapkd_core.data.samples import Sample
+from mapkd_core.models.lidar import NO_POINT_M
+from mapkd_core.types import CLASSES
+
+PRIOR_CLASSES = {"sd": ("road",), "hd": CLASSES}
+PRIOR_THICKNESS = 2  # decoder cells; 0.6 m on the default grid
+
+
+def teacher_inputs(sample: Sample, config: ModelConfig) -> dict[str, NDArray[np.float32]]:
+    """Modality -> array of one frame: points P 5; sd 1 Y X and hd 3 Y X, 0 or 1 on the decoder grid.
+
+    Raises ValueError where the network has a LiDAR branch and the sample no points.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    if "lidar" in config.modalities:
+        if sample.points is None:
+            raise ValueError(
+                "the network has a LiDAR branch, but these samples have no points; make samples for teachers with "
+                "`mapkd dataset --benchmark small`, or leave lidar out of model.modalities"
+            )
+        found["points"] = np.asarray(sample.points, np.float32)
+    for name, elements in (("sd", sample.sd), ("hd", sample.hd)):
+        if name in config.modalities:
+            inside = [part for e in elements for part in clip(e, config.grid)]
+            drawn = layers(inside, config.decoder_grid, PRIOR_CLASSES[name], PRIOR_THICKNESS)
+            found[name] = drawn.astype(np.float32)
+    return found
+
+
+def stack_points(clouds: Sequence[Tensor]) -> Tensor:
+    """1 P 5 each -> B P 5, filled up with points that lie nowhere."""
+    longest = max(cloud.shape[1] for cloud in clouds)
+    stacked = clouds[0].new_zeros(len(clouds), longest, 5)
+    stacked[..., 0] = NO_POINT_M
+    for row, cloud in zip(stacked, clouds, strict=True):
+        row[: cloud.shape[1]] = cloud[0]
+    return stacked
+
+
+def lose_modalities(sample: Sample, probability: float, rng: np.random.Generator) -> Sample:
+    """LiDAR, SD and HD prior are lost, each with `probability`; a teacher must not live by one of them alone.
+
+    P-MapNet's users saw it copy its SD map and ignore the pictures; losing the prior now and then is the remedy its
+    authors name. A sample without any of them draws no random number.
+    """
+    if sample.points is not None and rng.random() < probability:
+        sample = replace(sample, points=sample.points[:0])
+    if sample.sd and rng.random() < probability:
+        sample = replace(sample, sd=())
+    if sample.hd and rng.random() < probability:
+        sample = replace(sample, hd=())
+    return sample
+
+
+def as_tensors(arrays: dict[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    """Each with a batch axis of one."""
+    return {name: torch.from_numpy(array)[None] for name, array in arrays.items()}
