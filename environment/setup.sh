@@ -38,15 +38,17 @@ install_packages() {
     "$python" -m venv --system-site-packages "$venv"
     # The distribution's compiled parts (cv_bridge) are bound to its numpy: keep that version.
     "$python" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$venv/constraints.txt"
-    "$venv/bin/pip" install -c "$venv/constraints.txt" -e '.[plot,develop]' | show_progress
+    "$venv/bin/pip" install -c "$venv/constraints.txt" -e '.[plot,nuscenes,develop]' | show_progress
   else
     echo "setup: Python packages and ROS 2 wheels into .venv, about 2 GB, some minutes"
     "$python" -m venv "$venv"
-    "$venv/bin/pip" install -r environment/requirements/product.txt \
+    "$venv/bin/pip" install -r environment/requirements/product.txt -r environment/requirements/nuscenes.txt \
       -r environment/requirements/develop.txt -r environment/requirements/ros.txt | show_progress
     "$venv/bin/pip" install -q --no-deps --no-build-isolation -e .
     "$venv/bin/python" environment/mend_wheels.py
   fi
+  # It declares numpy below 2 and packages that nothing here imports; requirements/nuscenes.txt has those it needs.
+  "$venv/bin/pip" install -q --no-deps nuscenes-devkit==1.2.0
   echo "$place" >"$venv/.made_for"
 }
 

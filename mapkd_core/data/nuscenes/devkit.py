@@ -16,7 +16,7 @@ TABLES = (
 )  # fmt: skip
 LOCATIONS = ("boston-seaport", "singapore-onenorth", "singapore-queenstown", "singapore-hollandvillage")
 MAP_VERSION = "1.3"
-INSTALL = "pip install 'mapkd[nuscenes]' && pip install --no-deps nuscenes-devkit==1.2.0 descartes==1.1.0"
+INSTALL = "pip install 'mapkd[nuscenes]' && pip install --no-deps nuscenes-devkit==1.2.0"
 
 
 def find_version(root: Path) -> str:
