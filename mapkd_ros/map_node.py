@@ -71,6 +71,7 @@ class MapNode(Node):
         self._make_publishers()
         self._make_inputs()
         self._health = MapHealth(self, self._inputs, self._settings.diagnostics)
+        self._last_epoch = 0
         self._worker = LatestWorker(self._process, self._on_error, "inference")
         self._make_timers()
         self._readiness = Readiness(self)
@@ -129,7 +130,8 @@ class MapNode(Node):
         assembled = self._assemble(frame_set)
         states = self._health.cameras(frame_set, assembled.rejected)
         offsets_ns = {camera.name: camera.stamp_ns - frame_set.stamp_ns for camera in assembled.frame.cameras}
-        status = input_status(states, offsets_ns, frame_set.is_first_after_reset)
+        # Against the last map that went out: what fell out in between must not hide a reset.
+        status = input_status(states, offsets_ns, frame_set.epoch != self._last_epoch)
         self._status.publish(status)
         if len(offsets_ns) < self._settings.sync.min_cameras:
             self._health.dropped("no_usable_camera", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
@@ -138,6 +140,7 @@ class MapNode(Node):
         local_map = self._predictor.predict(assembled.frame)
         times_ms = {"queue": 1e3 * (begin_s - complete_s), "assemble": 1e3 * (ready_s - begin_s), **local_map.times_ms}
         self._publish(local_map, frame_set.stamp_ns, status, times_ms, assembled.has_ego_motion)
+        self._last_epoch = frame_set.epoch
 
     def _assemble(self, frame_set: FrameSet) -> AssembledFrame:
         """At the start calibration and transforms may come a moment after the images: that costs no frame."""

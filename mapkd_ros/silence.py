@@ -30,4 +30,5 @@ class SilenceWatch:
     def _now(self, now_ns: int) -> int:
         if self._last_ns is None:
             return 0
-        return self._spoken_ns + min(now_ns - self._last_ns, self._limit_ns // 2)
+        # A clock that jumps back is a gap of unknown length: it counts nothing.
+        return self._spoken_ns + min(max(now_ns - self._last_ns, 0), self._limit_ns // 2)

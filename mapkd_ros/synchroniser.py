@@ -28,7 +28,8 @@ class SyncPolicy:
     missing: skip = no output; mask = output without the camera; reuse = its last frame up to `max_reuse_age_ns` old.
     silent_ns: a camera silent for so long, while others speak, is not waited for; if it is the anchor, another camera
         stands in for it.
-    jump_back_ns: a camera whose stamps go back by more restarts everything (a bag that loops).
+    jump_back_ns: stamps of the anchor that go back by more restart everything (a bag that loops); those of another
+        camera only that camera, or one with a bad clock would stop all.
     """
 
     cameras: tuple[str, ...]
@@ -70,14 +71,14 @@ class FrameSet:
     """What the cameras saw around `stamp_ns`, the anchor's capture time.
 
     frames: camera -> frame, only cameras that have one. states: every camera -> ok, missing, too_far or reused.
-    is_first_after_reset: stamps started anew before this set; temporal memory must be dropped.
+    epoch: how often stamps started anew before this set; where it changes, temporal memory must be dropped.
     """
 
     stamp_ns: int
     anchor: str
     frames: dict[str, Stamped]
     states: dict[str, str]
-    is_first_after_reset: bool = False
+    epoch: int = 0
 
     @property
     def skew_ns(self) -> int:
@@ -89,7 +90,7 @@ class CameraSynchroniser:
     """Feed it with `add`, ask it with `poll`; both return the sets that are ready, oldest first. Not thread-safe.
 
     counts: whole-run totals by reason (sets_out, incomplete, too_few_cameras, resets, anchor_stand_in).
-    camera_counts: per camera (received, duplicate, late, overflow, unused, and the states of `FrameSet`).
+    camera_counts: per camera (received, duplicate, late, overflow, unused, jumped_back, and the states of `FrameSet`).
     """
 
     def __init__(self, policy: SyncPolicy) -> None:
@@ -104,7 +105,7 @@ class CameraSynchroniser:
             raise ValueError(f"unknown camera {camera!r}; known: {', '.join(self.policy.cameras)}")
         self.camera_counts[camera]["received"] += 1
         if self._jumped_back(camera, stamp_ns):
-            self.reset()
+            self._restart(camera, now_ns)
         self._silence.hear(camera, now_ns)
         if self._insert(camera, Stamped(stamp_ns, payload)) and camera == self._current_anchor(now_ns):
             insort(self._pending, (stamp_ns, now_ns + self.policy.wait_ns, camera))
@@ -115,7 +116,9 @@ class CameraSynchroniser:
         ready = []
         while self._pending:
             stamp_ns, deadline_ns, anchor = self._pending[0]
-            if now_ns < deadline_ns and not self._is_settled(stamp_ns, now_ns):
+            # The caller's clock may stand still, as /clock does in a pause: what waits is bounded all the same.
+            is_full = len(self._pending) >= self.policy.depth
+            if now_ns < deadline_ns and not is_full and not self._is_settled(stamp_ns, now_ns):
                 break
             self._pending.pop(0)
             frame_set = self._assemble(stamp_ns, anchor)
@@ -126,10 +129,9 @@ class CameraSynchroniser:
     def reset(self) -> None:
         """Forget all frames and stamps, keep the counts."""
         self.counts["resets"] += 1
-        for name, buffer in self._buffers.items():
-            self.camera_counts[name]["unused"] += sum(not frame.is_used for frame in buffer)
+        for name in self._buffers:
+            self._forget_all(name)
         self._clear()
-        self._is_first_after_reset = True
 
     def _clear(self) -> None:
         self._buffers: dict[str, list[Stamped]] = {name: [] for name in self.policy.cameras}
@@ -138,7 +140,28 @@ class CameraSynchroniser:
         self._period_ns: dict[str, int] = {}
         self._pending: list[tuple[int, int, str]] = []
         self._last_out_ns: int | None = None
-        self._is_first_after_reset = False
+
+    def _restart(self, camera: str, now_ns: int) -> None:
+        """Stamps of this camera went back. With the anchor's all is new, but for who went back a moment before it."""
+        self.camera_counts[camera]["jumped_back"] += 1
+        if camera != self._current_anchor(now_ns):
+            self._forget_all(camera)
+            del self._newest_ns[camera]
+            self._period_ns.pop(camera, None)
+            return
+        new_ns = self._newest_ns[camera] - self.policy.jump_back_ns
+        ahead = {name: [f for f in buffer if f.stamp_ns < new_ns] for name, buffer in self._buffers.items()}
+        for name, frames in ahead.items():
+            self._buffers[name] = [f for f in self._buffers[name] if f not in frames]
+        self.reset()
+        for name, frames in ahead.items():
+            for frame in frames:
+                self._buffers[name].append(frame)
+                self._learn_period(name, frame.stamp_ns)
+
+    def _forget_all(self, camera: str) -> None:
+        self.camera_counts[camera]["unused"] += sum(not frame.is_used for frame in self._buffers[camera])
+        self._buffers[camera].clear()
 
     def _jumped_back(self, camera: str, stamp_ns: int) -> bool:
         newest = self._newest_ns.get(camera)
@@ -151,7 +174,9 @@ class CameraSynchroniser:
         if index < len(buffer) and buffer[index].stamp_ns == frame.stamp_ns:
             counts["duplicate"] += 1
             return False
-        if self._last_out_ns is not None and frame.stamp_ns <= self._last_out_ns - self._keep_ns(camera):
+        # Much older is not late: this camera's stamps went back, and the anchor's may follow.
+        age_ns = 0 if self._last_out_ns is None else self._last_out_ns - frame.stamp_ns
+        if self._last_out_ns is not None and self._keep_ns(camera) <= age_ns <= self.policy.jump_back_ns:
             counts["late"] += 1
             return False
         buffer.insert(index, frame)
@@ -218,8 +243,7 @@ class CameraSynchroniser:
         if reason is not None:
             return None
         self.counts["anchor_stand_in"] += anchor != self.policy.anchor
-        first, self._is_first_after_reset = self._is_first_after_reset, False
-        return FrameSet(stamp_ns, anchor, frames, states, first)
+        return FrameSet(stamp_ns, anchor, frames, states, self.counts["resets"])
 
     def _reason_to_drop(self, frames: dict[str, Stamped], anchor: str) -> str | None:
         if anchor not in frames:

@@ -169,3 +169,15 @@ def test_a_jump_back_in_time_starts_again(bench, map_node):
         assert bench.until(lambda count=count: len(vectors) > count), process.output
     assert [stamp_ns(m.header.stamp) for m in vectors] == stamps
     assert [m.input.temporal_reset for m in vectors] == [False, False, True, False]
+
+
+def test_a_reset_is_told_by_the_next_map_even_where_a_frame_fell_out(bench, map_node):
+    process = map_node("--fail-every", "2", *FAST)
+    vectors, inputs = bench.listen(VectorMap, "map/vector_map"), bench.listen(InputStatus, "map/input_status")
+    bench.connect()
+    for count, at_ns in enumerate([START_NS + 20 * PERIOD_NS, START_NS, START_NS + PERIOD_NS]):
+        bench.capture(at_ns)
+        assert bench.until(lambda count=count: len(inputs) > count), process.output
+    assert bench.until(lambda: len(vectors) == 2), process.output
+    assert [m.temporal_reset for m in inputs] == [False, True, True]
+    assert vectors[1].input.temporal_reset

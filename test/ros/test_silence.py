@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from streams import CAMERAS, MS, PERIOD_NS, START_NS, assert_in_order, events, play, policy
 
+from mapkd_ros.silence import SilenceWatch
 from mapkd_ros.synchroniser import CameraSynchroniser
 
 
@@ -43,3 +44,11 @@ def test_a_dead_anchor_is_stood_in_for_within_the_limit():
     assert {s.anchor for s in stood_in} == {"FRONT_RIGHT"}
     assert 48 - 12 - 5 <= len(stood_in) <= 48 - 12
     assert_in_order(sets)
+
+
+def test_a_clock_that_jumps_back_neither_ends_nor_excuses_a_silence():
+    watch = SilenceWatch(("A", "B"), 500)
+    watch.hear("B", 10_000)
+    for now_ns in (100, 200, 300, 400, 500, 600):
+        watch.hear("A", now_ns)
+    assert not watch.is_silent("B", 600) and watch.is_silent("B", 601)

@@ -114,7 +114,7 @@ def test_a_looping_bag_starts_again():
     sets = play(synchroniser, stream + again)
     assert len(sets) == 60
     assert synchroniser.counts["resets"] == 1
-    assert [s.is_first_after_reset for s in sets].count(True) == 1 and sets[30].is_first_after_reset
+    assert [s.epoch for s in sets] == [0] * 30 + [1] * 30
     assert_in_order(sets[:30])
     assert_in_order(sets[30:])
 
@@ -127,13 +127,46 @@ def test_a_camera_with_a_wrong_clock_does_not_reset_the_others():
     assert synchroniser.camera_counts["BACK"]["too_far"] + synchroniser.camera_counts["BACK"]["missing"] == len(sets)
 
 
+def test_who_loops_a_moment_before_the_anchor_loses_nothing():
+    stream = events(count=30)
+    end = stream[-1][0]
+    again = sorted((a + end + (101 if c == "FRONT" else 100) * MS, c, s) for a, c, s in events(count=30, delay_ms=0))
+    assert again[0][1] != "FRONT"
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream + again)
+    assert [s.epoch for s in sets] == [0] * 30 + [1] * 30 and len(sets[30].frames) == 6
+
+
+def test_a_camera_whose_stamps_jump_about_spoils_only_its_own_frames():
+    """As two drivers on one topic: every other stamp is ten seconds ahead."""
+    is_ahead = lambda camera, stamp: camera == "BACK" and (stamp - START_NS) // PERIOD_NS % 2  # noqa: E731
+    stream = [(a, c, s + 10**10 if is_ahead(c, s) else s) for a, c, s in events(60)]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream)
+    assert len(sets) == 60 and synchroniser.counts["resets"] == 0
+    assert sum(s.states["BACK"] == "ok" for s in sets) >= 20
+    assert all(len(s.frames) >= 5 for s in sets)
+    assert synchroniser.camera_counts["BACK"]["jumped_back"] >= 25
+
+
+def test_a_clock_that_stands_still_bounds_what_waits():
+    """As use_sim_time without /clock while a camera is dead: neither time limit can ever pass."""
+    synchroniser = CameraSynchroniser(policy())
+    stream = events(count=60, without=("BACK",))
+    sets = [s for _, camera, stamp in stream for s in synchroniser.add(camera, stamp, None, 0)]
+    assert len(sets) == 60 - synchroniser.policy.depth + 1
+    assert_in_order(sets)
+    assert all(len(s.frames) == 5 for s in sets)
+
+
 def test_every_frame_is_accounted_for():
     """received = used + dropped by a counted reason + still in the buffers."""
     stream = events(count=100, loss=0.2, jitter_ms=10, spread_ms=30)
     stream += [stream[7], (stream[-1][0] + 1, "BACK", START_NS)]
+    stream += [(a + stream[-1][0] + 100 * MS, c, s) for a, c, s in events(count=10)]
     synchroniser = CameraSynchroniser(policy(missing="skip"))
     sets = play(synchroniser, stream)
-    used = {name: {s.frames[name].stamp_ns for s in sets if name in s.frames} for name in CAMERAS}
+    used = {name: {(s.epoch, s.frames[name].stamp_ns) for s in sets if name in s.frames} for name in CAMERAS}
     for name, counts in synchroniser.camera_counts.items():
         dropped = sum(counts[reason] for reason in ("duplicate", "late", "overflow", "unused"))
         waiting = sum(not frame.is_used for frame in synchroniser._buffers[name])
