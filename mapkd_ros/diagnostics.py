@@ -33,6 +33,18 @@ class RateMeter:
         return rate
 
 
+class GrowthMeter:
+    """Which running counts grew between two readings, and by how much."""
+
+    def __init__(self) -> None:
+        self._last: Counter[str] = Counter()
+
+    def read(self, counts: Mapping[str, int]) -> dict[str, int]:
+        grown = {name: count - self._last[name] for name, count in counts.items() if count > self._last[name]}
+        self._last = Counter(counts)
+        return grown
+
+
 class ThrottledLog:
     """Logs each kind of message at most once every `period_s`, however the text varies."""
 
@@ -57,10 +69,15 @@ class ThrottledLog:
         return True
 
 
+# A lost image now and then is no fault of a camera's clock.
+_MISSED = 5
+
+
 class CameraHealth:
     """One camera's state: what is wrong with it first, if anything.
 
     rejected: images that came but could not be used; last_rejection says why, until the next one that could.
+    missed: how many sets in a row had no image of this camera near enough in time.
     """
 
     def __init__(self, name: str, max_age_s: float) -> None:
@@ -68,17 +85,22 @@ class CameraHealth:
         self.rejected = 0
         self.last_rejection = ""
         self.last_skew_ms = 0.0
-        self._rate = RateMeter()
+        self.missed = 0
+        self._rate, self._unstamped = RateMeter(), GrowthMeter()
 
     def used(self, skew_ms: float) -> None:
-        self.last_rejection, self.last_skew_ms = "", skew_ms
+        self.last_rejection, self.last_skew_ms, self.missed = "", skew_ms, 0
 
     def reject(self, reason: str) -> None:
         self.rejected += 1
-        self.last_rejection = reason
+        self.last_rejection, self.missed = reason, 0
 
-    def state(self, source: Any, publishers: int) -> tuple[Level, str, str]:
-        """(level, state, message) from a `CameraInput` and the number of publishers on its image topics."""
+    def state(self, source: Any, publishers: int, sync: Mapping[str, int]) -> tuple[Level, str, str]:
+        """(level, state, message) from a `CameraInput`, the publishers on its image topics, the synchroniser's counts.
+
+        Once per report: it compares with the counts of the last one.
+        """
+        unstamped = self._unstamped.read({"unstamped": sync.get("unstamped", 0)})
         age_s = None if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
         if age_s is None:
             fault = "no image on" if publishers else "no publisher on"
@@ -91,6 +113,13 @@ class CameraHealth:
             return WARN, "waiting_camera_info", f"no CameraInfo on {self.name.lower()}/camera_info yet"
         if self.last_rejection:
             return WARN, "rejected", self.last_rejection
+        if unstamped:
+            return WARN, "unstamped", "images have header.stamp 0 and cannot be used; the driver must stamp them"
+        if self.missed >= _MISSED:
+            text = f"no image within sync.max_skew_s of the anchor's in the last {self.missed} sets; check its clock"
+            return WARN, "out_of_step", text
+        if publishers > len(source.topics):
+            return WARN, "two_publishers", f"{publishers} publishers on {' and '.join(source.topics)}: images mix"
         return OK, "active", "active"
 
     def report(

@@ -13,12 +13,17 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from mapkd_ros.camera_input import CameraInput
-from mapkd_ros.diagnostics import ERROR, OK, WARN, CameraHealth, Level, RateMeter, ThrottledLog, status
+from mapkd_ros.diagnostics import ERROR, OK, WARN, CameraHealth, GrowthMeter, Level, RateMeter, ThrottledLog, status
 from mapkd_ros.map_messages import REJECTED
 from mapkd_ros.map_parameters import DiagnosticsParameters
 from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.worker import LatestWorker
+
+# Counts of the node and of the synchroniser that mean a set of images without a map.
+_LOSSES = ("failed", "no_usable_camera", "dropped_busy", "incomplete", "too_few_cameras", "anchor_overflow")
+# Simulated clocks tick coarsely; a stamp further ahead of the node's clock than this comes from another clock.
+_AHEAD_MS = 1000.0
 
 
 class MapHealth:
@@ -29,7 +34,8 @@ class MapHealth:
         self._cameras = {name: CameraHealth(name, parameters.max_image_age_s) for name in inputs}
         self._lock = threading.Lock()
         self._log = ThrottledLog(node.get_logger())
-        self._rate = RateMeter()
+        self._rate, self._losses = RateMeter(), GrowthMeter()
+        self._failure = ""
         self._start_s = time.monotonic()
         self._last_output_s: float | None = None
         self._times_ms: dict[str, float] = {}
@@ -45,26 +51,31 @@ class MapHealth:
                     self._log.warning(name, f"{name} not used: {rejected[name]}")
                 else:
                     self._cameras[name].used((stamped.stamp_ns - frame_set.stamp_ns) / 1e6)
+            for name in frame_set.states.keys() - frame_set.frames.keys():
+                self._cameras[name].missed += 1
         return {name: REJECTED if name in rejected else state for name, state in frame_set.states.items()}
 
     def published(self, times_ms: Mapping[str, float], latency_ms: float, has_ego_motion: bool) -> None:
+        """A map went out. latency_ms: the node's clock minus the capture time, negative for a stamp in the future."""
         with self._lock:
             self.counts["published"] += 1
             self.counts["without_ego_motion"] += not has_ego_motion
             self._times_ms, self._latency_ms = dict(times_ms), latency_ms
-            self._last_output_s = time.monotonic()
+            self._last_output_s, self._failure = time.monotonic(), ""
 
     def dropped(self, reason: str, message: str) -> None:
         """A set gave no output: counted and logged, at most once in a while."""
         with self._lock:
             self.counts[reason] += 1
+            if reason in _LOSSES:
+                self._failure = message
             self._log.error(reason, message)
 
     def report(self, sets: CameraSyncFilter, worker: LatestWorker) -> DiagnosticArray:
         """All statuses, output first."""
         synchroniser = sets.synchroniser
         with self._lock:
-            states = {name: self._state(name) for name in self._inputs}
+            states = {name: self._state(name, synchroniser.camera_counts) for name in self._inputs}
             result = [self._output(synchroniser.counts, worker, states)]
             for name, health in self._cameras.items():
                 counts = Counter(synchroniser.camera_counts[name])
@@ -80,9 +91,10 @@ class MapHealth:
         cameras = {name: dict(+counts) for name, counts in synchroniser.camera_counts.items()}
         return f"{ {reason: count for reason, count in totals.items() if count} }; cameras: {cameras}"
 
-    def _state(self, name: str) -> tuple[Level, str, str]:
+    def _state(self, name: str, sync: Mapping[str, Mapping[str, int]]) -> tuple[Level, str, str]:
         source = self._inputs[name]
-        state = self._cameras[name].state(source, sum(map(self._node.count_publishers, source.topics)))
+        publishers = sum(map(self._node.count_publishers, source.topics))
+        state = self._cameras[name].state(source, publishers, sync.get(name, {}))
         if state[0] != OK and time.monotonic() - self._start_s > 3.0:
             self._log.warning(f"{name} {state[1]}", f"{name} is {state[1]}: {state[2]}")
         return state
@@ -91,19 +103,31 @@ class MapHealth:
         limits, now_s = self._parameters, time.monotonic()
         age_s = now_s - (self._last_output_s or self._start_s)
         busy_s = 0.0 if worker.busy_since is None else now_s - worker.busy_since
+        totals = {**sync, **self.counts, "dropped_busy": worker.replaced}
+        lost = self._losses.read({reason: totals.get(reason, 0) for reason in _LOSSES})
         inactive = [name for name, (level, _, _) in states.items() if level != OK]
         level, message = OK, "publishing"
+        if lost:
+            level, message = WARN, f"no map for {', '.join(f'{n} {reason}' for reason, n in lost.items())}"
         if inactive:
             level, message = WARN, f"cameras not active: {', '.join(inactive)}"
         if self._last_output_s and self._latency_ms > limits.warn_latency_ms:
             level, message = WARN, f"latency {self._latency_ms:.0f} ms"
+        if self._last_output_s and self._latency_ms < -_AHEAD_MS:
+            level, message = WARN, f"stamps are {-self._latency_ms / 1e3:.1f} s ahead of this node's clock"
         if age_s > limits.warn_output_age_s:
             level, message = WARN, f"no map for {age_s:.1f} s"
         if age_s > limits.error_output_age_s:
-            why = f"inference busy for {busy_s:.1f} s" if busy_s > limits.error_output_age_s else "see the cameras"
+            why = self._failure or (f"see {', '.join(inactive)}" if inactive else "no set of images came together")
+            why = f"inference busy for {busy_s:.1f} s" if busy_s > limits.error_output_age_s else why
             level, message = ERROR, f"no map for {age_s:.1f} s: {why}"
         values: dict[str, Any] = {"rate_hz": self._rate.read(self.counts["published"]), "output_age_s": age_s}
-        values |= {"latency_ms": self._latency_ms, "busy_s": busy_s, "dropped_busy": worker.replaced, **self.counts}
+        values |= {
+            "latency_ms": max(0.0, self._latency_ms),
+            "busy_s": busy_s,
+            "dropped_busy": worker.replaced,
+            **self.counts,
+        }
         values |= {f"sync_{reason}": count for reason, count in sorted(sync.items())}
         values |= {f"{stage}_ms": float(time_ms) for stage, time_ms in self._times_ms.items()}
         return status(f"{self._node.get_name()}: output", level, message, values)

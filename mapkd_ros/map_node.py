@@ -162,9 +162,9 @@ class MapNode(Node):
         if local_map.probability is not None:
             self._semantic.publish(semantic_map(local_map, head, status))
         times_ms["publish"] = 1e3 * (time.monotonic() - begin_s)
+        latency_ms = (self.get_clock().now().nanoseconds - at_ns) / 1e6
         # Simulated clocks tick coarsely and may lag behind the newest image: never negative.
-        latency_ms = max(0.0, (self.get_clock().now().nanoseconds - at_ns) / 1e6)
-        self._times.publish(processing_time(times_ms, head, latency_ms))
+        self._times.publish(processing_time(times_ms, head, max(0.0, latency_ms)))
         self._health.published(times_ms, latency_ms, has_motion)
 
     def _on_error(self, error: Exception) -> None:
