@@ -55,6 +55,10 @@ class TrainConfig:
     validation: str = "out/data/validation"
     initial: str = ""  # weights (.safetensors) to start from; empty = from nothing
     camera: str = ""  # weights to start the camera encoder from: a student's, or timm's mobilenetv4_conv_small
+    scheme: str = ""  # distillation: a file of mapkd_core/distillation; empty = from truth alone
+    scheme_settings: dict[str, Any] = field(default_factory=dict)  # of the scheme's own Config
+    teacher: str = ""  # weights of the teacher, and of the coach where the scheme wants one
+    coach: str = ""
     seed: int = 0
     batch: int = 4  # frames a step
     steps: int = 6000
@@ -114,7 +118,7 @@ def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             raise ValueError(f"unknown setting {where}{key!r}{hint}")
         arguments[key] = _convert(hints[key], value, f"{where}{key}")
-        if isinstance(arguments[key], dict):
+        if isinstance(arguments[key], dict) and hints[key] == dict[str, float]:
             arguments[key] = _merged(known[key], arguments[key], f"{where}{key}")
     return cls(**arguments)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -56,8 +57,8 @@ class Batch:
 class TrainingSet(Dataset):
     """Random variants of the samples of a folder; item i of epoch e is always the same variant."""
 
-    def __init__(self, folder: Path | str, config: TrainConfig) -> None:
-        self.samples = SampleFolder(folder)
+    def __init__(self, folder: Path | str, config: TrainConfig, modalities: Sequence[str] = ("camera",)) -> None:
+        self.samples, self.modalities = SampleFolder(folder), modalities
         self.config = config
         self.epoch = 0
 
@@ -66,11 +67,11 @@ class TrainingSet(Dataset):
 
     def __getitem__(self, i: int) -> Batch:
         rng = np.random.default_rng((self.config.seed, self.epoch, i))
-        return to_batch(augment(self.samples[i], self.config, rng), self.config)
+        return to_batch(augment(self.samples[i], self.config, rng), self.config, self.modalities)
 
 
-def to_batch(sample: Sample, config: TrainConfig) -> Batch:
-    """A batch of one: truth clipped to the model's range and drawn."""
+def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()) -> Batch:
+    """A batch of one: truth clipped to the model's range and drawn. modalities: beside those of the model."""
     model, p = config.model, sample.prepared
     elements = [part for e in sample.elements for part in clip(e, model.grid)][:MAX_ELEMENTS]
     targets = raster_targets(elements, model.grid, model.classes)
@@ -88,7 +89,10 @@ def to_batch(sample: Sample, config: TrainConfig) -> Batch:
         targets.instances.astype(np.int64), direction.astype(np.float32), classes, points, closed,
         camera_lines(elements, p, model.classes),
     )  # fmt: skip
-    return Batch(*(torch.from_numpy(a)[None] for a in arrays), **as_tensors(teacher_inputs(sample, model)))
+    return Batch(
+        *(torch.from_numpy(a)[None] for a in arrays),
+        **as_tensors(teacher_inputs(sample, model, {*modalities, *model.modalities})),
+    )
 
 
 def collate(batches: list[Batch]) -> Batch:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,21 +22,21 @@ PRIOR_CLASSES = {"sd": ("road",), "hd": CLASSES}
 PRIOR_THICKNESS = 2  # decoder cells; 0.6 m on the default grid
 
 
-def teacher_inputs(sample: Sample, config: ModelConfig) -> dict[str, NDArray[np.float32]]:
+def teacher_inputs(sample: Sample, config: ModelConfig, modalities: Collection[str]) -> dict[str, NDArray[np.float32]]:
     """Modality -> array of one frame: points P 5; sd 1 Y X and hd 3 Y X, 0 or 1 on the decoder grid.
 
-    Raises ValueError where the network has a LiDAR branch and the sample no points.
+    Raises ValueError where the LiDAR is wanted and the sample has no points.
     """
     found: dict[str, NDArray[np.float32]] = {}
-    if "lidar" in config.modalities:
+    if "lidar" in modalities:
         if sample.points is None:
             raise ValueError(
-                "the network has a LiDAR branch, but these samples have no points; make samples for teachers with "
+                "a network has a LiDAR branch, but these samples have no points; make samples for teachers with "
                 "`mapkd dataset --benchmark small`, or leave lidar out of model.modalities"
             )
         found["points"] = np.asarray(sample.points, np.float32)
     for name, elements in (("sd", sample.sd), ("hd", sample.hd)):
-        if name in config.modalities:
+        if name in modalities:
             inside = [part for e in elements for part in clip(e, config.grid)]
             drawn = layers(inside, config.decoder_grid, PRIOR_CLASSES[name], PRIOR_THICKNESS)
             found[name] = drawn.astype(np.float32)

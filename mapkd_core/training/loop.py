@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -40,7 +40,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(to_dict(config), indent=1))
     bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0)
-    batches = Timed(_batches(config, progress.step))
+    batches = Timed(_batches(config, progress.step, run.modalities))
     for batch in batches:
         share = progress.share
         for group in run.optimizer.param_groups:
@@ -125,9 +125,12 @@ def _step(run: RunState, batch: Batch) -> dict[str, float]:
     with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         output = run.model(batch.images, batch.plan, batch.points, batch.sd, batch.hd)
         camera = run.learning["hint"](output.camera, batch.camera_lines)
+        taught = run.learning["scheme"](batch, output) if config.scheme else {}
     losses = map_losses(output, batch, config.model.query_groups) | {"camera": camera}
     total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
-    values = {name: float(value.detach()) for name, value in losses.items()} | {"total": float(total.detach())}
+    if taught:
+        total = total + torch.stack(list(taught.values())).sum()
+    values = {name: float(value.detach()) for name, value in (losses | taught | {"total": total}).items()}
     if not math.isfinite(values["total"]):
         raise FloatingPointError(f"loss is not finite: {values}; lower learning_rate or look at this batch")
     run.optimizer.zero_grad(set_to_none=True)
@@ -137,14 +140,14 @@ def _step(run: RunState, batch: Batch) -> dict[str, float]:
     return values
 
 
-def _batches(config: TrainConfig, first_step: int) -> Iterator[Batch]:
+def _batches(config: TrainConfig, first_step: int, modalities: Sequence[str] = ("camera",)) -> Iterator[Batch]:
     """Endless; epoch e is the same shuffle in every run with the same seed and the same data.
 
     The folder is read again for each epoch: a generator that runs beside the training adds to the next one.
     """
     epoch, skip = divmod(first_step, max(1, len(TrainingSet(config.data, config)) // config.batch))
     while True:
-        dataset = TrainingSet(config.data, config)
+        dataset = TrainingSet(config.data, config, modalities)
         dataset.epoch = epoch
         order = torch.randperm(
             len(dataset), generator=torch.Generator().manual_seed(config.seed * 1009 + epoch)

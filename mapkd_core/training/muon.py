@@ -82,6 +82,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     adam: list[Tensor] = []
     vectors: list[Tensor] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         is_depthwise = parameter.ndim == 4 and parameter.shape[1] == 1
         if parameter.ndim < 2:
             vectors.append(parameter)

@@ -10,24 +10,38 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from mapkd_core import distillation
 from mapkd_core.config import TrainConfig, from_dict, to_dict
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.camera_hint import CameraHint
-from mapkd_core.training.checkpoint import load_training, save_training
+from mapkd_core.training.checkpoint import load_training, load_weights, save_training
 from mapkd_core.training.optim import make_optimizer
+
+_TEACHERS = "scheme.frozen."  # they come from files of their own, and do not change
 
 
 class RunState:
-    """learning: "model", the student, and "hint", the training-only head. average: the student that is kept."""
+    """learning: "model", the student, "hint", the training-only head, and "scheme" where a teacher teaches.
+
+    average: the student that is kept.
+    """
 
     def __init__(self, model: MapModel, config: TrainConfig, device: torch.device) -> None:
         self.config = config
         self.model = model.to(device, memory_format=torch.channels_last)
         hint = CameraHint(config.model.camera_width, len(config.model.classes)).to(device)
         self.learning = nn.ModuleDict({"model": self.model, "hint": hint})
+        if config.scheme:
+            self.learning["scheme"] = _scheme(config).to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
         self.optimizer = make_optimizer(self.learning, config)
         self.progress = Progress(config)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What student and teachers together want to see of every frame."""
+        networks = [self.model, *(self.learning["scheme"].frozen.values() if "scheme" in self.learning else ())]
+        return tuple(sorted({m for network in networks for m in network.config.modalities}))
 
     def update_average(self) -> None:
         """A young average forgets faster."""
@@ -36,7 +50,8 @@ class RunState:
 
     def save(self, path: Path) -> None:
         """Everything, so that `restore` goes on as if nothing had happened."""
-        tensors = {"learning": self.learning.state_dict(), "average": self.average.state_dict()}
+        learning = {k: v for k, v in self.learning.state_dict().items() if not k.startswith(_TEACHERS)}
+        tensors = {"learning": learning, "average": self.average.state_dict()}
         progress = {"step": self.progress.step, "seconds": self.progress.seconds}
         content = tensors | progress | {"optimizer": self.optimizer.state_dict(), "config": to_dict(self.config)}
         save_training(path, content)
@@ -48,10 +63,19 @@ class RunState:
             raise ValueError(
                 f"{path} was trained with another network: {state['config']['model']}; start afresh or use its settings"
             )
-        self.learning.load_state_dict(state["learning"])
+        missing, unexpected = self.learning.load_state_dict(state["learning"], strict=False)
+        if wrong := [*unexpected, *(name for name in missing if not name.startswith(_TEACHERS))]:
+            raise ValueError(f"{path} was trained with another scheme: {wrong[0]} does not fit; start afresh")
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress.restore(state["step"], state["seconds"])
+
+
+def _scheme(config: TrainConfig) -> distillation.Scheme:
+    if not config.teacher:
+        raise ValueError(f"scheme = {config.scheme!r} needs a teacher: teacher=FILE.safetensors of `mapkd train`")
+    given = [load_weights(Path(path))[0] for path in (config.teacher, config.coach) if path]
+    return distillation.make(config.scheme, config.scheme_settings, config.model, *given)
 
 
 @torch.no_grad()

@@ -191,3 +191,28 @@ def test_the_log_tells_what_the_loader_costs(monkeypatch):
     assert timed.report(8) == {"frames_s": 2.0, "loader_share": 0.25}
     clock[0] += 1.0
     assert timed.report(8) == {"frames_s": 8.0, "loader_share": 0.0}
+
+
+def test_a_scheme_trains_the_student_and_resumes(config, make_sample, tmp_path, monkeypatch):
+    """Teacher with a LiDAR, student without: the batch carries what either needs; checkpoints leave the teacher out."""
+    rng = np.random.default_rng(0)
+    rich = [replace(make_sample(s), points=rng.uniform(-3, 3, (40, 5)).astype(np.float32)) for s in (0.0, 0.6)]
+    write(Path(config.data), "a", rich)
+    known = replace(config.model, modalities=("camera", "lidar", "hd"), lidar_width=8, prior_width=16)
+    teacher = train(replace(config, model=known, steps=1), tmp_path / "teacher")
+    taught = replace(
+        config, scheme="mapkd", scheme_settings={"beta": 0.5}, teacher=str(teacher), steps=4, checkpoint_every=2
+    )
+    totals = _record(monkeypatch)
+    train(taught, tmp_path / "whole")
+    whole, totals[:] = list(totals), []
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train(taught, tmp_path / "parts")
+    assert not [key for key in load_training(tmp_path / "parts" / "last.pt")["learning"] if "frozen" in key]
+    weights = train(taught, tmp_path / "parts", resume=True)
+    np.testing.assert_allclose(totals, whole, rtol=1e-5)
+    assert load_weights(weights)[0].config.modalities == ("camera",)
+    with pytest.raises(ValueError, match="'mapkd' needs a teacher"):
+        train(replace(taught, teacher=""), tmp_path / "none")

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distillation schemes, one file each, found by the file's name.
+
+A scheme file holds its losses as functions, a frozen dataclass `Config` and a class `Distil(Scheme)`. To add one, add
+the file: `available()` lists it, and the contract test runs over it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from mapkd_core.config import ModelConfig, from_dict
+from mapkd_core.distillation.scheme import Scheme
+from mapkd_core.models.map_model import MapModel
+
+_NOT_SCHEMES = ("losses", "scheme")
+
+
+def available() -> list[str]:
+    """Names of the schemes."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_SCHEMES)
+
+
+def load(name: str) -> ModuleType:
+    """The scheme's module. Raises ValueError for an unknown name."""
+    if name not in available():
+        raise ValueError(f"unknown scheme {name!r}; known: {', '.join(available())}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def make(
+    name: str, settings: Mapping[str, Any], student: ModelConfig, teacher: MapModel, coach: MapModel | None = None
+) -> Scheme:
+    """A scheme for this student. Raises ValueError for an unknown setting, and for networks that do not fit."""
+    module = load(name)
+    scheme: Scheme = module.Distil(from_dict(module.Config, dict(settings), f"{name}."), student, teacher, coach)
+    return scheme

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MapKD (arXiv 2508.15653): Token-Guided 2D Patch Distillation and Masked Semantic Response Distillation.
+
+As the authors mean it, with defects of the released code mended; `as_released` brings them back:
+  - the projections to tokens are made once, and the student's learns; released: new random ones at every step,
+  - tokens have length one, so that the attention does not saturate; released: raw, where it is the identity,
+  - one softmax; released: a second one over the first.
+The teacher's projection is fixed: were it learned, both could agree on saying nothing.
+
+B batch, C channels, y x bottleneck cells, P patches, D token width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.data.batch import Batch
+from mapkd_core.distillation.losses import adapter, masked_mean, row_kl, square_distance
+from mapkd_core.distillation.scheme import Scheme
+from mapkd_core.models.map_model import MapModel, MapOutput
+
+
+@dataclass(frozen=True)
+class Config:
+    """Weights of both losses towards teacher and coach as in the authors' student script; beta: of the feature term.
+
+    token_width: D. temperature: of the attention between tokens of length one. token: the token of the whole map.
+    """
+
+    tgpd_teacher: float = 0.5
+    tgpd_coach: float = 0.01
+    msrd_teacher: float = 0.75
+    msrd_coach: float = 0.01
+    beta: float = 1.0
+    token: bool = True
+    token_width: int = 64
+    temperature: float = 0.2
+    as_released: bool = False
+
+
+class Tokens(nn.Module):
+    """B C y x -> B 1+P D: a token of the whole map and one of each square patch, as wide as the map is high."""
+
+    def __init__(self, channels: int, size: tuple[int, int], config: Config) -> None:
+        super().__init__()
+        self.side, self.config = min(size), config
+        self.whole = nn.Linear(channels, config.token_width)
+        self.patch = nn.Linear(channels * self.side**2, config.token_width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.config.as_released:
+            self.whole.reset_parameters()
+            self.patch.reset_parameters()
+        patches = functional.unfold(features, self.side, stride=self.side).transpose(1, 2)  # B P (C side side)
+        tokens = self.patch(patches)
+        if self.config.token:
+            tokens = torch.cat([self.whole(features.mean((2, 3))).unsqueeze(1), tokens], 1)
+        return tokens if self.config.as_released else functional.normalize(tokens, dim=-1)
+
+
+def token_attention(tokens: Tensor, config: Config) -> Tensor:
+    """B 1+P 1+P: softmax of all pairs of tokens."""
+    pairs = tokens @ tokens.transpose(1, 2)
+    if config.as_released:
+        return pairs.softmax(-1).softmax(-1)
+    return (pairs / config.temperature).softmax(-1)
+
+
+def masked_response(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+    """MSRD: cross entropy of every class's sigmoid with the teacher's, on the cells of true lines (labels > 0)."""
+    soft = functional.binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="none")
+    return masked_mean(soft, labels > 0)
+
+
+class Distil(Scheme):
+    """Teacher and, where given, coach; each has an adapter of its own."""
+
+    def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
+        super().__init__(config, student, teacher, coach)
+        rows, columns = student.decoder_grid.coarser(4).shape
+        widths = {name: 4 * network.config.bev_width for name, network in self.frozen.items()}
+        self.adapters = nn.ModuleDict({name: adapter(4 * student.bev_width, width) for name, width in widths.items()})
+        self.tokens = nn.ModuleDict({name: Tokens(width, (rows, columns), config) for name, width in widths.items()})
+        self.targets = nn.ModuleDict({name: Tokens(width, (rows, columns), config) for name, width in widths.items()})
+        for name, target in self.targets.items():
+            target.load_state_dict(self.tokens[name].state_dict())
+        self.targets.requires_grad_(False)
+
+    def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
+        losses = {}
+        for name in self.frozen:
+            answer = self.answer(name, batch)
+            tgpd, msrd = getattr(self.config, f"tgpd_{name}"), getattr(self.config, f"msrd_{name}")
+            losses[f"tgpd_{name}"] = tgpd * self._tgpd(name, student.bottleneck, answer.bottleneck)
+            losses[f"msrd_{name}"] = msrd * masked_response(student.semantic, answer.semantic, batch.labels)
+        return losses
+
+    def _tgpd(self, name: str, student: Tensor, answer: Tensor) -> Tensor:
+        adapted = self.adapters[name](student)
+        own = token_attention(self.tokens[name](adapted.float()), self.config)
+        target = token_attention(self.targets[name](answer.float()), self.config)
+        return row_kl(own, target) + self.config.beta * square_distance(adapted, answer)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Losses of the schemes, worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from mapkd_core.distillation import attention, bridgeta, channelwise, mapkd
+from mapkd_core.distillation.losses import masked_mean, response_kl, row_kl
+
+
+def test_response_kl_of_two_cells():
+    """One cell agrees; in the other T = (3/4, 1/4) and S = (1/2, 1/2)."""
+    teacher = torch.tensor([[[[0.0, math.log(3.0)]], [[0.0, 0.0]]]])  # B K Y X = 1 2 1 2
+    wanted = (0.75 * math.log(1.5) + 0.25 * math.log(0.5)) / 2
+    assert response_kl(torch.zeros_like(teacher), teacher, 1.0).item() == pytest.approx(wanted)
+    assert response_kl(teacher, teacher, 3.0).item() == pytest.approx(0.0, abs=1e-7)
+
+
+def test_row_kl_and_rows_with_zeros():
+    teacher, student = torch.tensor([[1.0, 0.0], [0.5, 0.5]]), torch.tensor([[0.5, 0.5], [0.5, 0.5]])
+    assert row_kl(student, teacher).item() == pytest.approx(math.log(2) / 2)
+
+
+def test_masked_mean_of_no_cell_is_zero():
+    values = torch.arange(8.0).view(1, 2, 2, 2)
+    mask = torch.tensor([[[True, False], [False, True]]])
+    assert masked_mean(values, mask).item() == pytest.approx((0 + 3 + 4 + 7) / 4)
+    assert masked_mean(values, torch.zeros_like(mask)).item() == 0.0
+
+
+def test_msrd_looks_at_true_lines_only():
+    """Cross entropy of sigmoid(0) = 1/2 with anything is log 2; off the lines nothing counts."""
+    student = torch.zeros(1, 4, 2, 2)
+    teacher = torch.randn(1, 4, 2, 2) * 5
+    labels = torch.tensor([[[0, 2], [0, 0]]])
+    assert mapkd.masked_response(student, teacher, labels).item() == pytest.approx(math.log(2))
+    student[..., 0, 0] = 1e3
+    assert mapkd.masked_response(student, teacher, labels).item() == pytest.approx(math.log(2))
+
+
+def test_released_tgpd_is_blind_where_ours_is_not():
+    """Raw tokens of large features saturate the softmax: two different maps get the same attention, the identity."""
+    torch.manual_seed(0)
+    one, other = torch.relu(torch.randn(2, 8, 6, 12)) * 100, torch.relu(torch.randn(2, 8, 6, 12)) * 100
+    difference = {}
+    for released in (False, True):
+        config = mapkd.Config(as_released=released, token=False)
+        tokens = mapkd.Tokens(8, (6, 12), config)
+        if released:
+            tokens.patch = torch.nn.Flatten(2)  # "token-free", as in the authors' student script
+            tokens.patch.reset_parameters = lambda: None
+        a, b = (mapkd.token_attention(tokens(x), config) for x in (one, other))
+        assert a.shape == (2, 2, 2)
+        difference[released] = (a - b).abs().max().item()
+    assert difference[True] < 1e-6 < 1e-3 < difference[False]
+
+
+@pytest.mark.parametrize("epsilon", [0.2, 1.0, 5.0])
+def test_youngs_bound_holds_and_is_met_on_the_way_at_one_to_epsilon(epsilon):
+    torch.manual_seed(1)
+    teacher, student = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
+    direct = (teacher - student).square().mean().item()
+    for _ in range(20):
+        assistant = torch.randn(2, 3, 4, 5) * 2
+        assert bridgeta.young_bound(teacher, assistant, student, epsilon, pull=True).item() >= direct
+    between = teacher + (student - teacher) / (1 + epsilon)
+    assert bridgeta.young_bound(teacher, between, student, epsilon, pull=True).item() == pytest.approx(direct, rel=1e-5)
+
+
+def test_the_student_pulls_the_assistant_only_when_asked():
+    teacher, student = torch.randn(1, 2, 3, 3), torch.randn(1, 2, 3, 3)
+    for pull in (False, True):
+        assistant = teacher.clone().requires_grad_()
+        bridgeta.young_bound(teacher, assistant, student, 1.0, pull).backward()
+        assert (assistant.grad.abs().max() > 0) == pull
+
+
+def test_channelwise_and_attention_see_places_and_not_sizes():
+    logits = torch.randn(2, 3, 4, 5)
+    assert channelwise.channel_loss(logits + 7.0, logits, 4.0).item() == pytest.approx(0.0, abs=1e-6)
+    torch.testing.assert_close(attention.attention_map(3 * logits), attention.attention_map(logits))
