@@ -24,6 +24,7 @@ from mapkd_ros.worker import LatestWorker
 _LOSSES = ("failed", "no_usable_camera", "dropped_busy", "incomplete", "too_few_cameras", "anchor_overflow")
 # Simulated clocks tick coarsely; a stamp further ahead of the node's clock than this comes from another clock.
 _AHEAD_MS = 1000.0
+_STILL_S = 2.0
 
 
 class MapHealth:
@@ -36,6 +37,7 @@ class MapHealth:
         self._log = ThrottledLog(node.get_logger())
         self._rate, self._losses = RateMeter(), GrowthMeter()
         self._failure = ""
+        self._clock_ns, self._ticked_s = -1, time.monotonic()
         self._start_s = time.monotonic()
         self._last_output_s: float | None = None
         self._times_ms: dict[str, float] = {}
@@ -99,10 +101,18 @@ class MapHealth:
             self._log.warning(f"{name} {state[1]}", f"{name} is {state[1]}: {state[2]}")
         return state
 
+    def _clock_still_s(self) -> float:
+        """How long the node's clock has not moved, as simulated time without /clock."""
+        clock_ns, now_s = self._node.get_clock().now().nanoseconds, time.monotonic()
+        if clock_ns != self._clock_ns:
+            self._clock_ns, self._ticked_s = clock_ns, now_s
+        return now_s - self._ticked_s
+
     def _output(self, sync: Counter[str], worker: LatestWorker, states: Mapping[str, Any]) -> DiagnosticStatus:
         limits, now_s = self._parameters, time.monotonic()
         age_s = now_s - (self._last_output_s or self._start_s)
         busy_s = 0.0 if worker.busy_since is None else now_s - worker.busy_since
+        still_s = self._clock_still_s()
         totals = {**sync, **self.counts, "dropped_busy": worker.replaced}
         lost = self._losses.read({reason: totals.get(reason, 0) for reason in _LOSSES})
         inactive = [name for name, (level, _, _) in states.items() if level != OK]
@@ -115,6 +125,8 @@ class MapHealth:
             level, message = WARN, f"latency {self._latency_ms:.0f} ms"
         if self._last_output_s and self._latency_ms < -_AHEAD_MS:
             level, message = WARN, f"stamps are {-self._latency_ms / 1e3:.1f} s ahead of this node's clock"
+        if still_s > _STILL_S:
+            level, message = WARN, f"/clock stands still for {still_s:.1f} s, and use_sim_time is true"
         if age_s > limits.warn_output_age_s:
             level, message = WARN, f"no map for {age_s:.1f} s"
         if age_s > limits.error_output_age_s:

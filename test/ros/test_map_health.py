@@ -30,9 +30,13 @@ class Rig:
             )
             for name in ("A", "B")
         }
+        self.clock = Clock()
         log = SimpleNamespace(warning=lambda _: None, error=lambda _: None)
         node = SimpleNamespace(
-            get_logger=lambda: log, get_name=lambda: "map_node", get_clock=Clock, count_publishers=self._count
+            get_logger=lambda: log,
+            get_name=lambda: "map_node",
+            get_clock=lambda: self.clock,
+            count_publishers=self._count,
         )
         self.health = MapHealth(node, self.inputs, DiagnosticsParameters(**limits))
         synchroniser = SimpleNamespace(counts=Counter(), camera_counts={"A": Counter(), "B": Counter()})
@@ -107,3 +111,14 @@ def test_late_maps_and_stamps_of_the_future_are_told(latency_ms, said):
     rig.health.published({}, latency_ms, True)
     level, message = rig.told()["output"]
     assert level == WARN and said in message
+
+
+def test_a_clock_that_stands_still_is_told(monkeypatch):
+    rig = Rig(warn_output_age_s=100.0, error_output_age_s=100.0)
+    stopped = Clock().now()
+    rig.clock = SimpleNamespace(now=lambda: stopped)
+    assert rig.told()["output"][0] == OK
+    now_s = time.monotonic() + 3.0
+    monkeypatch.setattr("mapkd_ros.map_health.time.monotonic", lambda: now_s)
+    level, message = rig.told()["output"]
+    assert level == WARN and "/clock stands still for 3.0 s" in message
