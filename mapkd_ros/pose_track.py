@@ -11,6 +11,10 @@ import numpy as np
 from mapkd_core.geometry import Matrix, quaternion_to_rotation, rotation_to_quaternion, transform
 
 
+# Least time between the two samples that give the velocity of an extrapolation, where there are such.
+_BASELINE_NS = 50_000_000
+
+
 class PoseUnavailableError(LookupError):
     """No pose or transform for the time or the frames asked for; the message says what is there."""
 
@@ -71,8 +75,14 @@ class PoseTrack:
         if len(self) == 1:
             return self._poses[0]
         right = min(max(bisect_left(self._stamps_ns, stamp_ns), 1), len(self) - 1)
-        begin_ns, end_ns = self._stamps_ns[right - 1], self._stamps_ns[right]
-        return interpolate(self._poses[right - 1], self._poses[right], (stamp_ns - begin_ns) / (end_ns - begin_ns))
+        left = right - 1
+        # A velocity from two samples a millisecond apart is noise: over the ends it is taken from a longer time.
+        if stamp_ns > last_ns:
+            left = max(bisect_left(self._stamps_ns, last_ns - _BASELINE_NS + 1) - 1, 0)
+        elif stamp_ns < first_ns:
+            right = min(bisect_left(self._stamps_ns, first_ns + _BASELINE_NS), len(self) - 1)
+        begin_ns, end_ns = self._stamps_ns[left], self._stamps_ns[right]
+        return interpolate(self._poses[left], self._poses[right], (stamp_ns - begin_ns) / (end_ns - begin_ns))
 
 
 def interpolate(first: Matrix, second: Matrix, fraction: float) -> Matrix:

@@ -51,18 +51,12 @@ class NodeGroup:
     ) -> None:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         full = {**os.environ, **(environment or {})}
-        for node in nodes:
-            output = None if logs is None else (logs / f"{node.module}.log").open("wb")
-            # Own process group: a Ctrl-C reaches the nodes through `stop`, in order, once.
-            self._running[node.module] = subprocess.Popen(
-                node.command(log_level),
-                env=full,
-                stdout=output,
-                stderr=output and subprocess.STDOUT,
-                start_new_session=True,
-            )
-            if output is not None:
-                output.close()
+        try:
+            for node in nodes:
+                self._start(node, log_level, full, logs)
+        except BaseException:  # a Ctrl-C, too: what was started so far must not stay
+            self.stop(*self._running)
+            raise
 
     def __enter__(self) -> NodeGroup:
         return self
@@ -77,6 +71,19 @@ class NodeGroup:
             if module in codes or any(codes.values()) or len(codes) == len(self._running):
                 return codes
             time.sleep(0.05)
+
+    def _start(self, node: NodeProcess, log_level: str, environment: Mapping[str, str], logs: Path | None) -> None:
+        output = None if logs is None else (logs / f"{node.module}.log").open("wb")
+        # Own process group: a Ctrl-C reaches the nodes through `stop`, in order, once.
+        self._running[node.module] = subprocess.Popen(
+            node.command(log_level),
+            env=environment,
+            stdout=output,
+            stderr=output and subprocess.STDOUT,
+            start_new_session=True,
+        )
+        if output is not None:
+            output.close()
 
     def stop(self, *modules: str) -> dict[str, int]:
         """SIGINT, after a grace period SIGKILL; exit codes."""

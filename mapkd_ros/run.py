@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import signal
 import sys
 import time
 from pathlib import Path
@@ -38,11 +39,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if options.logs is not None:
         options.logs.mkdir(parents=True, exist_ok=True)
-    with NodeGroup(nodes, environment=environment, logs=options.logs, log_level=options.log_level) as group:
-        try:
+    # The nodes are in sessions of their own: without this, `kill` or a closed terminal would leave them behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with NodeGroup(nodes, environment=environment, logs=options.logs, log_level=options.log_level) as group:
             return _follow(group, options)
-        except KeyboardInterrupt:
-            return 0
+    except KeyboardInterrupt:
+        return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _follow(group: NodeGroup, options: argparse.Namespace) -> int:

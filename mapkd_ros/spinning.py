@@ -45,11 +45,21 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         code = 1
     finally:
         if node is not None:
-            if hasattr(node, "close"):
-                node.close()
+            code = _close(node) or code
             node.destroy_node()
         if rclpy.ok():  # no try_shutdown in Humble
             rclpy.shutdown()
         for number, handler in previous.items():
             signal.signal(number, handler)
     return code
+
+
+def _close(node: Any) -> int:
+    """Exit code 1 where a report or a bag could not be completed: a full disk must not end in a traceback."""
+    try:
+        if hasattr(node, "close"):
+            node.close()
+    except (ValueError, OSError) as error:
+        node.get_logger().fatal(f"could not end as it should: {error}")
+        return 1
+    return 0
