@@ -90,12 +90,14 @@ class TrainConfig:
 def load(cls: type, path: Path | str | None = None, overrides: Sequence[str] = ()) -> Any:
     """An instance of the dataclass `cls` from its defaults, a YAML file and `a.b=value` overrides, in this order.
 
-    Raises ValueError for an unknown key, naming the nearest known one, and for a value of the wrong type.
+    Raises FileNotFoundError without the file, ValueError for what is no YAML, for an unknown key, naming the nearest
+    known one, and for a value of the wrong type.
     """
     values: dict[str, Any] = {}
     if path is not None:
-        text = Path(path).read_text()
-        loaded = yaml.safe_load(text) or {}
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no configuration file at {path}; those of mapkd are in config/train")
+        loaded = _yaml(Path(path).read_text(errors="replace"), str(path)) or {}
         if not isinstance(loaded, dict):
             raise ValueError(f"{path}: expected `key: value` lines, got {type(loaded).__name__}")
         values = loaded
@@ -103,8 +105,15 @@ def load(cls: type, path: Path | str | None = None, overrides: Sequence[str] = (
         key, separator, value = override.partition("=")
         if not separator:
             raise ValueError(f"override {override!r} has no '='; write key=value")
-        _set(values, key.split("."), yaml.safe_load(value))
+        _set(values, key.split("."), _yaml(value, f"override {override!r}"))
     return from_dict(cls, values)
+
+
+def _yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} is not valid YAML: {error}") from error
 
 
 def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:

@@ -60,7 +60,7 @@ def read_frame_folder(path: Path | str, truth: str = "60x30") -> FrameFolder:
     entries = require(content, "cameras", where)
     if not isinstance(entries, Mapping) or not entries:
         raise ValueError(f"{where}: cameras = {entries!r}, expected an object with at least one camera")
-    stamp_ns = round(float(numbers(content.get("timestamp_us", 0), f"{where}: timestamp_us"))) * 1000
+    stamp_ns = round(_moment(content.get("timestamp_us", 0), f"{where}: timestamp_us")) * 1000
     encoded = {
         name: _file(folder, require(entry, "file", f"{where}: cameras.{name}")) for name, entry in entries.items()
     }
@@ -77,7 +77,7 @@ def read_frame_folder(path: Path | str, truth: str = "60x30") -> FrameFolder:
         tuple(mounted for _, mounted in cameras),
         encoded,
         _elements(content.get(f"gt_{truth}", {}), f"{where}: gt_{truth}"),
-        _labelled(content, where),
+        _labelled(content, where, truth),
         ego_T_lidar,
         str(content.get("name", folder.name)),
     )
@@ -146,10 +146,18 @@ def _camera(name: str, entry: Mapping[str, Any], image: bytes, stamp_ns: int, wh
     poses += [] if mounted is None else [rigid(mounted, f"{where}.cam2ego_static")]
     # Microseconds are all that a float of seconds since 1970 carries.
     seconds = entry.get("timestamp_s")
-    camera_ns = stamp_ns if seconds is None else round(float(numbers(seconds, f"{where}.timestamp_s")) * 1e6) * 1000
+    camera_ns = stamp_ns if seconds is None else round(1e6 * _moment(seconds, f"{where}.timestamp_s", 1e6)) * 1000
     K = intrinsics(require(entry, "K", where), f"{where}.K")
     camera = Camera(name, pixels, K, poses[0], width, height, camera_ns)
     return camera, replace(camera, image=None, ego_T_camera=poses[-1])
+
+
+def _moment(value: Any, where: str, unit_us: float = 1.0) -> float:
+    """A time since 1970 whose nanoseconds fit a stamp of 64 bits; unit_us: microseconds in its unit."""
+    moment = numbers(value, where)
+    if moment.ndim or not 0 <= moment * unit_us < 2**63 / 1000:
+        raise ValueError(f"{where} = {str(value)[:120]}, expected one number: a time since 1970")
+    return float(moment)
 
 
 def _points(folder: Path, name: Any, ego_T_lidar: Matrix) -> NDArray[np.float32] | None:
@@ -164,8 +172,9 @@ def _points(folder: Path, name: Any, ego_T_lidar: Matrix) -> NDArray[np.float32]
     return points
 
 
-def _labelled(content: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    labelled = content.get("classes_labelled", [])
+def _labelled(content: Mapping[str, Any], where: str, truth: str) -> tuple[str, ...]:
+    """Where nobody says which classes are known, those that the truth names: it must not go unused in silence."""
+    labelled = content.get("classes_labelled", list(content.get(f"gt_{truth}", {})))
     if not isinstance(labelled, list) or not set(map(str, labelled)) <= set(CLASSES):
         raise ValueError(f"{where}: classes_labelled = {labelled!r}, expected a list out of {', '.join(CLASSES)}")
     return tuple(name for name in CLASSES if name in labelled)
@@ -176,6 +185,8 @@ def _elements(lines: Any, where: str) -> tuple[MapElement, ...]:
         raise ValueError(f"{where} = {str(lines)[:120]}, expected an object class -> list of polylines")
     elements = []
     for class_name, polylines in lines.items():
+        if class_name not in CLASSES or not isinstance(polylines, list):
+            raise ValueError(f"{where}.{class_name}: expected a list of polylines of one of {', '.join(CLASSES)}")
         for index, polyline in enumerate(polylines):
             vertices = numbers(polyline, f"{where}.{class_name}[{index}]")
             if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 2:

@@ -92,6 +92,7 @@ def _decompressed(path: Path) -> bytes:
 def _road_map(content: dict[str, Any], fallback_name: str) -> RoadMap:
     if missing := [key for key in REQUIRED if key not in content]:
         raise ValueError(f"missing keys {missing}; found {sorted(content)}")
+    _check_lists(content)
     labelled = tuple(content.get("classes_labelled", CLASSES))
     if unknown := [name for name in labelled if name not in CLASSES]:
         raise ValueError(f"classes_labelled has {unknown}; known classes are {list(CLASSES)}")
@@ -114,6 +115,16 @@ def _road_map(content: dict[str, Any], fallback_name: str) -> RoadMap:
         location=str(content.get("location", "")),
         licence=str(content.get("licence", "")),
     )
+
+
+def _check_lists(content: dict[str, Any]) -> None:
+    for key in (*REQUIRED, "classes_labelled", "agents", "sd_road", "drivable"):
+        if not isinstance(content.get(key, []), list):
+            raise ValueError(f"{key} = {str(content[key])[:60]}, expected a list")
+    for key, needed in (("agents", ()), ("sd_road", ("type", "points"))):
+        for i, row in enumerate(content.get(key, [])):
+            if not isinstance(row, dict) or not all(name in row for name in needed):
+                raise ValueError(f"{key}[{i}] = {str(row)[:60]}, expected an object {' '.join(needed)}".rstrip())
 
 
 def _array(rows: Any, columns: int, what: str, min_rows: int) -> NDArray[np.float64]:
@@ -169,6 +180,8 @@ def _sd_road_rows(road_map: RoadMap) -> list[dict[str, Any]]:
 
 def _drivable(polygons: Any) -> shapely.MultiPolygon:
     rings = [[_array(r, 2, f"drivable[{i}]", 4) for r in polygon] for i, polygon in enumerate(polygons)]
+    if [] in rings:
+        raise ValueError(f"drivable[{rings.index([])}] has no ring; a polygon begins with its outer one")
     area = shapely.make_valid(shapely.MultiPolygon([shapely.Polygon(part[0], part[1:]) for part in rings]))
     return shapely.MultiPolygon([part for part in shapely.get_parts(area) if part.geom_type == "Polygon"])
 

@@ -160,6 +160,30 @@ def test_damaged_files_are_named(folder):
         read_frame_folder(folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"timestamp_us": [1, 2]}, r"timestamp_us = \[1, 2\], expected one number"),
+        ({"timestamp_us": 1e300}, r"timestamp_us = 1e\+300, expected one number"),
+        ({"gt_60x30": {"divider": None}}, r"gt_60x30\.divider: expected a list"),
+        ({"gt_60x30": {"kerb": []}}, r"gt_60x30\.kerb: .* one of divider"),
+    ],
+)
+def test_what_is_wrong_in_frame_json_is_named(folder, changes, words):
+    path = folder / "frame.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ValueError, match=rf"frame\.json: {words}"):
+        read_frame_folder(folder)
+
+
+def test_truth_without_a_list_of_classes_is_used(folder):
+    path = folder / "frame.json"
+    content = json.loads(path.read_text())
+    del content["classes_labelled"], content["gt_60x30"]["boundary"]
+    path.write_text(json.dumps(content))
+    assert read_frame_folder(folder).labelled == ("divider", "ped_crossing")
+
+
 def test_nothing_is_overwritten(folder):
     with pytest.raises(ValueError, match="exists already"):
         write_frame_folder(made_up_folder(), folder)
