@@ -3,4 +3,6 @@
 
 from mapkd_core.types import Camera, Frame, LocalMap, MapElement
 
-__all__ = ["Camera", "Frame", "LocalMap", "MapElement"]
+__version__ = "0.1.0"  # as in pyproject.toml and package.xml; a test compares them
+
+__all__ = ["Camera", "Frame", "LocalMap", "MapElement", "__version__"]

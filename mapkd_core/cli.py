@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from mapkd_core import __version__
 from mapkd_core.commands.result import Result
 
 COMMANDS = (
@@ -40,7 +41,7 @@ COMMANDS = (
     "report",
     "overfit",
 )
-_EXPECTED = (ValueError, OSError, ImportError, RuntimeError, FloatingPointError)
+_EXPECTED = (ValueError, OSError, ImportError, RuntimeError, FloatingPointError, MemoryError)
 
 _DESCRIPTION = """Real-time HD maps from vehicle cameras: a BEV semantic map and its polylines.
 Lengths are metres, times seconds, angles degrees on this command line; the ego frame is x forward, y left, z up."""
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `mapkd`; returns the exit code."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     logging.basicConfig(level=logging.WARNING, format="mapkd: %(levelname)s: %(message)s", stream=sys.stderr)
-    options = parser().parse_args(arguments)
+    options = _parsed(arguments)
     # A termination ends children and removes temporary files as Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -71,11 +72,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """argparse takes all key=value before the first option only; those after it belong to them, too."""
+    options, rest = parser().parse_known_args(arguments)
+    settings = getattr(options, "settings", None)
+    stray = [a for a in rest if settings is None or a.startswith("-") or "=" not in a]
+    if stray:
+        _Parser(prog=f"mapkd {options.command}").error(f"unrecognized arguments: {' '.join(stray)}")
+    if settings is not None:
+        settings.extend(rest)
+    return options
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = _Parser(
         prog="mapkd", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    top.add_argument("--version", action="version", version=f"mapkd {__version__}", help="print the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"mapkd_core.commands.{name}")
@@ -87,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--json", action="store_true", help="print a one-line JSON summary on stdout and nothing else there"
         )
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, command=name)
     return top
 
 

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+MAX_PIXELS = 64_000_000  # what image_codec decodes at most; importing it here would load OpenCV for --help
+
 
 def size(text: str) -> tuple[int, int]:
-    """ "1600x900" -> (1600, 900). Raises ValueError for anything else."""
+    """ "1600x900" -> (1600, 900). Raises ValueError for anything else, and above MAX_PIXELS."""
     width, separator, height = text.partition("x")
     if not (separator and width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise ValueError(f"size = {text!r}; expected WIDTHxHEIGHT in pixels, e.g. 1600x900")
+    if int(width) * int(height) > MAX_PIXELS:
+        raise ValueError(f"size = {text!r} has more than {MAX_PIXELS / 1e6:.0f} million pixels; choose a smaller one")
     return int(width), int(height)

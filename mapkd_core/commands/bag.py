@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> Result:
             f"got {len(options.paths)} paths; write `mapkd bag DIR out.mcap`, `mapkd bag --world SEED out.mcap` or "
             "`mapkd bag --nuscenes ROOT --scene NAME out.mcap`"
         )
+    if options.scene and options.nuscenes is None:
+        raise ValueError("--scene needs --nuscenes ROOT, the dataset that has it")
     out.parent.mkdir(parents=True, exist_ok=True)
     if options.nuscenes is not None:
         summary = _scene(options, out)

@@ -9,6 +9,7 @@ file, with the bag's own picture sizes where one is named. Without BAG the templ
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ EXAMPLE = (
     "mapkd calibration 61.bag > calibration.yaml\n"
     "  mapkd calibration --nuscenes /data/nuscenes --scene scene-0061 > calibration.yaml"
 )
+log = logging.getLogger(__name__)
 _BLANK_K = "[[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]"
 _BLANK_POSE = "{translation: [x, y, z], rotation_xyzw: [x, y, z, w]}"
 _HEAD = """# Calibration for mapkd (--calibration FILE; docs/formats.md). Pixels and metres.
@@ -38,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
+    if options.scene and options.nuscenes is None:
+        raise ValueError("--scene needs --nuscenes ROOT, the dataset that has it")
     if options.nuscenes is not None:
         if not options.scene:
             raise ValueError("--nuscenes needs --scene NAME, such as scene-0061")
@@ -74,6 +78,8 @@ def _of_bag(path: Path) -> tuple[Calibration, dict[str, str]]:
 
     cameras = {}
     with BagDrive(path) as drive:
+        for problem in drive.problems:
+            log.warning("%s", problem)
         for name, topics in drive.dialect.cameras.items():
             found = drive.intrinsics(name)
             size = (found.width, found.height) if found else drive.survey.sizes.get(topics.image.name, (0, 0))

@@ -47,12 +47,12 @@ def run(options: argparse.Namespace) -> Result:
     ros_environment.ros_environment()
     if options.video_every < 1:
         raise ValueError(f"video-every = {options.video_every}; must be at least 1")
-    options.out.mkdir(parents=True, exist_ok=True)
-    _clear(options.out)
     width, height = size(options.size)
+    options.out.mkdir(parents=True, exist_ok=True)
     chosen = drive.DemoDrive(options.seed, str(options.roads or ""), options.seconds, options.rate, width, height)
     bag = options.out / "drive.mcap"
     is_new = drive.ensure(bag, chosen)
+    _clear(options.out)  # not before: a wrong road map must not cost the results of the last run
     metrics = nodes.play_all(bag, options.seconds, options.out, options.weights)
     video, stills = pictures.draw(bag, options.out / "published", options.out, options.rate, options.video_every)
     if options.picture:

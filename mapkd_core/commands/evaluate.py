@@ -86,6 +86,10 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.training.checkpoint import read_card
 
     card = read_card(options.weights or SHIPPED)
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"frames = {options.frames}; must be at least 1")
+    if not 0 <= options.min_confidence <= 1:
+        raise ValueError(f"min-confidence = {options.min_confidence}; must be 0 to 1")
     if (options.per_frame or options.pictures) and not options.out:
         raise ValueError("--per-frame and --pictures go into the JSON file of --out FILE: name one")
     rendered = None if options.size == "network" else size(options.size)
@@ -179,8 +183,8 @@ def _worlds(options: argparse.Namespace) -> tuple[list, str]:
             raise FileNotFoundError(f"no such road map: {', '.join(missing)}; expected files *.json.gz")
         worlds = [World(options.first_seed + i, path) for i, path in enumerate(options.roads)]
         return worlds, f"{len(worlds)} road maps"
-    if options.procedural < 1 or (options.frames or 1) < 1:
-        raise ValueError(f"procedural = {options.procedural}, frames = {options.frames}; both must be at least 1")
+    if options.procedural < 1:
+        raise ValueError(f"procedural = {options.procedural}; must be at least 1")
     split = seeds.check(options.first_seed, options.procedural)
     return [
         World(options.first_seed + i) for i in range(options.procedural)

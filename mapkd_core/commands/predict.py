@@ -29,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vectors", choices=("auto", "query", "raster"), default="auto", help="head that gives polylines"
     )
-    parser.add_argument("--min-confidence", type=float, metavar="C", help="leave out less; the model card's if absent")
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="C",
+        help="leave out polylines below it, 0..1; the card's if absent",
+    )
     parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto", help="runtime of the network")
 
 
@@ -37,6 +42,8 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.data.frame_folder import read_frame_folder
     from mapkd_core.mapper import Mapper
 
+    if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:
+        raise ValueError(f"min-confidence = {options.min_confidence}; must be 0 to 1")
     source = read_frame_folder(options.folder)
     mapper = Mapper(options.weights, options.backend, vectors=options.vectors, min_confidence=options.min_confidence)
     local_map = mapper.predict(source.frame)

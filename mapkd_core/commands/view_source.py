@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from mapkd_core.types import CLASSES, Frame, MapElement
 if TYPE_CHECKING:
     from mapkd_core.bags.read import BagDrive
 
+log = logging.getLogger(__name__)
 PRIOR_CLASSES = (*CLASSES, "road", "sd_road")  # a navigation map knows roads, an HD map what is predicted
 
 
@@ -107,6 +109,8 @@ class _BagSource:
 
         self._path = path
         with BagDrive(path) as drive:
+            for problem in drive.problems:  # such as an end that is missing
+                log.warning("%s", problem)
             self._count = len(set(drive.survey.stamps_ns[drive.dialect.cameras[drive.anchor].image.name]))
 
     def __len__(self) -> int:

@@ -46,9 +46,9 @@ def ensure(path: Path, drive: DemoDrive, workers: int | None = None) -> bool:
             f"seed {drive.seed} belongs to {seeds.split_of(drive.seed)}: the weights may have seen it; "
             f"take one from {seeds.DEMO.start} on"
         )
+    road_map = road_map_file.load(drive.road_map) if drive.road_map else procedural.make_road_map(drive.seed)
     for old in (record, path):
         old.unlink(missing_ok=True)
-    road_map = road_map_file.load(drive.road_map) if drive.road_map else procedural.make_road_map(drive.seed)
     write_world_drive(
         road_map, drive.seed, path, drive.seconds, drive.rate_hz,
         image_size=(drive.width, drive.height), workers=workers or os.cpu_count() or 1,

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mapkd_core import cli
+from mapkd_core import __version__, cli
 from mapkd_core.bags.read import BagDrive
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.frame_folder import FrameFolder, write_frame_folder
@@ -76,20 +77,30 @@ BAD = {
     "dataset across splits": (
         ["dataset", "--out", "/nonexistent", "--first-seed", "99999", "--worlds", "2"], 1, "training into validation",
     ),
+    "train typo after an option": (["train", "--out", "/nonexistent/run", "stepz=3"], 1, "did you mean 'steps'"),
+    "train stray word": (["train", "x=1", "--out", "x", "y"], 2, "unrecognized arguments: y; see mapkd train"),
+    "train no yaml": (["train", "/nonexistent/run.yaml"], 1, "no configuration file at /nonexistent/run.yaml"),
+    "train broken yaml": (["train", "steps=[1"], 1, "override 'steps=[1' is not valid YAML"),
     "train typo": (["train", "stepz=3", "--out", "/nonexistent/run"], 1, "did you mean 'steps'"),
     "train two files": (["train", "a.yaml", "b.yaml"], 1, "2 configuration files"),
     "train nothing to resume": (["train", "--resume", "--out", "/nonexistent/run"], 1, "nothing to resume"),
     "ship without run": (["ship", "/nonexistent/run"], 1, "/nonexistent/run"),
+    "predict confidence": (["predict", "TMP", "--min-confidence", "7"], 1, "min-confidence = 7.0"),
+    "evaluate confidence": (["evaluate", "--data", "TMP", "--min-confidence", "2", "--weights", "W"], 1, "0 to 1"),
+    "evaluate no frames": (["evaluate", "--data", "TMP", "--frames", "0", "--weights", "W"], 1, "frames = 0"),
     "predict no folder": (["predict", "/nonexistent/frame", "--weights", "W"], 1, "/nonexistent/frame"),
     "bag not mcap": (["bag", "/nonexistent/frame", "out.bag"], 1, "must end in .mcap"),
     "bag no folder": (["bag", "/nonexistent/frame", "TMP/out.mcap"], 1, "/nonexistent/frame"),
     "bag paths": (["bag", "TMP/out.mcap"], 1, "mapkd bag DIR out.mcap"),
+    "bag scene of nothing": (["bag", "TMP", "TMP/out.mcap", "--scene", "s"], 1, "--scene needs --nuscenes"),
+    "calibration scene of nothing": (["calibration", "--scene", "s"], 1, "--scene needs --nuscenes"),
     "bag without scene": (["bag", "--nuscenes", "/nonexistent", "TMP/out.mcap"], 1, "--scene NAME"),
     "bag no dataset": (["bag", "--nuscenes", "/nonexistent", "--scene", "s", "TMP/out.mcap"], 1, "/nonexistent"),
     "calibration no bag": (["calibration", "/nonexistent/a.bag"], 1, "no bag at /nonexistent/a.bag"),
     "evaluate pictures": (["evaluate", "--data", "TMP", "--pictures", "TMP/p", "--weights", "W"], 1, "--out FILE"),
     "report no evaluation": (["report", "/nonexistent/a.json", "TMP/a.html"], 1, "/nonexistent/a.json"),
     "render no map": (["render", "/nonexistent/a.json.gz", "TMP"], 1, "/nonexistent/a.json.gz"),
+    "render too large": (["render", "300000", "TMP", "--size", "99999x99999"], 1, "more than 64 million pixels"),
     "render no frames": (["render", "300000", "TMP", "--frames", "0"], 1, "frames = 0"),
     "export cameras": (["export", "TMP/a.onnx", "--cameras", "9", "--weights", "W"], 1, "cameras = 9"),
     "bench repeats": (["bench", "speed", "--repeats", "0", "--weights", "W"], 1, "repeats = 0"),
@@ -113,6 +124,40 @@ def test_bad_input_gives_one_line_and_a_code(case, weights, tmp_path, capsys):
     assert output.out == ""
     assert output.err.startswith("mapkd: error: ") and output.err.count("\n") == 1
     assert part in output.err
+
+
+def test_settings_may_follow_options():
+    assert cli._parsed(["train", "a=1", "--out", "x", "b=2"]).settings == ["a=1", "b=2"]
+
+
+def test_version_is_that_of_both_packages(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"mapkd {__version__}\n"
+    root = Path(__file__).parents[2]
+    assert f'\nversion = "{__version__}"\n' in (root / "pyproject.toml").read_text()
+    assert f"<version>{__version__}</version>" in (root / "package.xml").read_text()
+
+
+def test_a_bag_that_was_cut_off_says_so(frame_folder, tmp_path, caplog):
+    bag, cut = tmp_path / "one.mcap", tmp_path / "cut.mcap"
+    assert cli.main(["bag", str(frame_folder), str(bag)]) == 0
+    cut.write_bytes(bag.read_bytes()[:-2000])
+    for command in (["calibration", str(cut)], ["view", str(cut), str(tmp_path / "out")]):
+        caplog.clear()
+        assert cli.main(command) == 0
+        assert "cut.mcap" in caplog.text, command
+
+
+def test_a_wrong_road_map_costs_no_earlier_results(tmp_path, weights, monkeypatch, capsys):
+    monkeypatch.setattr("mapkd_core.demo.ros_environment.ros_environment", dict)
+    for name in ("metrics.json", "drive.mcap"):
+        (tmp_path / name).write_text("kept")
+    assert (
+        cli.main(["demo", "--out", str(tmp_path), "--weights", str(weights), "--roads", "/nonexistent/a.json.gz"]) == 1
+    )
+    assert "/nonexistent/a.json.gz" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "drive.mcap"}
 
 
 def test_splits_share_no_seed():
