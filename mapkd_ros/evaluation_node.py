@@ -69,6 +69,9 @@ class EvaluationNode(Node):
         aside = self._report_path.with_name(self._report_path.name + ".part")
         aside.write_text(json.dumps(report, indent=1) + "\n")
         os.replace(aside, self._report_path)
+        if report["maps_not_scored"]:
+            why = report["not_scored_because"]
+            self.get_logger().warning(f"{report['maps_not_scored']} maps were not scored, the last because {why}")
         self.get_logger().info(
             f"{report['frames_out']} maps for {report['frames_in']} frames, mIoU {report.get('miou')}, "
             f"mAP {report.get('map')}, latency {report['latency_ms']}: {self._report_path}"

@@ -10,7 +10,6 @@ import numpy as np
 
 from mapkd_core.geometry import Matrix, quaternion_to_rotation, rotation_to_quaternion, transform
 
-
 # Least time between the two samples that give the velocity of an extrapolation, where there are such.
 _BASELINE_NS = 50_000_000
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,22 +30,27 @@ class _Frame:
     semantic: BevSemanticMap | None = None
     truth: VectorMap | None = None
     has_truth: bool = False
-    is_scored: bool = False
+    is_done: bool = False
 
 
 class PublishedMaps:
     """Collects messages; scoring waits for `report` or for more than `max_pending` frames, so as not to disturb.
 
-    frames_in: anchor frames that the sensors sent. frames_out: vector maps that came for them.
+    frames_in: anchor frames that the sensors sent. frames_out: vector maps that came for them. A map that contradicts
+    itself or the first one is counted in maps_not_scored, with the last reason. No more than `max_pending` frames'
+    messages are kept, whether maps come for them or not.
     """
 
     def __init__(self, max_pending: int = 600) -> None:
         self._frames: dict[int, _Frame] = {}
+        self._open: set[int] = set()  # stamps of the frames whose messages are kept
         self._stages_ms: dict[str, list[float]] = {}
         self._evaluator: Evaluator | None = None
         self._max_pending = max_pending
         self._duplicates = 0
         self._without_truth = 0
+        self._not_scored = 0
+        self._why_not_scored = ""
 
     def add_anchor(self, at_ns: int, now_s: float) -> None:
         """The anchor camera sent a frame."""
@@ -52,18 +58,21 @@ class PublishedMaps:
         frame.seen_s = now_s if frame.seen_s is None else frame.seen_s
 
     def add_truth(self, message: VectorMap) -> None:
-        frame = self._at(stamp_ns(message.header.stamp))
-        frame.truth, frame.has_truth = message, True
+        frame = self._keep(stamp_ns(message.header.stamp))
+        frame.has_truth = True
+        frame.truth = None if frame.is_done else message
 
     def add_vectors(self, message: VectorMap, now_s: float) -> None:
-        frame = self._at(stamp_ns(message.header.stamp))
-        self._duplicates += frame.vectors is not None
-        frame.vectors, frame.arrival_s = message, now_s
-        if sum(not frame.is_scored for frame in self._frames.values()) > self._max_pending:
-            self._score()
+        frame = self._keep(stamp_ns(message.header.stamp))
+        self._duplicates += frame.arrival_s is not None
+        frame.arrival_s = now_s
+        if frame.is_done:
+            self._refuse("it came long after its frame")
+        frame.vectors = None if frame.is_done else message
 
     def add_semantic(self, message: BevSemanticMap) -> None:
-        self._at(stamp_ns(message.header.stamp)).semantic = message
+        frame = self._keep(stamp_ns(message.header.stamp))
+        frame.semantic = None if frame.is_done else message
 
     def add_times(self, message: ProcessingTime) -> None:
         for stage, duration_ms in zip(message.stages, message.duration_ms, strict=False):
@@ -71,7 +80,7 @@ class PublishedMaps:
 
     def report(self) -> dict[str, Any]:
         """For JSON: scores as mapkd_core.evaluation's report, then frames, latency and rate."""
-        self._score()
+        self._score(sorted(self._open))
         frames = self._frames.values()
         came = [frame for frame in frames if frame.arrival_s is not None]
         frames_in = sum(frame.seen_s is not None or frame.has_truth for frame in frames) or len(frames)
@@ -85,6 +94,8 @@ class PublishedMaps:
             "frames_out_over_in": round(len(came) / frames_in, 4) if frames_in else None,
             "frames_scored": scores.get("frames", 0),
             "frames_without_truth": self._without_truth,
+            "maps_not_scored": self._not_scored,
+            "not_scored_because": self._why_not_scored or None,
             "duplicate_maps": self._duplicates,
             "rate_hz": round((len(arrivals) - 1) / span_s, 3) if span_s else None,
             "latency_ms": percentiles(latencies),
@@ -94,15 +105,31 @@ class PublishedMaps:
     def _at(self, at_ns: int) -> _Frame:
         return self._frames.setdefault(at_ns, _Frame())
 
-    def _score(self) -> None:
-        for at_ns, frame in sorted(self._frames.items()):
-            if frame.is_scored or frame.vectors is None:
-                continue
-            if frame.truth is None:
+    def _keep(self, at_ns: int) -> _Frame:
+        """The frame, whose message may be kept; the oldest half is scored where too many are. The newest may grow."""
+        if len(self._open) >= self._max_pending:
+            self._score(sorted(self._open)[: (self._max_pending + 1) // 2])
+        frame = self._at(at_ns)
+        if not frame.is_done:
+            self._open.add(at_ns)
+        return frame
+
+    def _score(self, stamps_ns: Iterable[int]) -> None:
+        for at_ns in stamps_ns:
+            frame = self._frames[at_ns]
+            if frame.vectors is not None and frame.truth is None:
                 self._without_truth += 1
-            else:
-                self._score_one(at_ns, frame)
-            frame.is_scored, frame.vectors, frame.semantic, frame.truth = True, None, None, None
+            elif frame.vectors is not None:
+                try:
+                    self._score_one(at_ns, frame)
+                except ValueError as error:
+                    self._refuse(str(error))
+            frame.is_done, frame.vectors, frame.semantic, frame.truth = True, None, None, None
+            self._open.discard(at_ns)
+
+    def _refuse(self, why: str) -> None:
+        self._not_scored += 1
+        self._why_not_scored = why
 
     def _score_one(self, at_ns: int, frame: _Frame) -> None:
         semantic, vectors = frame.semantic, frame.vectors
