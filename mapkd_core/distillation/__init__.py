@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +31,11 @@ def load(name: str) -> ModuleType:
     if name not in available():
         raise ValueError(f"unknown scheme {name!r}; known: {', '.join(available())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def student_of(name: str, config: ModelConfig) -> ModelConfig:
+    """The student that a scheme asks for: this one, or with other parts where its module says so (`STUDENT`)."""
+    return replace(config, **getattr(load(name), "STUDENT", {}))
 
 
 def make(

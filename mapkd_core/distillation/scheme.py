@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.batch import Batch
 from mapkd_core.models.map_model import MapModel, MapOutput
+from mapkd_core.models.views.dual import ground_part, ground_shape
 
 
 class Scheme(nn.Module):
@@ -21,7 +22,7 @@ class Scheme(nn.Module):
 
     def __init__(self, config: Any, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self._view = config, student.view
         given = {"teacher": teacher} | ({"coach": coach} if coach is not None else {})
         for name, network in given.items():
             _check(name, network.config, student)
@@ -36,7 +37,11 @@ class Scheme(nn.Module):
     @torch.no_grad()
     def answer(self, name: str, batch: Batch) -> MapOutput:
         """What the teacher or coach makes of the batch, with all that it knows of it."""
-        output: MapOutput = self.frozen[name](batch.images, batch.plan, batch.points, batch.sd, batch.hd)
+        network = self.frozen[name]
+        plan = batch.plan
+        if self._view == "dual" and network.config.view == "ground":
+            plan = ground_part(plan, ground_shape(network.config))
+        output: MapOutput = network(batch.images, plan, batch.points, batch.sd, batch.hd)
         return output
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
@@ -46,5 +51,5 @@ class Scheme(nn.Module):
 def _check(name: str, teacher: ModelConfig, student: ModelConfig) -> None:
     for what in ("grid", "classes", "view", "heights", "image_height", "image_width"):
         ours, theirs = getattr(student, what), getattr(teacher, what)
-        if ours != theirs:
+        if ours != theirs and (what, ours, theirs) != ("view", "dual", "ground"):
             raise ValueError(f"{name} and student differ in {what}: {theirs} and {ours}; train them with the same")

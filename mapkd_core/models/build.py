@@ -16,10 +16,11 @@ from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.prior import LAYERS, PriorAttention, PriorEncoder
 from mapkd_core.models.query_head import QueryHead
 from mapkd_core.models.raster_head import RasterHead
+from mapkd_core.models.views.dual import DualView
 from mapkd_core.models.views.ground import GroundView
 from mapkd_core.models.views.lift_splat import LiftSplatView
 
-VIEWS: dict[str, Any] = {"ground": GroundView, "lift_splat": LiftSplatView}
+VIEWS: dict[str, Any] = {"ground": GroundView, "lift_splat": LiftSplatView, "dual": DualView}
 MODALITIES = ("camera", "lidar", *LAYERS)
 PLACE_CHANNELS = 3  # seen, x, y
 

@@ -15,8 +15,8 @@ from mapkd_core.models.mobilenet import ConvNorm
 class BevDecoder(nn.Module):
     """B C Y X -> features at full, 1/2 and 1/4 resolution with w, 2w and 4w channels. Y, X multiples of 4.
 
-    The fourth answer is what the 1/4 level was before `attention`: (features at 1/4, tokens of map priors) -> features,
-    for networks that get priors.
+    With them come what the stem made, and what the 1/4 level was before `attention`: (features at 1/4, tokens of map
+    priors) -> features, for networks that get priors.
     """
 
     def __init__(self, inp: int, width: int, attention: nn.Module | None = None) -> None:
@@ -29,14 +29,14 @@ class BevDecoder(nn.Module):
         self.up1 = nn.Sequential(ConvNorm(6 * w, 2 * w, 1), Residual(2 * w))
         self.up0 = nn.Sequential(ConvNorm(3 * w, w, 1), Residual(w))
 
-    def forward(self, bev: Tensor, priors: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        full = self.stem(bev)
+    def forward(self, bev: Tensor, priors: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+        full = fused = self.stem(bev)
         half = self.down1(full)
         quarter = bottleneck = self.down2(half)
         if self.attention is not None:
             quarter = self.attention(quarter, priors)
         half = self.up1(torch.cat([half, _double(quarter)], 1))
-        return self.up0(torch.cat([full, _double(half)], 1)), half, quarter, bottleneck
+        return self.up0(torch.cat([full, _double(half)], 1)), half, quarter, fused, bottleneck
 
 
 class Residual(nn.Module):

@@ -21,7 +21,8 @@ class MapOutput:
     camera: B N C h w, camera features at 1/8. camera_bev: B C Y X, what the view transform made. bev: B w Y X, after
     the decoder.
     semantic: B 1+K 2Y 2X logits, channel 0 background. embedding: B E 2Y 2X. direction: B 2 2Y 2X.
-    bottleneck: B 4w Y/4 X/4, inside the decoder, before any prior. lidar_bev: B L Y X, None without LiDAR.
+    fused: B w Y X, all inputs through the decoder's stem. bottleneck: B 4w Y/4 X/4, inside the decoder, before any
+    prior. lidar_bev: B L Y X, None without LiDAR.
     queries: per refinement (scores B Q K logits, points B Q P 2 in [0, 1]), the last is the answer.
     """
 
@@ -32,6 +33,7 @@ class MapOutput:
     embedding: Tensor
     direction: Tensor
     queries: list[tuple[Tensor, Tensor]]
+    fused: Tensor
     bottleneck: Tensor
     lidar_bev: Tensor | None = None
 
@@ -87,7 +89,9 @@ class MapModel(nn.Module):
             parts.append(lidar_bev.to(camera_bev.dtype))
         given = {name: raster for name, raster in (("sd", sd), ("hd", hd)) if raster is not None}
         tokens = [encoder(given[name]) for name, encoder in self.priors.items() if name in given]
-        full, half, quarter, bottleneck = self.decoder(torch.cat(parts, 1), tokens)
+        full, half, quarter, fused, bottleneck = self.decoder(torch.cat(parts, 1), tokens)
         semantic, embedding, direction = self.raster(full)
         queries = self.query((half, quarter))
-        return MapOutput(context, camera_bev, full, semantic, embedding, direction, queries, bottleneck, lidar_bev)
+        return MapOutput(
+            context, camera_bev, full, semantic, embedding, direction, queries, fused, bottleneck, lidar_bev
+        )

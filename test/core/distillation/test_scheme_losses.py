@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from mapkd_core.distillation import attention, bridgeta, channelwise, mapkd
+from mapkd_core.distillation import attention, bridgeta, channelwise, mapdistill, mapkd
 from mapkd_core.distillation.losses import masked_mean, response_kl, row_kl
 
 
@@ -83,3 +83,26 @@ def test_channelwise_and_attention_see_places_and_not_sizes():
     logits = torch.randn(2, 3, 4, 5)
     assert channelwise.channel_loss(logits + 7.0, logits, 4.0).item() == pytest.approx(0.0, abs=1e-6)
     torch.testing.assert_close(attention.attention_map(3 * logits), attention.attention_map(logits))
+
+
+def test_relation_is_the_same_for_the_same_maps_and_needs_no_sizes_to_fit():
+    one, other = torch.randn(2, 3, 4, 6), torch.randn(2, 3, 4, 6)
+    found = mapdistill.relation(one, other, 2)
+    assert found.shape == (2, 6, 6)
+    torch.testing.assert_close(found.sum(-1), torch.ones(2, 6))
+    a, b = one[0, :, :2, :2].flatten(), other[0, :, 2:, 4:].flatten()  # the first patch and the last
+    logits = torch.stack([(a * other[0, :, y : y + 2, x : x + 2].flatten()).sum() for y in (0, 2) for x in (0, 2, 4)])
+    torch.testing.assert_close(found[0, 0, 5], (logits / 12**0.5).softmax(0)[5])
+    assert (a * b).sum() == logits[5]
+
+
+def test_queries_are_paired_by_what_they_say_and_not_by_number():
+    """The teacher says the same two things in the other order, one line from its other end."""
+    scores = torch.tensor([[4.0, -4.0, -4.0], [-4.0, -4.0, 4.0]])
+    points = torch.tensor([[[0.1, 0.1], [0.2, 0.1], [0.3, 0.1]], [[0.5, 0.9], [0.5, 0.8], [0.5, 0.7]]])
+    swapped = (scores.flip(0)[None], torch.stack([points[1].flip(0), points[0]])[None])
+    chosen = mapdistill.pairs(scores, points, swapped[0][0], swapped[1][0], False)
+    assert chosen.tolist() == [1, 0]
+    student = (scores[None], points[None])
+    assert mapdistill.head_losses(student, swapped, False).item() == pytest.approx(0.0, abs=1e-6)
+    assert mapdistill.head_losses(student, swapped, True).item() > 1.0

@@ -17,9 +17,10 @@ def _levels(batch: int = 2) -> tuple[torch.Tensor, ...]:
 
 def test_decoder_gives_three_scales():
     with torch.inference_mode():
-        full, half, quarter, bottleneck = BevDecoder(27, 8).eval()(torch.randn(1, 27, 20, 40))
+        full, half, quarter, fused, bottleneck = BevDecoder(27, 8).eval()(torch.randn(1, 27, 20, 40))
     assert full.shape == (1, 8, 20, 40) and half.shape == (1, 16, 10, 20) and quarter.shape == (1, 32, 5, 10)
     assert bottleneck is quarter, "without priors"
+    assert fused.shape == full.shape
 
 
 def test_dilated_residual_keeps_the_size():
