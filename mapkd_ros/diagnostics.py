@@ -77,6 +77,7 @@ class CameraHealth:
     """One camera's state: what is wrong with it first, if anything.
 
     rejected: images that came but could not be used; last_rejection says why, until the next one that could.
+    doubt: what does not fit about the mount of a camera that is used all the same.
     missed: how many sets in a row had no image of this camera near enough in time.
     """
 
@@ -86,10 +87,12 @@ class CameraHealth:
         self.last_rejection = ""
         self.last_skew_ms = 0.0
         self.missed = 0
+        self.doubt = ""
         self._rate, self._unstamped = RateMeter(), GrowthMeter()
 
-    def used(self, skew_ms: float) -> None:
+    def used(self, skew_ms: float, doubt: str = "") -> None:
         self.last_rejection, self.last_skew_ms, self.missed = "", skew_ms, 0
+        self.doubt = doubt
 
     def reject(self, reason: str) -> None:
         self.rejected += 1
@@ -120,6 +123,8 @@ class CameraHealth:
             return WARN, "out_of_step", text
         if publishers > len(source.topics):
             return WARN, "two_publishers", f"{publishers} publishers on {' and '.join(source.topics)}: images mix"
+        if self.doubt:
+            return WARN, "doubtful", self.doubt
         return OK, "active", "active"
 
     def report(

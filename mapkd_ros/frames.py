@@ -8,7 +8,7 @@ seen from the ego frame at the set's stamp: ego(t)_T_camera = inverse(odom_T_ego
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.types import Camera, Frame
 from mapkd_ros.conversions import intrinsics
+from mapkd_ros.mount_check import doubt
 from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
 from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.transforms import TransformBuffer
@@ -27,11 +28,15 @@ _EXTRAPOLATE_NS = 150_000_000
 
 @dataclass(frozen=True)
 class AssembledFrame:
-    """rejected: camera -> why its image could not be used. has_ego_motion: odometry covered the capture times."""
+    """rejected: camera -> why its image could not be used. has_ego_motion: odometry covered the capture times.
+
+    doubts: camera -> what does not fit about its mount, though it was used.
+    """
 
     frame: Frame
     rejected: dict[str, str]
     has_ego_motion: bool
+    doubts: dict[str, str] = field(default_factory=dict)
 
 
 class FrameAssembler:
@@ -65,24 +70,36 @@ class FrameAssembler:
         `rejected`.
         """
         odom_T_ego = self._odom_T_ego(frame_set.stamp_ns)
-        cameras, rejected, has_motion = [], {}, odom_T_ego is not None
+        cameras, rejected, doubts, has_motion = [], {}, {}, odom_T_ego is not None
         for name, stamped in frame_set.frames.items():
             try:
                 image = image_of(stamped.payload)
                 motion = self._ego_motion(odom_T_ego, stamped.stamp_ns, frame_set.stamp_ns)
                 has_motion &= motion is not None
-                cameras.append(self._camera(name, stamped, infos.get(name), image, motion))
+                cameras.append(self._camera(name, stamped, infos.get(name), image, motion, doubts))
             except (ValueError, PoseUnavailableError) as error:
                 rejected[name] = str(error)
         frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=odom_T_ego)
-        return AssembledFrame(frame, rejected, has_motion)
+        return AssembledFrame(frame, rejected, has_motion, doubts)
 
-    def _camera(self, name: str, stamped: Any, info: Any, image: NDArray[np.uint8], motion: Matrix | None) -> Camera:
+    def _camera(
+        self,
+        name: str,
+        stamped: Any,
+        info: Any,
+        image: NDArray[np.uint8],
+        motion: Matrix | None,
+        doubts: dict[str, str],
+    ) -> Camera:
         if info is None:
             raise ValueError("no CameraInfo received yet; is its topic remapped and published?")
         height, width = image.shape[:2]
         frame_id = self._frame_ids.get(name) or stamped.payload.header.frame_id or info.header.frame_id
         ego_T_camera = self._transforms.lookup_or_latest(self._base_frame, frame_id, stamped.stamp_ns)
+        # Where the user names the frames, those of the headers mean nothing.
+        frames = ("", "") if name in self._frame_ids else (stamped.payload.header.frame_id, info.header.frame_id)
+        if text := doubt(name, ego_T_camera, *frames):
+            doubts[name] = text
         return Camera(
             name=name,
             image=image,

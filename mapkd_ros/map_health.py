@@ -44,7 +44,9 @@ class MapHealth:
         self._latency_ms = 0.0
         self.counts: Counter[str] = Counter(published=0, no_usable_camera=0, failed=0, without_ego_motion=0)
 
-    def cameras(self, frame_set: FrameSet, rejected: Mapping[str, str]) -> dict[str, str]:
+    def cameras(
+        self, frame_set: FrameSet, rejected: Mapping[str, str], doubts: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """Note how each camera of a set fared; returns the final state of each camera."""
         with self._lock:
             for name, stamped in frame_set.frames.items():
@@ -52,7 +54,9 @@ class MapHealth:
                     self._cameras[name].reject(rejected[name])
                     self._log.warning(name, f"{name} not used: {rejected[name]}")
                 else:
-                    self._cameras[name].used((stamped.stamp_ns - frame_set.stamp_ns) / 1e6)
+                    self._cameras[name].used(
+                        (stamped.stamp_ns - frame_set.stamp_ns) / 1e6, (doubts or {}).get(name, "")
+                    )
             for name in frame_set.states.keys() - frame_set.frames.keys():
                 self._cameras[name].missed += 1
         return {name: REJECTED if name in rejected else state for name, state in frame_set.states.items()}

@@ -128,7 +128,7 @@ class MapNode(Node):
         complete_s, frame_set = job
         begin_s = time.monotonic()
         assembled = self._assemble(frame_set)
-        states = self._health.cameras(frame_set, assembled.rejected)
+        states = self._health.cameras(frame_set, assembled.rejected, assembled.doubts)
         offsets_ns = {camera.name: camera.stamp_ns - frame_set.stamp_ns for camera in assembled.frame.cameras}
         # Against the last map that went out: what fell out in between must not hide a reset.
         status = input_status(states, offsets_ns, frame_set.epoch != self._last_epoch)

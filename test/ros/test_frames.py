@@ -102,3 +102,14 @@ def test_a_changed_mount_is_used_at_once(transforms):
     transforms.add("base_link", "front", 0, moved, is_static=True)
     result = assembler.assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: IMAGE)
     np.testing.assert_allclose(result.frame.cameras[0].ego_T_camera, moved)
+
+
+def test_swapped_topics_are_told_and_the_camera_is_where_its_image_says(transforms):
+    frames = frame_set(0).frames
+    frames["FRONT"].payload.header.frame_id, frames["LEFT"].payload.header.frame_id = "left", "front"
+    infos = {name: CameraInfo(width=1600, height=900, k=K.reshape(-1).tolist(), d=[0.0] * 5) for name in frames}
+    infos["LEFT"].header.frame_id = "left"
+    swapped = FrameSet(START_NS, "FRONT", frames, {"FRONT": "ok", "LEFT": "ok"})
+    result = FrameAssembler(transforms, PoseTrack()).assemble(swapped, infos, lambda _: IMAGE)
+    assert set(result.doubts) == {"LEFT"} and "images are of front, its CameraInfo of left" in result.doubts["LEFT"]
+    np.testing.assert_allclose(result.frame.cameras[0].ego_T_camera, BASE_T_LEFT)

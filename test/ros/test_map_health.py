@@ -122,3 +122,9 @@ def test_a_clock_that_stands_still_is_told(monkeypatch):
     monkeypatch.setattr("mapkd_ros.map_health.time.monotonic", lambda: now_s)
     level, message = rig.told()["output"]
     assert level == WARN and "/clock stands still for 3.0 s" in message
+
+
+def test_a_mount_that_does_not_fit_is_told_of_a_camera_that_is_used():
+    rig = Rig()
+    rig.health.cameras(seen("A", "B"), {}, {"B": "looks to the wrong side"})
+    assert rig.told()["B"] == (WARN, "looks to the wrong side") and rig.told()["A"][0] == OK
