@@ -19,11 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from mapkd_ros.conversions import image_array
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+from mapkd_ros.qos_events import on_mismatch
 
 # More undecoded images of one camera than this means that decoding cannot keep up.
 _MAX_UNDECODED = 4
@@ -46,6 +42,10 @@ class CameraImage:
             raise ValueError("decoding fell behind; raise decode_threads or lower the cameras' rate") from error
         except FutureTimeoutError as error:
             raise ValueError(f"decoding took longer than {timeout_s} s") from error
+        except ValueError:
+            raise
+        except Exception as error:  # of a decoder: it costs this camera, not the frame of all of them
+            raise ValueError(f"decoding failed: {type(error).__name__}: {error}") from error
 
 
 class CameraInput(message_filters.SimpleFilter):
@@ -65,13 +65,16 @@ class CameraInput(message_filters.SimpleFilter):
         self.first_arrival_s = float("inf")
         self._node, self._pool = node, pool
         self._undecoded: deque[Future[Any]] = deque()
-        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
+        options = {"qos_profile": qos}
         self._images = {}
         for kind in _KINDS[transport]:
             topic = f"{name.lower()}/image" + ("/compressed" if kind is CompressedImage else "")
-            self._images[topic] = message_filters.Subscriber(node, kind, topic, qos_profile=qos, event_callbacks=events)
+            options["event_callbacks"] = on_mismatch(node, topic, self._count_mismatch, "qos.image_reliability")
+            self._images[topic] = message_filters.Subscriber(node, kind, topic, **options)
             self._images[topic].registerCallback(self._on_image, topic)
-        self._infos = node.create_subscription(CameraInfo, f"{name.lower()}/camera_info", self._on_info, qos)
+        topic = f"{name.lower()}/camera_info"
+        events = on_mismatch(node, topic, self._count_mismatch, "qos.image_reliability")
+        self._infos = node.create_subscription(CameraInfo, topic, self._on_info, qos, event_callbacks=events)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -100,9 +103,5 @@ class CameraInput(message_filters.SimpleFilter):
         self.counts["infos"] += 1
         self.info = message
 
-    def _on_incompatible_qos(self, event: Any) -> None:
+    def _count_mismatch(self) -> None:
         self.counts["qos_incompatible"] += 1
-        self._node.get_logger().error(
-            f"{' or '.join(self.topics)}: a publisher offers incompatible QoS (policy {event.last_policy_kind}); "
-            "nothing of it arrives; set qos.image_reliability: best_effort or make the publisher reliable"
-        )

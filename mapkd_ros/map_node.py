@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from mapkd.msg import BevLayerInfo, BevSemanticMap, InputStatus, ProcessingTime,
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 
 from mapkd_core.types import Frame, LocalMap
@@ -33,6 +35,7 @@ from mapkd_ros.map_messages import header, input_status, layer_info, processing_
 from mapkd_ros.map_parameters import MapParameters, ModelParameters
 from mapkd_ros.parameters import declare
 from mapkd_ros.pose_track import PoseTrack
+from mapkd_ros.qos_events import on_mismatch
 from mapkd_ros.readiness import Readiness
 from mapkd_ros.spinning import run
 from mapkd_ros.sync_filter import CameraSyncFilter
@@ -106,11 +109,13 @@ class MapNode(Node):
         now_ns = (lambda: self.get_clock().now().nanoseconds) if is_simulated else time.monotonic_ns
         self._sets = CameraSyncFilter(self._inputs, parameters.policy(), now_ns)
         self._sets.registerCallback(lambda frame_set: self._worker.submit((time.monotonic(), frame_set)))
-        self.create_subscription(Odometry, "odom", self._on_odometry, qos.ODOMETRY)
-        self.create_subscription(TFMessage, "/tf", lambda m: self._transforms.add_message(m, False), qos.TRANSFORMS)
-        self.create_subscription(
-            TFMessage, "/tf_static", lambda m: self._transforms.add_message(m, True), qos.STATIC_TRANSFORMS
-        )
+        self._hear(Odometry, "odom", self._on_odometry, qos.ODOMETRY)
+        self._hear(TFMessage, "/tf", lambda m: self._transforms.add_message(m, False), qos.TRANSFORMS)
+        self._hear(TFMessage, "/tf_static", lambda m: self._transforms.add_message(m, True), qos.STATIC_TRANSFORMS)
+
+    def _hear(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
+        events = on_mismatch(self, topic, lambda: self._health.counts.update(qos_incompatible=1))
+        self.create_subscription(kind, topic, callback, profile, event_callbacks=events)
 
     def _make_timers(self) -> None:
         steady = Clock(clock_type=ClockType.STEADY_TIME)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from mapkd_ros.parameters import parameter
@@ -81,6 +82,11 @@ class MapParameters:
 
     def __post_init__(self) -> None:
         count = len(self.cameras.names)
+        for name in self.cameras.names:
+            if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+                raise ValueError(f"parameter cameras.names: {name!r} is no part of a topic; use letters, digits and _")
+        if len({name.lower() for name in self.cameras.names}) < count:
+            raise ValueError("parameter cameras.names: two names differ in case only, and topics are in lower case")
         for name, values in (("transports", self.cameras.transports), ("frame_ids", self.cameras.frame_ids)):
             if len(values) not in (1, count):
                 raise ValueError(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from mapkd.msg import VectorMap
 from rig import CAMERAS, HEIGHT, WIDTH, camera_info, image_topic, newest, raw_image
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
 from mapkd_ros import qos
+from mapkd_ros.camera_input import CameraImage
 from mapkd_ros.map_messages import elements
 
 START_NS = 1_700_000_000_000_000_000
@@ -31,6 +35,24 @@ def test_a_best_effort_publisher_to_a_reliable_node_is_named_and_counted(bench, 
     assert bench.until(lambda: int(newest(diagnostics, "CAM_FRONT")[2].get("qos_incompatible", 0)) >= 1), process.output
     message, level, values = newest(diagnostics, "CAM_FRONT")
     assert "incompatible QoS" in message and level == b"\x01" and values["received"] == "0"
+
+
+def test_static_transforms_that_are_not_latched_are_named(bench, map_node):
+    """As of a bag played without overrides: without a word every camera would just lack its transform."""
+    process = map_node(*FAST, "-p", "cameras.names:=[CAM_FRONT]")
+    diagnostics = bench.listen(DiagnosticArray, "/diagnostics")
+    bench.offer(TFMessage, "/tf_static", qos.TRANSFORMS)
+    bench.offer(CameraInfo, "cam_front/camera_info", qos.images("best_effort", 5))
+    assert bench.until(lambda: "/tf_static: a publisher offers incompatible QoS (durability)" in process.output)
+    assert "transient local" in process.output and "camera_info: a publisher" not in process.output
+    assert bench.until(lambda: newest(diagnostics, "output")[2].get("qos_incompatible") == "1"), process.output
+
+
+def test_an_error_of_a_decoder_costs_its_camera_alone():
+    broken: Future = Future()
+    broken.set_exception(MemoryError("no room"))
+    with pytest.raises(ValueError, match="decoding failed: MemoryError: no room"):
+        CameraImage(Header(), broken).array()
 
 
 @pytest.mark.parametrize("encoding", ["bayer_rggb8", "yuv422_yuy2", "mono16"])

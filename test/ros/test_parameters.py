@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.parameters import parameter, specifications, unknown_names, validated
 
 
@@ -54,3 +55,12 @@ def test_wrong_values_are_refused_with_the_name(name, value, message):
 def test_typos_get_the_nearest_name():
     names = ["count", "sync.wiat_s", "use_sim_time", "qos_overrides./clock.depth", "zzz"]
     assert unknown_names(Example, names) == {"sync.wiat_s": "sync.wait_s", "zzz": ""}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [((), "at least one"), (("CAM FRONT",), "'CAM FRONT' is no part of a topic"), (("Cam", "CAM"), "in case only")],
+)
+def test_camera_names_must_make_topics(names, message):
+    with pytest.raises(ValueError, match=message):
+        validated(MapParameters, {"cameras.names": names, "sync.anchor": names[0] if names else "CAM_FRONT"})

@@ -28,6 +28,6 @@ def test_all_topics_that_the_nodes_open():
     opened = set()
     for name in ("map_node", "marker_node", "evaluation_node"):
         source = (ROOT / "mapkd_ros" / f"{name}.py").read_text()
-        opened |= set(re.findall(r'create_(?:publisher|subscription)\(\w+, "([^"]+)"', source))
+        opened |= set(re.findall(r'(?:create_publisher|create_subscription|_hear)\(\w+, "([^"]+)"', source))
     assert len(opened) > 8
     assert [topic for topic in sorted(opened) if f"`{topic}`" not in README] == []
