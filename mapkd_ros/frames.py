@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from mapkd_ros.transforms import TransformBuffer
 
 # Odometry at 10 Hz or more may come a little after the images; constant velocity over this is good to centimetres.
 _EXTRAPOLATE_NS = 150_000_000
+
+_PoseOf = Callable[[int, int], Matrix]  # (stamp, most that may be extrapolated), both in ns
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class AssembledFrame:
 class FrameAssembler:
     """Makes Frames; keeps no images.
 
-    odometry wins over the transform odom -> base where both are there. frame_ids: camera -> frame id in the
+    odometry wins over the transform odom -> base where both cover a set, which gets its motion from one of them alone.
+    frame_ids: camera -> frame id in the
     transform tree, for drivers that leave Image.header.frame_id empty or wrong; otherwise the header's is used.
     """
 
@@ -69,12 +73,12 @@ class FrameAssembler:
         Every camera of the set with a readable image, calibration and transform is in the frame, the others are in
         `rejected`.
         """
-        odom_T_ego = self._odom_T_ego(frame_set.stamp_ns)
+        source, odom_T_ego = self._source(frame_set.stamp_ns)
         cameras, rejected, doubts, has_motion = [], {}, {}, odom_T_ego is not None
         for name, stamped in frame_set.frames.items():
             try:
                 image = image_of(stamped.payload)
-                motion = self._ego_motion(odom_T_ego, stamped.stamp_ns, frame_set.stamp_ns)
+                motion = self._ego_motion(source, odom_T_ego, stamped.stamp_ns, frame_set.stamp_ns)
                 has_motion &= motion is not None
                 cameras.append(self._camera(name, stamped, infos.get(name), image, motion, doubts))
             except (ValueError, PoseUnavailableError) as error:
@@ -110,17 +114,25 @@ class FrameAssembler:
             stamp_ns=stamped.stamp_ns,
         )
 
-    def _odom_T_ego(self, stamp_ns: int) -> Matrix | None:
-        try:
-            if len(self._odometry):
-                return self._odometry.at(stamp_ns, _EXTRAPOLATE_NS)
-            return self._transforms.lookup(self._odom_frame, self._base_frame, stamp_ns, _EXTRAPOLATE_NS)
-        except PoseUnavailableError:
-            return None
+    def _source(self, stamp_ns: int) -> tuple[_PoseOf, Matrix | None]:
+        """The first source of odom_T_ego that covers the stamp, and its pose then; None where there is none."""
+        by_transform = partial(self._transforms.lookup, self._odom_frame, self._base_frame)
+        for source in (self._odometry.at, by_transform):
+            if (pose := _pose_or_none(source, stamp_ns)) is not None:
+                return source, pose
+        return by_transform, None
 
-    def _ego_motion(self, odom_T_ego: Matrix | None, camera_ns: int, frame_ns: int) -> Matrix | None:
+    @staticmethod
+    def _ego_motion(source: _PoseOf, odom_T_ego: Matrix | None, camera_ns: int, frame_ns: int) -> Matrix | None:
         """ego(frame)_T_ego(camera); None where unknown."""
         if camera_ns == frame_ns:
             return np.eye(4)
-        odom_T_then = self._odom_T_ego(camera_ns) if odom_T_ego is not None else None
+        odom_T_then = _pose_or_none(source, camera_ns) if odom_T_ego is not None else None
         return None if odom_T_then is None else inverse(odom_T_ego) @ odom_T_then
+
+
+def _pose_or_none(source: _PoseOf, stamp_ns: int) -> Matrix | None:
+    try:
+        return source(stamp_ns, _EXTRAPOLATE_NS)
+    except PoseUnavailableError:
+        return None

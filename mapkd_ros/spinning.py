@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +26,11 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     """
     stop = threading.Event()
     previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # a parameter file that is not there or no YAML, an argument that is none
+        print(f"mapkd: wrong --ros-args or parameter file: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 1
     node, code = None, 0
     try:
         node = make_node()

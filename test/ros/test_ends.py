@@ -75,3 +75,11 @@ def test_a_disk_that_is_full_ends_the_recording_with_a_message(bench, start, tmp
         bench.spin(0.01)
     assert process.process.poll() == 1, process.output
     assert "free some space" in process.output and "Traceback" not in process.output, process.output
+
+
+def test_a_parameter_file_that_is_no_yaml_ends_in_a_message(start, tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("/**:\n  ros__parameters: [1, {\n")
+    process = start("-m", "mapkd_ros.marker_node", "--ros-args", "--params-file", file)
+    assert process.process.wait(60) == 1
+    assert "own.yaml" in process.output and "Traceback" not in process.output, process.output

@@ -111,5 +111,20 @@ def test_swapped_topics_are_told_and_the_camera_is_where_its_image_says(transfor
     infos["LEFT"].header.frame_id = "left"
     swapped = FrameSet(START_NS, "FRONT", frames, {"FRONT": "ok", "LEFT": "ok"})
     result = FrameAssembler(transforms, PoseTrack()).assemble(swapped, infos, lambda _: IMAGE)
-    assert set(result.doubts) == {"LEFT"} and "images are of front, its CameraInfo of left" in result.doubts["LEFT"]
+    assert (
+        "looks to 57 degrees" in result.doubts["FRONT"]
+        and "images are of front, its CameraInfo of left" in result.doubts["LEFT"]
+    )
     np.testing.assert_allclose(result.frame.cameras[0].ego_T_camera, BASE_T_LEFT)
+
+
+def test_where_odometry_has_ended_the_transforms_give_the_motion(transforms):
+    odometry = PoseTrack()
+    for step in range(3):
+        odometry.add(START_NS + step * 10 * MS, np.eye(4))
+    fill(lambda at, pose: transforms.add("odom", "base_link", at, pose))
+    result = FrameAssembler(transforms, odometry).assemble(
+        frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: IMAGE
+    )
+    assert result.has_ego_motion
+    np.testing.assert_allclose(result.frame.odom_T_ego, odom_T_ego(result.frame.stamp_ns), atol=0.02)
