@@ -113,8 +113,10 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
-        shown = action.default not in (None, argparse.SUPPRESS, False, []) and "%(default)" not in (text or "")
-        return f"{text} (default: %(default)s)" if shown and text else text
+        default = action.default
+        if not text or default is None or isinstance(default, bool) or default in (argparse.SUPPRESS, []):
+            return text
+        return f"{text} (default: {' '.join(map(str, default)) if isinstance(default, list) else default})"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -26,7 +26,14 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", type=Path, metavar="[DIR] OUT", help="frame folder, and the .mcap to write")
+    parser.usage = "mapkd bag (DIR | --world SEED | --roads MAP | --nuscenes ROOT --scene NAME) [options] OUT"
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="[DIR] OUT",
+        help="frame folder (if it is one), and the .mcap to write, side by side",
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--world", type=int, metavar="SEED", help="render the drive of this procedural world")
     source.add_argument("--roads", type=Path, metavar="MAP", help="render the drive of this road map (*.json.gz)")

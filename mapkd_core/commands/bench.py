@@ -11,11 +11,11 @@ learned and costs.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
 
 EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
@@ -42,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     result, text = {"speed": _speed, "latency": _latency, "students": _students}[options.what](options)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(options.out, result)
     return Result(result, text)
 
 

@@ -10,10 +10,10 @@ OUT gets pictures and a JSON of summary statistics. Pictures hold real data: the
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
 
 EXAMPLE = """mapkd compare lidar --frame scene0061 --roads roads/scene-0061.json.gz --out out/realism
@@ -44,9 +44,7 @@ def run(options: argparse.Namespace) -> Result:
         raise ValueError(f"compare {options.what} needs --frame DIR and one road map with --roads")
     options.out.mkdir(parents=True, exist_ok=True)
     summary, text = {"lidar": _lidar, "cameras": _cameras, "sd": _sd}[options.what](options)
-    aside = options.out / f".{options.what}.json"
-    aside.write_text(json.dumps(summary, indent=1) + "\n")
-    aside.replace(options.out / f"{options.what}.json")
+    write_json(options.out / f"{options.what}.json", summary)
     return Result(summary, text)
 
 

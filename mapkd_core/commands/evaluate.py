@@ -10,7 +10,6 @@ does not label are masked. Scores are percent in the table, 0..1 in JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.commands.arguments import size
+from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
 from mapkd_core.commands.scores import short
 from mapkd_core.data import seeds
@@ -118,8 +118,7 @@ def run(options: argparse.Namespace) -> Result:
     if each:
         detail |= _each_frame(each, overall, options)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(detail, indent=1) + "\n")
+        write_json(options.out, detail)
     summary = {key: detail[key] for key in ("source", "sha256", "size", "seconds")}
     summary |= {"frames": next(iter(reports.values())).frames, "vectors": {v: short(r) for v, r in reports.items()}}
     summary |= {"out": str(options.out)} if options.out else {}

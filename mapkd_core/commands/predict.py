@@ -10,13 +10,13 @@ where there is one. Then truth.png, too: the true lines on the images, and over 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mapkd_core.commands.output import write_json, write_picture
 from mapkd_core.commands.result import Result
 
 EXAMPLE = "mapkd predict scene0061 --json\n  mapkd predict scene0061 --out out/scene0061"
@@ -78,19 +78,16 @@ def _scores(local_map: Any, source: Any) -> dict[str, float | None]:
 
 
 def _write(out: Path, summary: dict[str, Any], source: Any, local_map: Any) -> None:
-    import cv2
-
     from mapkd_core.drawing import contact_sheet
 
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "map.json").write_text(json.dumps(summary, indent=1) + "\n")
+    write_json(out / "map.json", summary)
     truth = source.elements if source.labelled else None
     sheets = {"map": contact_sheet(source.frame, local_map, truth, caption=source.name)}
     if truth is not None:
         true_map = replace(local_map, elements=truth, times_ms={})
         sheets["truth"] = contact_sheet(source.frame, true_map, caption=source.name, title="truth over prediction")
     for name, sheet in sheets.items():
-        cv2.imwrite(str(out / f"{name}.png"), sheet[..., ::-1])
+        write_picture(out / f"{name}.png", sheet)
 
 
 def _text(summary: dict[str, Any], classes: tuple[str, ...]) -> str:

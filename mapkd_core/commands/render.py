@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mapkd_core.commands.output import write_picture
 from mapkd_core.commands.result import Result
 from mapkd_core.data import seeds
 
@@ -28,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
-    import cv2
     from tqdm import tqdm
 
     from mapkd_core.commands.arguments import size
@@ -57,6 +57,6 @@ def run(options: argparse.Namespace) -> Result:
             renderer.frame(time_s, cameras), on_images, beside, caption=caption, title="" if options.plain else "truth"
         )
         pictures.append(options.out / f"{road_map.name}-{i:03d}.png")
-        cv2.imwrite(str(pictures[-1]), sheet[..., ::-1])
+        write_picture(pictures[-1], sheet)
     summary = {"map": road_map.name, "drive_s": drive.duration(road_map), "pictures": [str(path) for path in pictures]}
     return Result(summary, f"{road_map.name}: {len(pictures)} pictures in {options.out}")

@@ -10,12 +10,12 @@ write. docs/metrics.md says what each protocol answers. Scores are percent in th
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
 from mapkd_core.types import CLASSES
 
@@ -73,10 +73,7 @@ def run(options: argparse.Namespace) -> Result:
         _plot(summary, options.plot)
         text += f"\n{options.plot}: reliability diagram"
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        aside = options.out.with_name(options.out.name + ".part")
-        aside.write_text(json.dumps(summary, indent=1) + "\n")
-        aside.replace(options.out)
+        write_json(options.out, summary)
     return Result(summary, text)
 
 

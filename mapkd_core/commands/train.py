@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> Result:
         )
     if not options.resume and (options.out / "last.pt").is_file():
         raise ValueError(f"{options.out} holds a run already; go on with --resume, or choose another --out")
+    if options.worlds < 1 or options.frames < 1:
+        raise ValueError(f"worlds = {options.worlds}, frames = {options.frames}; both must be at least 1")
     _render_where_absent(config, options.worlds, options.frames)
     weights = train(config, options.out, options.resume)
     card = json.loads(weights.with_suffix(".json").read_text())

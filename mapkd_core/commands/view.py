@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mapkd_core.commands.output import write_picture
 from mapkd_core.commands.result import Result
 
 if TYPE_CHECKING:
@@ -100,8 +101,6 @@ def _worst(source: Source, mapper: Mapper, among: int, count: int) -> dict[int, 
 
 
 def _draw(shown: Shown, mapper: Mapper | None, path: Path, options: argparse.Namespace, miou: float | None) -> None:
-    import cv2
-
     from mapkd_core.commands.view_source import read_priors
     from mapkd_core.drawing import Under, contact_sheet
     from mapkd_core.evaluation.rendered import clip_all
@@ -120,5 +119,4 @@ def _draw(shown: Shown, mapper: Mapper | None, path: Path, options: argparse.Nam
     else:
         caption = shown.token if miou is None else f"{shown.token}: mIoU {100 * miou:.1f}"
         sheet = contact_sheet(shown.frame, mapper.predict(shown.frame), truth, caption=caption, under=under)
-    if not cv2.imwrite(str(path), sheet[..., ::-1]):
-        raise OSError(f"{path} cannot be written")
+    write_picture(path, sheet)

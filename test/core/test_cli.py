@@ -17,6 +17,7 @@ import torch
 
 from mapkd_core import __version__, cli
 from mapkd_core.bags.read import BagDrive
+from mapkd_core.commands.output import write_json, write_picture
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.frame_folder import FrameFolder, write_frame_folder
 from mapkd_core.data.seeds import SPLITS
@@ -59,6 +60,23 @@ def test_help_explains_and_gives_an_example(command, capsys):
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_help_shows_every_default(capsys):
+    for command, shown in (("bag", "begin in the drive (default: 0.0)"), ("score", "(default: divider ped_crossing")):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        assert shown in " ".join(capsys.readouterr().out.split())
+
+
+def test_files_appear_whole_or_with_an_error(tmp_path):
+    write_json(tmp_path / "a" / "b.json", {"x": 1})
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b.json"]
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a" / "b.json", {"x": object()})
+    assert json.loads((tmp_path / "a" / "b.json").read_text()) == {"x": 1}
+    with pytest.raises(OSError, match="cannot be written"):
+        write_picture(tmp_path / "absent" / "a.png", np.zeros((2, 2, 3), np.uint8))
+
+
 def test_help_comes_without_loading_torch():
     code = "import sys; from mapkd_core import cli; cli.parser(); sys.exit(bool({'torch', 'cv2'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -77,6 +95,7 @@ BAD = {
     "dataset across splits": (
         ["dataset", "--out", "/nonexistent", "--first-seed", "99999", "--worlds", "2"], 1, "training into validation",
     ),
+    "train no worlds": (["train", "--worlds", "0", "--out", "TMP/run"], 1, "worlds = 0"),
     "train typo after an option": (["train", "--out", "/nonexistent/run", "stepz=3"], 1, "did you mean 'steps'"),
     "train stray word": (["train", "x=1", "--out", "x", "y"], 2, "unrecognized arguments: y; see mapkd train"),
     "train no yaml": (["train", "/nonexistent/run.yaml"], 1, "no configuration file at /nonexistent/run.yaml"),
