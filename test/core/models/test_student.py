@@ -13,7 +13,7 @@ import torch
 from mapkd_core.bench.cost import operations, parameters
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera
-from mapkd_core.models.build import build, plan
+from mapkd_core.models.build import VIEWS, build, plan
 from mapkd_core.models.inference import export, make_runner, onnx_runner, torch_runner
 from mapkd_core.worlds.rig import nuscenes_rig
 
@@ -34,7 +34,7 @@ def _inputs(config: ModelConfig, cameras: int) -> tuple[np.ndarray, np.ndarray]:
     return images, plan(config, K, poses, np.ones(cameras, bool))
 
 
-@pytest.mark.parametrize("view", ["ground", "lift_splat"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_student_is_light(view):
     config = replace(ModelConfig(), view=view)
     model = build(config)
@@ -43,7 +43,7 @@ def test_student_is_light(view):
     assert operations(model, torch.from_numpy(images)[None], torch.from_numpy(table)[None]) <= 10e9
 
 
-@pytest.mark.parametrize("view", ["ground", "lift_splat"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_same_weights_take_one_to_eight_cameras(tiny, view):
     config = replace(tiny, view=view)
     run = torch_runner(build(config).eval())
