@@ -16,16 +16,19 @@ from rclpy.signals import SignalHandlerOptions
 
 # How soon a signal is noticed by a node that has nothing to do.
 _POLL_S = 0.1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     """Exit code: 0 after SIGINT, SIGTERM or the node's own end (SystemExit's code), 1 when it cannot start.
 
     A node may have `close()`, called before it is destroyed: threads end there, reports are written. Signals are
-    handled here and not by rclpy, which would invalidate the context before `close()` could publish or log.
+    handled here and not by rclpy, which would invalidate the context before `close()` could publish or log; after the
+    end they are ignored.
     """
     stop = threading.Event()
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # a parameter file that is not there or no YAML, an argument that is none
@@ -54,8 +57,9 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
             node.destroy_node()
         if rclpy.ok():  # no try_shutdown in Humble
             rclpy.shutdown()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        # The work is done: a signal that comes while the interpreter ends must not make a failure of it.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
     return code
 
 

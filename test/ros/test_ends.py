@@ -30,6 +30,20 @@ from mapkd_ros.record_node import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 sys.exit(main())
 """
+# A node that has ended, in an interpreter that takes its time to end.
+ENDED = """
+import sys, time
+from rclpy.node import Node
+from mapkd_ros.spinning import run
+def make():
+    node = Node("short")
+    node.create_timer(0.01, lambda: sys.exit(0))
+    return node
+code = run(make)
+print("ended", flush=True)
+time.sleep(3)
+sys.exit(code)
+"""
 
 
 def children(process: Process) -> list[int]:
@@ -83,3 +97,9 @@ def test_a_parameter_file_that_is_no_yaml_ends_in_a_message(start, tmp_path):
     process = start("-m", "mapkd_ros.marker_node", "--ros-args", "--params-file", file)
     assert process.process.wait(60) == 1
     assert "own.yaml" in process.output and "Traceback" not in process.output, process.output
+
+
+def test_a_signal_that_comes_after_the_end_is_no_failure(bench, start):
+    process = start("-c", ENDED)
+    assert bench.until(lambda: "ended" in process.output), process.output
+    assert process.interrupt()[0] == 0, process.output
