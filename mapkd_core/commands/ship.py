@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     from mapkd_core.mapper import SHIPPED
-    from mapkd_core.training.checkpoint import load_weights
+    from mapkd_core.training.checkpoint import load_weights, replace_pair
 
     source = options.run_dir / "student.safetensors"
     _, card = load_weights(source)
@@ -55,8 +55,9 @@ def run(options: argparse.Namespace) -> Result:
         card["min_confidence"] = options.min_confidence
     target = (options.out or SHIPPED.parent) / SHIPPED.name
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    target.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    aside = target.with_suffix(".part")
+    shutil.copyfile(source, aside)
+    replace_pair(aside, target, card)
     summary = {
         "weights": str(target), "bytes": target.stat().st_size, "sha256": card["sha256"], "model_id": card["model_id"],
         "vectors": card.get("vectors", "raster"), "reports": list(reports),

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     from mapkd_core.config import TrainConfig, load
+    from mapkd_core.training.checkpoint import load_training
     from mapkd_core.training.loop import train
 
     files = [s for s in options.settings if "=" not in s]
@@ -49,6 +50,8 @@ def run(options: argparse.Namespace) -> Result:
         raise ValueError(f"{options.out} holds a run already; go on with --resume, or choose another --out")
     if options.worlds < 1 or options.frames < 1:
         raise ValueError(f"worlds = {options.worlds}, frames = {options.frames}; both must be at least 1")
+    if options.resume:
+        load_training(options.out / "last.pt")  # a damaged one is told before minutes of rendering
     _render_where_absent(config, options.worlds, options.frames)
     weights = train(config, options.out, options.resume)
     card = json.loads(weights.with_suffix(".json").read_text())

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,18 @@ def save_training(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_training(path: Path) -> dict[str, Any]:
-    """What `save_training` wrote. Raises FileNotFoundError where nothing was written yet."""
+    """What `save_training` wrote.
+
+    Raises FileNotFoundError where nothing was written yet, ValueError for a file that is damaged or of another kind.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: there is no run to resume; start one without --resume")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, struct.error, EOFError, KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); it is damaged or no checkpoint: start afresh") from error
+    if not isinstance(state, dict) or "config" not in state:
+        raise ValueError(f"{path} holds no run of this version of mapkd; start afresh in another folder")
     return state
 
 
@@ -46,9 +56,15 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], config: ModelConfig
     aside = path.with_suffix(".part")
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, aside)
     digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+    replace_pair(aside, path, {"schema": SCHEMA, "sha256": digest, "model": to_dict(config)} | card)
+
+
+def replace_pair(aside: Path, path: Path, card: dict[str, Any]) -> None:
+    """Move the file `aside` to `path` and write its card: two renames one after the other, when both are on disk."""
+    card_aside = path.with_suffix(".json.part")
+    card_aside.write_text(json.dumps(card, indent=1) + "\n")
     os.replace(aside, path)
-    head = {"schema": SCHEMA, "sha256": digest, "model": to_dict(config)}
-    path.with_suffix(".json").write_text(json.dumps(head | card, indent=1) + "\n")
+    os.replace(card_aside, path.with_suffix(".json"))
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -216,3 +216,11 @@ def test_a_scheme_trains_the_student_and_resumes(config, make_sample, tmp_path, 
     assert load_weights(weights)[0].config.modalities == ("camera",)
     with pytest.raises(ValueError, match="'mapkd' needs a teacher"):
         train(replace(taught, teacher=""), tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\x80\x04N.", b"junk" * 99])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "last.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"last\.pt (cannot be read|holds no run).*start afresh"):
+        load_training(path)
