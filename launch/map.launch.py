@@ -4,8 +4,9 @@
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_path
-from launch import LaunchContext, LaunchDescription
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 
 from mapkd_ros.dds import dds_environment
@@ -71,8 +72,7 @@ def _start_nodes(context: LaunchContext) -> list[Node]:
         "output": "screen",
         "arguments": ["--ros-args", "--log-level", chosen["log_level"]],
     }
-    ended = Shutdown(reason="map_node has ended")
-    nodes = [Node(executable="map_node", parameters=parameters + weights, on_exit=[ended], **common)]
+    nodes = [Node(executable="map_node", parameters=parameters + weights, on_exit=_ended, **common)]
     if chosen["markers"] == "true":
         nodes.append(Node(executable="marker_node", parameters=parameters, **common))
     if chosen["rviz"] == "true":
@@ -81,3 +81,10 @@ def _start_nodes(context: LaunchContext) -> list[Node]:
             Node(executable="rviz2", parameters=parameters, **common | {"package": "rviz2", "arguments": view})
         )
     return nodes
+
+
+def _ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Ends everything; launch gives exit code 1 only where an exception is raised."""
+    if event.returncode != 0 and not context.is_shutdown:
+        raise RuntimeError(f"map_node ended with exit code {event.returncode}; what it said stands above")
+    return [Shutdown(reason="map_node has ended")]

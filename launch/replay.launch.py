@@ -72,9 +72,9 @@ def _start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return [*nodes, RegisterEventHandler(OnProcessExit(target_action=replay, on_exit=_ended)), replay]
 
 
-def _ended(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
+def _ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Ends everything; launch gives exit code 1 only where an exception is raised."""
-    if event.returncode != 0:
+    if event.returncode != 0 and not context.is_shutdown:
         raise RuntimeError(f"replay_node ended with exit code {event.returncode}; what it said stands above")
     # The last maps are on their way when the bag ends.
     return [TimerAction(period=2.0, actions=[Shutdown(reason="the bag has ended")])]

@@ -142,6 +142,13 @@ def test_a_bag_that_cannot_be_played_fails_the_launch(install, start, tmp_path):
     assert "none.mcap" in process.output and "replay_node ended with exit code" in process.output
 
 
+def test_a_map_node_that_fails_fails_the_launch(install, start):
+    nodes = dict.fromkeys(NODES, "#!/bin/sh\nexec sleep 600\n") | {"map_node": "#!/bin/sh\nexit 3\n"}
+    process = start(HERE / "launch_file.py", install(nodes) / "share/mapkd/launch/map.launch.py")
+    assert process.process.wait(60) == 1
+    assert "map_node ended with exit code 3" in process.output
+
+
 def test_a_bag_goes_through_to_report_and_record_and_ends_the_launch(install, start, bench, bag, tmp_path):
     stub = {"map_node": f"{HERE}/stub_predictor.py"}
     text = '#!/bin/sh\nexec {} {} "$@"\n'
