@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from mapkd_core.bags.typestore import typestore
 from mapkd_core.bags.bag_file import qos
+from mapkd_core.bags.typestore import typestore
 
 
 class Recorder:

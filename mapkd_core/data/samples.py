@@ -58,9 +58,7 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
     clouds = [s.points for s in samples if s.points is not None]
     if clouds:
         if len(clouds) < len(samples):
-            raise ValueError(
-                f"world {name}: {len(clouds)} of {len(samples)} frames have points; want all or none"
-            )
+            raise ValueError(f"world {name}: {len(clouds)} of {len(samples)} frames have points; want all or none")
         _save(folder / f"{name}.points.npy", np.concatenate([_to_steps(cloud) for cloud in clouds]))
         truth["point_counts"] = np.array([len(cloud) for cloud in clouds], np.int64)
     last = folder / f"{name}.truth.npz"
