@@ -44,7 +44,8 @@ def load_training(path: Path) -> dict[str, Any]:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, struct.error, EOFError, KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); it is damaged or no checkpoint: start afresh") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint: start afresh") from error
     if not isinstance(state, dict) or "config" not in state:
         raise ValueError(f"{path} holds no run of this version of mapkd; start afresh in another folder")
     return state
