@@ -68,3 +68,16 @@ def test_a_block_is_made_from_its_json(tmp_path):
 def test_an_unknown_block_is_refused():
     with pytest.raises(ValueError, match="block 'speeed' is unknown"):
         rewritten("<!-- begin speeed -->\n<!-- end speeed -->")
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    """As it stands there, on a frame folder of that name."""
+    from mapkd_core.bench.stages import rendered_frame
+    from mapkd_core.data.frame_folder import FrameFolder, write_frame_folder
+
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    frame = rendered_frame()
+    write_frame_folder(FrameFolder(frame, frame.cameras, {}, name="scene0061"), tmp_path / "scene0061")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert any(c in capsys.readouterr().out for c in ("divider", "boundary"))
