@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mapkd_core.worlds.upkeep import Upkeep, draw_upkeep
+
 Colour = tuple[float, float, float]  # RGB 0..255
 
 _LIGHTS = ("sun", "overcast", "low_sun", "rain", "dusk", "night")
@@ -50,13 +52,16 @@ class Look:
     pavement_m: float
     greenery: float
     buildings: float
+    upkeep: Upkeep = Upkeep()  # frozen, so one default may serve all
 
 
 def draw_look(seed: int) -> Look:
     """The look of world `seed`: the same seed always gives the same look."""
     rng = np.random.default_rng([seed, 0x1004])
     light = str(rng.choice(_LIGHTS, p=_LIGHT_SHARES))
-    return Look(light=light, **_light(rng, light), **_surfaces(rng), **_paint(rng), **_roadside(rng))
+    return Look(
+        light=light, **_light(rng, light), **_surfaces(rng), **_paint(rng), **_roadside(rng), upkeep=draw_upkeep(seed)
+    )
 
 
 def _light(rng: np.random.Generator, light: str) -> dict:
