@@ -11,12 +11,14 @@ from mapkd_core.types import Camera
 from mapkd_core.worlds import noise
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.ground_view import inverse_depth
+from mapkd_core.worlds.moment import STANDING, Moment
+from mapkd_core.worlds.roadside import NOTHING_BESIDE, Roadside
 
 
 class Lens:
     """One camera's lens and sensor in one world; its character is fixed, its noise is drawn per picture."""
 
-    def __init__(self, look: Look, seed: int, index: int) -> None:
+    def __init__(self, look: Look, seed: int, index: int, beside: Roadside = NOTHING_BESIDE) -> None:
         self._look = look
         rng = np.random.default_rng([seed, 0x1E, index])
         shared = np.random.default_rng([seed, 0x1E])
@@ -36,7 +38,12 @@ class Lens:
         self._drop_seed = int(rng.integers(1 << 31))
 
     def apply(
-        self, image: NDArray[np.uint8], camera: Camera, map_T_camera: NDArray[np.float64], rng: np.random.Generator
+        self,
+        image: NDArray[np.uint8],
+        camera: Camera,
+        map_T_camera: NDArray[np.float64],
+        rng: np.random.Generator,
+        moment: Moment = STANDING,
     ) -> NDArray[np.uint8]:
         """H W 3 RGB as this camera would have stored it."""
         height, width = image.shape[:2]

@@ -23,6 +23,7 @@ from mapkd_core.worlds.camera_effects import Lens
 from mapkd_core.worlds.ground import LOW_CELL_M, GroundPainter
 from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
 from mapkd_core.worlds.lidar import Lidar
+from mapkd_core.worlds.moment import Moment, moment_at
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.roadside import NOTHING_BESIDE
 from mapkd_core.worlds.solids import Scene
@@ -97,10 +98,11 @@ class Renderer:
         map_T_ego = drive.pose_at(self.road_map, time_s)
         rng = np.random.default_rng([self.seed, round(time_s * 1000) & 0xFFFFFFFF])
         tilt = transform(from_euler(*rng.normal(0, self._ego_tilt_rad, 2), 0.0), (0, 0, 0))
+        moments = {t: moment_at(self.road_map, t, self._boxes(t)) for t in set(times)}
         cameras = []
         for index, (camera, at_s) in enumerate(zip(rig, times, strict=True)):
             map_T_then = drive.pose_at(self.road_map, at_s)
-            image = self._picture(camera, map_T_then @ tilt, self._boxes(at_s), index, rng)
+            image = self._picture(camera, map_T_then @ tilt, moments[at_s], index, rng)
             pose = camera.ego_T_camera if at_s == time_s else inverse(map_T_ego) @ map_T_then @ camera.ego_T_camera
             cameras.append(replace(camera, image=image, ego_T_camera=pose, stamp_ns=round(at_s * 1e9)))
         points = None
@@ -117,10 +119,11 @@ class Renderer:
         self,
         camera: Camera,
         map_T_ego: NDArray[np.float64],
-        boxes: list[drive.Box],
+        moment: Moment,
         index: int,
         rng: np.random.Generator,
     ) -> NDArray[np.uint8]:
+        boxes = list(moment.boxes)
         map_T_camera = map_T_ego @ camera.ego_T_camera
         image = self._backdrop.draw(camera.K, map_T_camera[:3, :3], camera.width, camera.height)
         _haze(image, draw_ground(image, self.texture, camera.K, map_T_camera), self.look)
@@ -131,12 +134,15 @@ class Renderer:
             if self.look.wet:
                 weather.mirror(image, bare, camera.K, map_T_camera, self.look.wet)
         if self._effects:
-            image = self._lens(index).apply(image, camera, map_T_camera, rng)
+            image = self._lens(index).apply(image, camera, map_T_camera, rng, moment)
         return image
 
     def _lens(self, index: int) -> Lens:
         if index not in self._lenses:
-            self._lenses[index] = Lens(self.look, self.seed, index)
+            beside = self.scene.roadside if self.scene.enabled else NOTHING_BESIDE
+            self._lenses[index] = Lens(self.look, self.seed, index, beside)
+                self.look, self.seed, index, self.scene.roadside if self.scene.enabled else NOTHING_BESIDE
+            )
         return self._lenses[index]
 
     def _with_solids(

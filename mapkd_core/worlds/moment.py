@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moment: what a camera needs to know of the drive when it exposes: its own motion, and who is around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.worlds import drive
+from mapkd_core.worlds.road_map import Agent, RoadMap
+
+_STEP_S = 0.05
+
+
+@dataclass(frozen=True)
+class Moment:
+    """time_s: of the drive's clock. velocity: of the ego origin, 3, map frame, m/s. yaw_rate: rad/s, left positive.
+
+    boxes: road users; speeds: theirs in m/s, one each, NaN for those that never move (parked).
+    """
+
+    time_s: float = 0.0
+    velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    yaw_rate: float = 0.0
+    boxes: tuple[drive.Box, ...] = ()
+    speeds: tuple[float, ...] = ()
+
+
+STANDING = Moment()
+
+
+def moment_at(road_map: RoadMap, time_s: float, boxes: list[drive.Box]) -> Moment:
+    """boxes: as `drive.boxes_at` gives them for this instant, or none."""
+    first, last = road_map.ego[0, 0], road_map.ego[-1, 0]
+    before, after = max(time_s - _STEP_S, first), min(time_s + _STEP_S, last)
+    if after - before < 1e-6:  # before the drive or after it the vehicle stands
+        return Moment(time_s, boxes=tuple(boxes), speeds=_speeds(road_map, time_s, boxes))
+    a, b = drive.pose_at(road_map, before), drive.pose_at(road_map, after)
+    velocity = (b[:3, 3] - a[:3, 3]) / (after - before)
+    turn = a[:3, :3].T @ b[:3, :3]
+    yaw_rate = float(np.arctan2(turn[1, 0], turn[0, 0])) / (after - before)
+    speeds = _speeds(road_map, time_s, boxes)
+    return Moment(time_s, (float(velocity[0]), float(velocity[1]), float(velocity[2])), yaw_rate, tuple(boxes), speeds)
+
+
+def _speeds(road_map: RoadMap, time_s: float, boxes: list[drive.Box]) -> tuple[float, ...]:
+    if not boxes:
+        return ()
+    return tuple(_speed(road_map.agents[i], time_s) for i in drive.present(road_map, time_s))
+
+
+def _speed(agent: Agent, time_s: float) -> float:
+    poses: NDArray[np.float64] = agent.poses
+    if len(poses) < 2:
+        return float("nan")
+    i = int(np.clip(np.searchsorted(poses[:, 0], time_s, side="right"), 1, len(poses) - 1))
+    t0, x0, y0, _ = poses[i - 1].tolist()
+    t1, x1, y1, _ = poses[i].tolist()
+    return float(np.hypot(x1 - x0, y1 - y0) / max(t1 - t0, 1e-6))
