@@ -74,14 +74,16 @@ class Scene:
         map_T_camera: NDArray[np.float64],
         map_T_ego: NDArray[np.float64],
         boxes: list[Box],
+        kerbs: bool = True,
     ) -> None:
-        """Draw onto `image` (H W 3 RGB, changed in place)."""
+        """Draw onto `image` (H W 3 RGB, changed in place). kerbs: those, too, which hide next to nothing."""
         canvas = Canvas(image, K, map_T_camera, self._look)
         eye = map_T_camera[:2, 3]
         places = np.array([(b.x, b.y) for b in boxes]).reshape(-1, 2)
         apart = np.hypot(*(places - eye).T)
         near_boxes = [boxes[i] for i in canvas.seen(places, 6.0, _REACH_M) if apart[i] > 1.5]
-        self._kerbs.draw(canvas, eye)
+        if kerbs:
+            self._kerbs.draw(canvas, eye)
         todo = [(np.hypot(b.x - eye[0], b.y - eye[1]), self._draw_box, (canvas, b)) for b in near_boxes]
         occluders = Occluders(canvas.width)
         todo += self._visible_walls(canvas, eye, occluders) + self._visible_boards(canvas, eye, occluders)
