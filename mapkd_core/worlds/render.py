@@ -141,8 +141,6 @@ class Renderer:
         if index not in self._lenses:
             beside = self.scene.roadside if self.scene.enabled else NOTHING_BESIDE
             self._lenses[index] = Lens(self.look, self.seed, index, beside)
-                self.look, self.seed, index, self.scene.roadside if self.scene.enabled else NOTHING_BESIDE
-            )
         return self._lenses[index]
 
     def _with_solids(
