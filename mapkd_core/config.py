@@ -25,9 +25,11 @@ class ModelConfig:
     image_width: int = 352  # px
     classes: tuple[str, ...] = CLASSES
     grid: BevGrid = field(default_factory=BevGrid)
-    modalities: tuple[str, ...] = ("camera",)  # what the network gets; teachers also lidar, sd, hd
+    modalities: tuple[str, ...] = ("camera",)  # what the network gets; models.build.MODALITIES
     lidar_width: int = 32  # channels of the LiDAR features
     prior_width: int = 64  # channels of a map prior's tokens
+    refinement_layers: int = 0  # > 0: models.refinement corrects the semantic map
+    refinement_width: int = 128  # channels of the refinement's tokens
     view: str = "ground"  # view transform: a key of models.build.VIEWS
     heights: tuple[float, ...] = (0.0,)  # m above the ground at which `ground` looks each cell up
     camera_width: int = 64  # channels of the camera features at 1/8

@@ -34,6 +34,7 @@ class Batch:
     element_classes B M (-1: none); element_points B M P 2 in [0, 1]; element_closed B M.
     camera_lines B N K h w: where the lines lie in the pictures, see `camera_truth`.
     points B P 5, sd B 1 Y/2 X/2, hd B 3 Y/2 X/2: what teachers get beside the pictures; None where they do not.
+    frustum B N D h w: cells of the pictures' frustum points, for a coach; see `teacher_inputs`.
     """
 
     images: Tensor
@@ -48,6 +49,7 @@ class Batch:
     points: Tensor | None = None
     sd: Tensor | None = None
     hd: Tensor | None = None
+    frustum: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         given = {f.name: getattr(self, f.name) for f in fields(self)}

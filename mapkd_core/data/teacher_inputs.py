@@ -16,18 +16,21 @@ from mapkd_core.data.clipping import clip
 from mapkd_core.data.rasterise import layers
 from mapkd_core.data.samples import Sample
 from mapkd_core.models.lidar import NO_POINT_M
+from mapkd_core.models.views.lift_splat import LiftSplatView
 from mapkd_core.types import CLASSES
 
 PRIOR_CLASSES = {"sd": ("road",), "hd": CLASSES}
 PRIOR_THICKNESS = 2  # decoder cells; 0.6 m on the default grid
 
 
-def teacher_inputs(sample: Sample, config: ModelConfig, modalities: Collection[str]) -> dict[str, NDArray[np.float32]]:
-    """Modality -> array of one frame: points P 5; sd 1 Y X and hd 3 Y X, 0 or 1 on the decoder grid.
+def teacher_inputs(sample: Sample, config: ModelConfig, modalities: Collection[str]) -> dict[str, NDArray]:
+    """Input -> array of one frame: points P 5; sd 1 Y X and hd 3 Y X, 0 or 1 on the decoder grid; frustum N D h w.
+
+    frustum: for a coach's simulated LiDAR, the cells of `LiftSplatView.plan`, whichever view the pictures go through.
 
     Raises ValueError where the LiDAR is wanted and the sample has no points.
     """
-    found: dict[str, NDArray[np.float32]] = {}
+    found: dict[str, NDArray] = {}
     if "lidar" in modalities:
         if sample.points is None:
             raise ValueError(
@@ -35,6 +38,9 @@ def teacher_inputs(sample: Sample, config: ModelConfig, modalities: Collection[s
                 "`mapkd dataset --benchmark small`, or leave lidar out of model.modalities"
             )
         found["points"] = np.asarray(sample.points, np.float32)
+    if "simulated_lidar" in modalities:
+        p = sample.prepared
+        found["frustum"] = LiftSplatView.plan(config, p.K, p.ego_T_camera, p.valid)
     for name, elements in (("sd", sample.sd), ("hd", sample.hd)):
         if name in modalities:
             inside = [part for e in elements for part in clip(e, config.grid)]
@@ -68,6 +74,6 @@ def lose_modalities(sample: Sample, probability: float, rng: np.random.Generator
     return sample
 
 
-def as_tensors(arrays: dict[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+def as_tensors(arrays: dict[str, NDArray]) -> dict[str, Tensor]:
     """Each with a batch axis of one."""
     return {name: torch.from_numpy(array)[None] for name, array in arrays.items()}

@@ -16,12 +16,14 @@ from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.prior import LAYERS, PriorAttention, PriorEncoder
 from mapkd_core.models.query_head import QueryHead
 from mapkd_core.models.raster_head import RasterHead
+from mapkd_core.models.refinement import Refinement
+from mapkd_core.models.simulated_lidar import SimulatedLidar
 from mapkd_core.models.views.dual import DualView
 from mapkd_core.models.views.ground import GroundView
 from mapkd_core.models.views.lift_splat import LiftSplatView
 
 VIEWS: dict[str, Any] = {"ground": GroundView, "lift_splat": LiftSplatView, "dual": DualView}
-MODALITIES = ("camera", "lidar", *LAYERS)
+MODALITIES = ("camera", "lidar", "simulated_lidar", *LAYERS)
 PLACE_CHANNELS = 3  # seen, x, y
 
 
@@ -34,7 +36,7 @@ def build(config: ModelConfig) -> MapModel:
     _check_modalities(config)
     view = _view(config)(config)
     width = config.bev_width
-    lidar = PillarEncoder(config.decoder_grid, config.lidar_width) if "lidar" in config.modalities else None
+    lidar = _lidar(config)
     priors = {m: PriorEncoder(LAYERS[m], config.prior_width) for m in LAYERS if m in config.modalities}
     inputs = view.out_channels + PLACE_CHANNELS + (config.lidar_width if lidar else 0)
     attention = PriorAttention(4 * width, config.prior_width) if priors else None
@@ -47,6 +49,7 @@ def build(config: ModelConfig) -> MapModel:
         query=QueryHead(config, (2 * width, 4 * width)),
         lidar=lidar,
         priors=dict(priors),
+        refinement=_refinement(config),
     )
 
 
@@ -76,6 +79,22 @@ def _check_modalities(config: ModelConfig) -> None:
     unknown = set(config.modalities) - set(MODALITIES)
     if unknown or "camera" not in config.modalities:
         raise ValueError(f"modalities = {config.modalities}; know {', '.join(MODALITIES)}, and camera is always one")
+    if {"lidar", "simulated_lidar"} <= set(config.modalities):
+        raise ValueError(f"modalities = {config.modalities}: lidar and simulated_lidar stand in one place; take one")
+
+
+def _lidar(config: ModelConfig) -> PillarEncoder | SimulatedLidar | None:
+    if "simulated_lidar" in config.modalities:
+        return SimulatedLidar(config)
+    return PillarEncoder(config.decoder_grid, config.lidar_width) if "lidar" in config.modalities else None
+
+
+def _refinement(config: ModelConfig) -> Refinement | None:
+    if config.refinement_layers < 0:
+        raise ValueError(f"refinement_layers = {config.refinement_layers}; must be 0, for none, or more")
+    if not config.refinement_layers:
+        return None
+    return Refinement(len(config.classes), config.refinement_width, config.refinement_layers)
 
 
 def _view(config: ModelConfig) -> Any:

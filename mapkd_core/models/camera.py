@@ -17,7 +17,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 class CameraEncoder(nn.Module):
-    """B N 3 H W uint8-valued pictures -> B N C H/8 W/8 context and B N D H/4 W/4 detail."""
+    """B N 3 H W uint8-valued pictures -> B N C H/8 W/8 context and B N D H/4 W/4 detail; D may be 0."""
 
     def __init__(self, width: int, detail: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class CameraEncoder(nn.Module):
         self.backbone = MobileNet()
         self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in WIDTHS[1:])
         self.smooth = ConvNorm(width, width, 3)
-        self.detail = ConvNorm(WIDTHS[0], detail, 1)
+        self.detail = ConvNorm(WIDTHS[0], detail, 1) if detail else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         b, n = images.shape[:2]
@@ -35,4 +35,9 @@ class CameraEncoder(nn.Module):
         top = self.lateral[2](thirtysecond)
         middle = self.lateral[1](sixteenth) + functional.interpolate(top, scale_factor=2.0, mode="nearest")
         context = self.lateral[0](eighth) + functional.interpolate(middle, scale_factor=2.0, mode="nearest")
-        return self.smooth(context).unflatten(0, (b, n)), self.detail(quarter).unflatten(0, (b, n))
+        fine = quarter[:, :0] if self.detail is None else self.detail(quarter)
+        return self.smooth(context).unflatten(0, (b, n)), fine.unflatten(0, (b, n))
+
+    def start(self, given: dict[str, Tensor]) -> None:
+        """Take the parameters of another encoder of these widths; its detail is left where there is none here."""
+        self.load_state_dict({k: v for k, v in given.items() if self.detail is not None or not k.startswith("detail.")})

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from mapkd_core.config import ModelConfig
+from mapkd_core.models.camera import CameraEncoder
+from mapkd_core.models.simulated_lidar import SimulatedLidar
 
 
 @dataclass
@@ -22,7 +24,8 @@ class MapOutput:
     the decoder.
     semantic: B 1+K 2Y 2X logits, channel 0 background. embedding: B E 2Y 2X. direction: B 2 2Y 2X.
     fused: B w Y X, all inputs through the decoder's stem. bottleneck: B 4w Y/4 X/4, inside the decoder, before any
-    prior. lidar_bev: B L Y X, None without LiDAR.
+    prior. lidar_bev: B L Y X, a coach's from its simulated LiDAR; None without either.
+    coarse: the semantic logits before a refinement; None where the network has none, and they are `semantic`.
     queries: per refinement (scores B Q K logits, points B Q P 2 in [0, 1]), the last is the answer.
     """
 
@@ -36,12 +39,14 @@ class MapOutput:
     fused: Tensor
     bottleneck: Tensor
     lidar_bev: Tensor | None = None
+    coarse: Tensor | None = None
 
 
 class MapModel(nn.Module):
     """Student, coach or teacher, by the parts it is given: pictures and their plan in, and what more it may know.
 
-    lidar: LiDAR points -> B L Y X. priors: name -> encoder of that prior's raster, read by the decoder's attention.
+    lidar: LiDAR points -> B L Y X, or a coach's SimulatedLidar. priors: name -> encoder of that prior's raster, read by
+    the decoder's attention. refinement: semantic logits -> semantic logits, B 1+K 2Y 2X.
     """
 
     def __init__(
@@ -54,9 +59,10 @@ class MapModel(nn.Module):
         query: nn.Module,
         lidar: nn.Module | None = None,
         priors: dict[str, nn.Module] | None = None,
+        refinement: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.lidar, self.priors = lidar, nn.ModuleDict(priors or {})
+        self.lidar, self.priors, self.refinement = lidar, nn.ModuleDict(priors or {}), refinement
         self.config = config
         self.camera, self.view, self.decoder, self.raster, self.query = camera, view, decoder, raster, query
         centres = torch.from_numpy(config.decoder_grid.centres()).float()
@@ -70,28 +76,45 @@ class MapModel(nn.Module):
         points: Tensor | None = None,
         sd: Tensor | None = None,
         hd: Tensor | None = None,
+        frustum: Tensor | None = None,
     ) -> MapOutput:
         """images: B N 3 H W, values 0..255; plan: B ..., from the view transform's `plan`.
 
-        points: B P 5, see PillarEncoder; sd, hd: B l Y X rasters. What the network knows and does not get counts as
-        absent (no point, no token); what it does not know is not looked at.
+        points: B P 5, see PillarEncoder; sd, hd: B l Y X rasters; frustum: B N D h w, see SimulatedLidar. What the
+        network knows and does not get counts as absent (no point, no token), but for the frustum, which calibration
+        always gives; what it does not know is not looked at.
         """
         context, detail = self.camera(images)
         camera_bev = self.view(context, detail, plan)
         seen = self.view.seen(plan)
         where = self.place.expand(len(images), -1, -1, -1)
         parts = [camera_bev, seen.to(camera_bev.dtype), where.to(camera_bev.dtype)]
-        lidar_bev = None
-        if self.lidar is not None:
-            lidar_bev = self.lidar(
-                images.new_zeros(len(images), 0, 5, dtype=torch.float32) if points is None else points
-            )
+        lidar_bev = self._lidar_bev(images, points, frustum)
+        if lidar_bev is not None:
             parts.append(lidar_bev.to(camera_bev.dtype))
         given = {name: raster for name, raster in (("sd", sd), ("hd", hd)) if raster is not None}
         tokens = [encoder(given[name]) for name, encoder in self.priors.items() if name in given]
         full, half, quarter, fused, bottleneck = self.decoder(torch.cat(parts, 1), tokens)
         semantic, embedding, direction = self.raster(full)
+        coarse = None if self.refinement is None else semantic
+        if self.refinement is not None:
+            semantic = self.refinement(semantic)
         queries = self.query((half, quarter))
         return MapOutput(
-            context, camera_bev, full, semantic, embedding, direction, queries, fused, bottleneck, lidar_bev
+            context, camera_bev, full, semantic, embedding, direction, queries, fused, bottleneck, lidar_bev, coarse
         )
+
+    @property
+    def camera_encoders(self) -> list[CameraEncoder]:
+        """All that look at pictures: a coach has two. What starts one of them starts them all."""
+        return [module for module in self.modules() if isinstance(module, CameraEncoder)]
+
+    def _lidar_bev(self, images: Tensor, points: Tensor | None, frustum: Tensor | None) -> Tensor | None:
+        if self.lidar is None:
+            return None
+        if isinstance(self.lidar, SimulatedLidar):
+            return self.lidar(images, frustum)
+        found: Tensor = self.lidar(
+            images.new_zeros(len(images), 0, 5, dtype=torch.float32) if points is None else points
+        )
+        return found

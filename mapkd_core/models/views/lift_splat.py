@@ -20,13 +20,13 @@ POOL = 2  # cells of the splat grid per decoder cell and axis: rays are too spar
 
 
 class LiftSplatView(nn.Module):
-    """B N C h w context and the plan B N D h w -> B C Y X; the detail scale is not used."""
+    """B N C h w context and the plan B N D h w -> B C' Y X; the detail scale is not used. C' is C unless told."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, out_channels: int | None = None) -> None:
         super().__init__()
-        self.out_channels = config.camera_width
+        self.out_channels = out_channels or config.camera_width
         self.shape = config.decoder_grid.coarser(POOL).shape
-        self.lift = nn.Conv2d(config.camera_width, len(DEPTHS_M) + config.camera_width, 1)
+        self.lift = nn.Conv2d(config.camera_width, len(DEPTHS_M) + self.out_channels, 1)
 
     @staticmethod
     def plan(config: ModelConfig, K: NDArray, ego_T_camera: NDArray, valid: NDArray) -> NDArray[np.int32]:
@@ -51,7 +51,7 @@ class LiftSplatView(nn.Module):
         return _upsample(hits[:, :-1].view(-1, 1, y, x))
 
     def forward(self, context: Tensor, detail: Tensor, plan: Tensor) -> Tensor:
-        b, n, c = context.shape[:3]
+        (b, n), c = context.shape[:2], self.out_channels
         lifted = self.lift(context.flatten(0, 1))
         depth = lifted[:, : len(DEPTHS_M)].softmax(1)  # (B N) D h w
         points = depth.unsqueeze(2) * lifted[:, len(DEPTHS_M) :].unsqueeze(1)  # (B N) D C h w
