@@ -97,6 +97,11 @@ class SampleFolder:
         elements, sd, hd = (element_lists.unpack(truth, frame, prefix) for prefix in ("", "sd_", "hd_"))
         return Sample(prepared, elements, self._cloud(world, frame), sd, hd)
 
+    def elements(self, i: int) -> tuple[MapElement, ...]:
+        """The truth of frame i, without reading its pictures."""
+        world, frame = self.index[i]
+        return element_lists.unpack(self._truth[world], frame)
+
     def _cloud(self, world: int, frame: int) -> NDArray[np.float32] | None:
         stored = self._points[world]
         if stored is None:

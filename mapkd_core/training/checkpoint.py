@@ -86,11 +86,11 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def load_weights(path: Path) -> tuple[MapModel, dict[str, Any]]:
-    """The network in eval mode, and its card.
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Parameters by name, and their card.
 
-    Raises FileNotFoundError for missing files, ValueError for another schema, a wrong hash, a file that is not
-    safetensors and parameters that do not fit.
+    Raises FileNotFoundError for missing files, ValueError for another schema, a wrong hash, a card without settings and
+    a file that is not safetensors.
     """
     card = read_card(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -102,11 +102,19 @@ def load_weights(path: Path) -> tuple[MapModel, dict[str, Any]]:
         raise ValueError(
             f"{path.with_suffix('.json')} has no 'model' settings; take the card that came with the weights"
         )
-    model = build(from_dict(ModelConfig, card["model"], "model."))
     try:
-        state = load_file(path)
+        return load_file(path), card
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file: {error}; other formats are refused") from error
+
+
+def load_weights(path: Path) -> tuple[MapModel, dict[str, Any]]:
+    """The network in eval mode, and its card.
+
+    Raises what `read_weights` raises, and ValueError for parameters that do not fit.
+    """
+    state, card = read_weights(path)
+    model = build(from_dict(ModelConfig, card["model"], "model."))
     _check_fit(path, state, model.state_dict())
     model.load_state_dict(state)
     return model.eval(), card
