@@ -57,6 +57,7 @@ class TrainConfig:
     validation: str = "out/data/validation"
     initial: str = ""  # weights (.safetensors) to start from; empty = from nothing
     camera: str = ""  # weights to start the camera encoder from: a student's, or timm's mobilenetv4_conv_small
+    refinement: str = ""  # weights of `mapkd train --refinement` for a network with model.refinement_layers
     scheme: str = ""  # distillation: a file of mapkd_core/distillation; empty = from truth alone
     scheme_settings: dict[str, Any] = field(default_factory=dict)  # of the scheme's own Config
     teacher: str = ""  # weights of the teacher, and of the coach where the scheme wants one

@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/train"), metavar="DIR", help="run folder")
     parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
     parser.add_argument(
+        "--refinement", action="store_true", help="pretrain a teacher's refinement on true maps instead of the network"
+    )
+    parser.add_argument(
         "--worlds", type=int, default=400, metavar="N", help="training worlds, where they must be rendered first"
     )
     parser.add_argument("--frames", type=int, default=16, metavar="F", help="frames a world, likewise")
@@ -35,6 +38,7 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.config import TrainConfig, load
     from mapkd_core.training.checkpoint import load_training
     from mapkd_core.training.loop import train
+    from mapkd_core.training.refine import pretrain
 
     files = [s for s in options.settings if "=" not in s]
     if len(files) > 1:
@@ -53,11 +57,12 @@ def run(options: argparse.Namespace) -> Result:
     if options.resume:
         load_training(options.out / "last.pt")  # a damaged one is told before minutes of rendering
     _render_where_absent(config, options.worlds, options.frames)
-    weights = train(config, options.out, options.resume)
+    weights = pretrain(config, options.out) if options.refinement else train(config, options.out, options.resume)
     card = json.loads(weights.with_suffix(".json").read_text())
     summary = {"weights": str(weights), "sha256": card["sha256"], "validation": card["validation"]}
     scores = ", ".join(f"{name} {value}" for name, value in card["validation"].items()) or "none"
-    return Result(summary, f"{weights}\nvalidation: {scores}\nmake them the shipped ones: mapkd ship {options.out}")
+    after = f"refinement={weights}" if options.refinement else f"make them the shipped ones: mapkd ship {options.out}"
+    return Result(summary, f"{weights}\nvalidation: {scores}\n{after}")
 
 
 def _render_where_absent(config, worlds: int, frames: int) -> None:

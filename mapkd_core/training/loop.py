@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,10 +16,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mapkd_core.config import TrainConfig, to_dict
+from mapkd_core.config import ModelConfig, TrainConfig, to_dict
 from mapkd_core.data.batch import Batch, TrainingSet, collate
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.training import refine
 from mapkd_core.training.checkpoint import load_weights, save_weights
 from mapkd_core.training.losses import map_losses
 from mapkd_core.training.optim import schedule
@@ -107,16 +109,25 @@ def _initial(config: TrainConfig) -> MapModel:
     if config.camera:
         given = load_file(config.camera)
         encoder = {name.removeprefix("camera."): v for name, v in given.items() if name.startswith("camera.")}
-        if encoder:
-            model.camera.load_state_dict(encoder)
-        else:
-            model.camera.backbone.load_pretrained(config.camera)
+        for camera in model.camera_encoders:
+            if encoder:
+                camera.start(encoder)
+            else:
+                camera.backbone.load_pretrained(config.camera)
     if config.initial:
         start, _ = load_weights(Path(config.initial))
-        if start.config != config.model:
-            raise ValueError(f"initial = {config.initial}: its network is {start.config}, this run's is {config.model}")
-        model.load_state_dict(start.state_dict())
+        _check_start(start.config, config)
+        model.load_state_dict(start.state_dict(), strict=start.config == config.model)
+    if config.refinement:
+        refine.start(model, Path(config.refinement))
     return model
+
+
+def _check_start(found: ModelConfig, config: TrainConfig) -> None:
+    """Weights to start from are of this network, or of the same without its refinement."""
+    bare = {"refinement_layers": 0, "refinement_width": found.refinement_width}
+    if found not in (config.model, replace(config.model, **bare)):
+        raise ValueError(f"initial = {config.initial}: its network is {found}, this run's is {config.model}")
 
 
 def _step(run: RunState, batch: Batch) -> dict[str, float]:
