@@ -8,8 +8,6 @@ map/layer_info shows that the map node is connected: then ~/ready is offered.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
+from mapkd_core.writing import write_json
 from mapkd_ros import qos
 from mapkd_ros.conversions import stamp_ns
 from mapkd_ros.parameters import declare, parameter
@@ -65,10 +64,7 @@ class EvaluationNode(Node):
     def close(self) -> None:
         """Score and write the report, whole or not at all."""
         report = self._maps.report()
-        self._report_path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._report_path.with_name(self._report_path.name + ".part")
-        aside.write_text(json.dumps(report, indent=1) + "\n")
-        os.replace(aside, self._report_path)
+        write_json(self._report_path, report)
         if report["maps_not_scored"]:
             why = report["not_scored_because"]
             self.get_logger().warning(f"{report['maps_not_scored']} maps were not scored, the last because {why}")

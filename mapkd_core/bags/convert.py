@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mapkd_core.bags.bag_file import BagFile
 from mapkd_core.bags.recording import POINTS, TRUTH, Capture, Recording
 from mapkd_core.bags.storage import BagError, BagMessage, BagReader
+from mapkd_core.writing import write_json
 
 PART_S = 2.0
 _FORMAT = 1  # of the parts: one that is older is made again
@@ -80,9 +81,7 @@ def _begin(aside: Path, recording: Recording, part_s: float) -> None:
     note = aside / "recording.json"
     if not note.is_file():
         shutil.rmtree(aside, ignore_errors=True)  # killed before it had said what it is
-        aside.mkdir(parents=True)
-        note.with_suffix(".part").write_text(json.dumps(says))
-        note.with_suffix(".part").rename(note)
+        write_json(note, says, indent=None)
     found = json.loads(note.read_text())
     if found != says:
         raise ValueError(f"{aside} holds the parts of {found}, not of {says}; remove it")

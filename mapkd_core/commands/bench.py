@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
+from mapkd_core.writing import write_json
 
 EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
   mapkd bench latency

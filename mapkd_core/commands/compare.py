@@ -13,8 +13,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
+from mapkd_core.writing import write_json
 
 EXAMPLE = """mapkd compare lidar --frame scene0061 --roads roads/scene-0061.json.gz --out out/realism
   mapkd compare sd --roads roads/*.json.gz --out out/realism"""

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.commands.arguments import size
-from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
 from mapkd_core.commands.scores import short
 from mapkd_core.data import seeds
+from mapkd_core.writing import write_json
 
 if TYPE_CHECKING:
     from mapkd_core.evaluation.evaluate import Evaluator

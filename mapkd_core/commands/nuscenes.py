@@ -12,11 +12,11 @@ split ROOT  makes a split whose scenes keep a distance from each other, from the
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from mapkd_core.commands.arguments import size
 from mapkd_core.commands.result import Result
+from mapkd_core.writing import write_json
 
 EXAMPLE = (
     "mapkd nuscenes write out/roads-nuscenes\n  mapkd nuscenes check /data/nuscenes --version v1.0-mini\n"
@@ -100,10 +100,7 @@ def _split(options: argparse.Namespace) -> Result:
     dataset = NuScenesSet(options.root, options.version)
     split = geographic_split(dataset.tracks(), options.distance, options.shares, options.seed)
     out = options.out or Path(f"{options.root.name}.split.json")
-    aside = out.with_name(f".{out.name}.part")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    aside.write_text(json.dumps(split, indent=1) + "\n")
-    aside.replace(out)
+    write_json(out, split)
     counts = {name: len(scenes) for name, scenes in split.items() if isinstance(scenes, list)}
     summary = {"out": str(out), "scenes": counts, "about": split["about"]}
     return Result(summary, f"{out}: scenes {counts}, nearest {split['about']['nearest_m']} m")

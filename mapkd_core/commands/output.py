@@ -1,22 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that commands write: whole or not at all, and never lost in silence."""
+"""Pictures that commands write, never lost in silence."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Written aside, then renamed; folders are made where absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(content, indent=1) + "\n")
-    aside.replace(path)
 
 
 def write_picture(path: Path, image: NDArray[np.uint8]) -> None:

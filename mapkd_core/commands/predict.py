@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from mapkd_core.commands.output import write_json, write_picture
+from mapkd_core.commands.output import write_picture
 from mapkd_core.commands.result import Result
+from mapkd_core.writing import write_json
 
 EXAMPLE = "mapkd predict scene0061 --json\n  mapkd predict scene0061 --out out/scene0061"
 

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 from mapkd_core.commands.result import Result
+from mapkd_core.writing import write_text
 
 EXAMPLE = (
     "mapkd report out/report.json out/report.html\n"
@@ -39,10 +40,7 @@ def run(options: argparse.Namespace) -> Result:
     if not isinstance(content, dict):
         raise ValueError(f"{options.evaluation} holds a {type(content).__name__}, no evaluation")
     text = page(content, options.evaluation.parent)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    aside = options.out.with_name(f".{options.out.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(options.out)
+    write_text(options.out, text)
     pictures = text.count("<img ")
     summary = {"out": str(options.out), "bytes": len(text.encode()), "pictures": pictures, "curves": text.count("<svg")}
     return Result(summary, f"{options.out}: {summary['curves']} plots, {pictures} pictures, {len(text) / 1e6:.1f} MB")

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.commands.output import write_json
 from mapkd_core.commands.result import Result
 from mapkd_core.types import CLASSES
+from mapkd_core.writing import write_json
 
 if TYPE_CHECKING:
     from mapkd_core.evaluation.score import Scoring

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     from mapkd_core.mapper import SHIPPED
-    from mapkd_core.training.checkpoint import load_weights, replace_pair
+    from mapkd_core.training.checkpoint import load_weights, weights_aside
 
     source = options.run_dir / "student.safetensors"
     _, card = load_weights(source)
@@ -54,10 +54,9 @@ def run(options: argparse.Namespace) -> Result:
     if options.min_confidence is not None:
         card["min_confidence"] = options.min_confidence
     target = (options.out or SHIPPED.parent) / SHIPPED.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_suffix(".part")
-    shutil.copyfile(source, aside)
-    replace_pair(aside, target, card)
+    with weights_aside(target) as (unfinished, told):
+        shutil.copyfile(source, unfinished)
+        told |= card
     summary = {
         "weights": str(target), "bytes": target.stat().st_size, "sha256": card["sha256"], "model_id": card["model_id"],
         "vectors": card.get("vectors", "raster"), "reports": list(reports),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from mapkd_core.config import TrainConfig, load, to_dict
 from mapkd_core.data import seeds
 from mapkd_core.data.generate import generate
 from mapkd_core.data.samples import SampleFolder
+from mapkd_core.writing import write_json
 
 NAME = "roads-v1"
 LIDAR_SWEEPS = 2
@@ -66,7 +66,7 @@ def build(out: Path, size: str, maps: Sequence[Path] = (), workers: int | None =
     manifest = told | {"splits": {split: _listed(out / split) for split in splits}}
     for split, (_, _, given) in splits.items():
         manifest["splits"][split]["maps"] = [path.name for path in given]
-    _write(out / MANIFEST, manifest)
+    write_json(out / MANIFEST, manifest)
     return manifest
 
 
@@ -90,7 +90,7 @@ def _claim(out: Path, told: dict[str, Any]) -> None:
     if mark.is_file() and json.loads(mark.read_text()) != told:
         raise ValueError(f"{out} holds another set ({mark.read_text().strip()}); choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    _write(mark, told)
+    write_json(mark, told)
 
 
 def _listed(folder: Path) -> dict[str, Any]:
@@ -109,9 +109,3 @@ def _hash(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(aside, path)

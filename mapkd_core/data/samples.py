@@ -3,12 +3,13 @@
 
 `<name>.images.npy` F N 3 H W uint8 and, where there is a LiDAR, `<name>.points.npy` P 5 int16 are mapped, not loaded.
 `<name>.truth.npz` holds K F N 3 3, ego_T_camera F N 4 4, how many points each frame has, and the elements of truth,
-SD and HD prior as flat lists (`element_lists`). It is written last: a world without it is not there. No pickles.
+SD and HD prior as flat lists (`element_lists`), and where they are known the light of the world and, in bits, which
+ground the cameras see. It is written last: a world without it is not there. No pickles.
 """
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,11 @@ from mapkd_core.data import element_lists
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import MapElement
+from mapkd_core.writing import aside
 
 # Truth reaches farther than the network's range, so that training can turn and shift the ego frame.
 TRUTH_GRID = BevGrid(-39.0, 39.0, -24.0, 24.0, 0.15)
-
+SEEN_GRID = BevGrid(-39.0, 39.0, -24.0, 24.0, 0.5)  # the same range
 
 POINT_STEPS = np.array((0.005, 0.005, 0.005, 1.0, 0.001), np.float32)  # m m m, intensity, s: one step of the int16
 
@@ -35,6 +37,8 @@ class Sample:
 
     points: P x 5 float32 x y z (ego m), intensity 0..255, seconds from the frame's time; None without LiDAR.
     sd, hd: map priors as elements, for teachers; empty where there are none.
+    light: of the world, such as "night"; empty where unknown. seen: Y X bool on SEEN_GRID, ground that some camera sees
+    and nothing hides; None where unknown.
     """
 
     prepared: Prepared
@@ -42,6 +46,8 @@ class Sample:
     points: NDArray[np.float32] | None = None
     sd: tuple[MapElement, ...] = ()
     hd: tuple[MapElement, ...] = ()
+    light: str = ""
+    seen: NDArray[np.bool_] | None = None
 
 
 def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
@@ -53,7 +59,11 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
         **element_lists.pack([s.elements for s in samples]),
         **element_lists.pack([s.sd for s in samples], "sd_"),
         **element_lists.pack([s.hd for s in samples], "hd_"),
+        "light": np.array([s.light for s in samples]),
     }
+    masks = [s.seen for s in samples if s.seen is not None]
+    if len(masks) == len(samples):
+        truth["seen"] = np.stack([np.packbits(mask) for mask in masks])
     _save(folder / f"{name}.images.npy", np.stack([s.prepared.images for s in samples]))
     clouds = [s.points for s in samples if s.points is not None]
     if clouds:
@@ -62,9 +72,8 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
         _save(folder / f"{name}.points.npy", np.concatenate([_to_steps(cloud) for cloud in clouds]))
         truth["point_counts"] = np.array([len(cloud) for cloud in clouds], np.int64)
     last = folder / f"{name}.truth.npz"
-    with _aside(last).open("wb") as file:
+    with aside(last) as unfinished, unfinished.open("wb") as file:
         np.savez(file, **truth)
-    os.replace(_aside(last), last)
 
 
 class SampleFolder:
@@ -95,7 +104,11 @@ class SampleFolder:
         images = np.array(self._images[world][frame])
         prepared = Prepared(images, truth["K"][frame], truth["ego_T_camera"][frame], np.ones(len(images), bool))
         elements, sd, hd = (element_lists.unpack(truth, frame, prefix) for prefix in ("", "sd_", "hd_"))
-        return Sample(prepared, elements, self._cloud(world, frame), sd, hd)
+        light, seen = str(truth["light"][frame]) if "light" in truth else "", None
+        if "seen" in truth:
+            bits = np.unpackbits(truth["seen"][frame], count=math.prod(SEEN_GRID.shape))
+            seen = bits.astype(bool).reshape(SEEN_GRID.shape)
+        return Sample(prepared, elements, self._cloud(world, frame), sd, hd, light, seen)
 
     def elements(self, i: int) -> tuple[MapElement, ...]:
         """The truth of frame i, without reading its pictures."""
@@ -117,10 +130,5 @@ def _to_steps(points: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def _save(path: Path, array: NDArray) -> None:
-    with _aside(path).open("wb") as file:
+    with aside(path) as unfinished, unfinished.open("wb") as file:
         np.save(file, array)
-    os.replace(_aside(path), path)
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mapkd_core.writing import aside
+
 BINS = 10
 
 
@@ -82,10 +84,8 @@ def plot(curves: Mapping[str, Mapping[str, Sequence[float | None]]], path: Path)
         axes.plot([x for x, _ in seen], [y for _, y in seen], marker="o", label=name)
     axes.set(xlabel="mean score", ylabel="share of hits", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(aside, dpi=120)
-    aside.replace(path)
+    with aside(path) as unfinished:
+        figure.savefig(unfinished, dpi=120)
 
 
 def _ratio(total: NDArray[np.floating] | NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mapkd_core.evaluation.iou import mean
+from mapkd_core.writing import write_json
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ class Report:
 
     def write_json(self, path: Path) -> None:
         """Whole or not at all: written aside, then renamed."""
-        aside = path.with_name(path.name + ".part")
-        aside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
+        write_json(path, self.as_dict())
 
     def markdown(self) -> str:
         """Per class: IoU, IoU by distance, AP by threshold; percent. Reads as a table in a terminal, too."""

@@ -11,7 +11,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,25 +19,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.writing import aside
 
 logger = logging.getLogger(__name__)
 
-# images N 3 H W uint8, plan -> probability K Y X uint8, scores Q K, points Q P 2 in [0, 1]
-Runner = Callable[[NDArray, NDArray], tuple[NDArray, NDArray, NDArray]]
+# images N 3 H W uint8, plan -> probability K Y X uint8, scores Q K, points Q P 2 in [0, 1]. PyTorch's takes as a third
+# argument what teachers know beside the pictures, in the order of MapModel.
+Runner = Callable[..., tuple[NDArray, NDArray, NDArray]]
 BACKENDS = ("auto", "torch", "onnx")
 OPSET = 18
 GRAPH = 1  # to be raised when `Inference` answers differently for the same weights: names the cached files
 
 
 class Inference(nn.Module):
-    """1 N 3 H W uint8 and the plan -> probability 1 K Y X uint8, scores 1 Q K in 0..1, points 1 Q P 2."""
+    """1 N 3 H W uint8 and the plan -> probability 1 K Y X uint8, scores 1 Q K in 0..1, points 1 Q P 2.
+
+    known: points, sd, hd and frustum as MapModel takes them, for teachers.
+    """
 
     def __init__(self, model: MapModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor, plan: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        output = self.model(images, plan)
+    def forward(self, images: Tensor, plan: Tensor, *known: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        output = self.model(images, plan, *known)
         scores, points = output.queries[-1]
         probability = output.semantic.softmax(1)[:, 1:]
         return (probability * 255 + 0.5).to(torch.uint8), scores.sigmoid(), points
@@ -54,6 +59,10 @@ def make_runner(model: MapModel, backend: str, device: str, digest: str, threads
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {device!r} asked for, but PyTorch sees no CUDA device; use device: cpu or auto")
+    if more := [name for name in model.config.modalities if name != "camera"]:
+        if backend == "onnx":
+            raise ValueError(f"backend 'onnx' runs cameras alone, this network knows {', '.join(more)}, too: use torch")
+        return torch_runner(model, device)
     if backend == "onnx" or (backend == "auto" and device == "cpu"):
         try:
             return onnx_runner(model, digest, threads)
@@ -72,9 +81,10 @@ def torch_runner(model: MapModel, device: str = "cpu") -> Runner:
     """Eager PyTorch on `device`."""
     network = Inference(model).eval().to(device, memory_format=torch.channels_last)
 
-    def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    def run(images: NDArray, plan: NDArray, known: Sequence[NDArray | None] = ()) -> tuple[NDArray, NDArray, NDArray]:
+        given = (None if x is None else torch.from_numpy(x)[None].to(device) for x in (images, plan, *known))
         with torch.inference_mode():
-            outputs = network(torch.from_numpy(images)[None].to(device), torch.from_numpy(plan)[None].to(device))
+            outputs = network(*given)
         probability, scores, points = (o[0].cpu().numpy() for o in outputs)
         return probability, scores, points
 
@@ -114,15 +124,12 @@ def export(model: MapModel, path: Path, cameras: int, plan: NDArray) -> None:
 
     network = Inference(model).eval().to("cpu", memory_format=torch.contiguous_format)
     images = torch.zeros(1, cameras, 3, model.config.image_height, model.config.image_width, dtype=torch.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
+    with aside(path) as unfinished, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        aside = Path(folder) / "part.onnx"
         torch.onnx.export(
-            network, (images, torch.from_numpy(plan)[None]), str(aside), input_names=["images", "plan"],
+            network, (images, torch.from_numpy(plan)[None]), str(unfinished), input_names=["images", "plan"],
             output_names=["probability", "scores", "points"], opset_version=OPSET, dynamo=False,
         )  # fmt: skip
-        os.replace(aside, path)
 
 
 def _exported(model: MapModel, name: str, cameras: int, plan: NDArray) -> bytes:

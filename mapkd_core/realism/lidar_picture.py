@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.realism.lidar_statistics import HEIGHT_EDGES_M, RANGE_EDGES_M
+from mapkd_core.writing import aside
 
 _REACH_M = 45.0
 
@@ -38,9 +39,8 @@ def draw(
     axes[1, 0].set(xlabel="ring, 0 = lowest", ylabel="points")
     axes[1, 0].legend()
     _bars(axes[1, 1], statistics, names)
-    aside = path.with_name(f".{path.name}")
-    figure.savefig(aside, dpi=70, format="png")
-    aside.replace(path)
+    with aside(path) as unfinished:
+        figure.savefig(unfinished, dpi=70, format="png")
 
 
 def _bars(axis: Any, statistics: Sequence[dict[str, Any]], names: Sequence[str]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,15 @@ from safetensors.torch import load_file, save_file
 from mapkd_core.config import ModelConfig, from_dict, to_dict
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.writing import aside
 
 SCHEMA = 1  # major version of the model card; another one is refused
 
 
 def save_training(path: Path, state: dict[str, Any]) -> None:
     """Tensors, numbers, strings, lists and dictionaries of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    torch.save(state, aside)
-    os.replace(aside, path)
+    with aside(path) as unfinished:
+        torch.save(state, unfinished)
 
 
 def load_training(path: Path) -> dict[str, Any]:
@@ -53,19 +53,19 @@ def load_training(path: Path) -> dict[str, Any]:
 
 def save_weights(path: Path, state: dict[str, torch.Tensor], config: ModelConfig, card: dict[str, Any]) -> None:
     """`path` (.safetensors) and its card (.json), which carries the hash, the network's settings and `card`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, aside)
-    digest = hashlib.sha256(aside.read_bytes()).hexdigest()
-    replace_pair(aside, path, {"schema": SCHEMA, "sha256": digest, "model": to_dict(config)} | card)
+    with weights_aside(path) as (unfinished, told):
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, unfinished)
+        digest = hashlib.sha256(unfinished.read_bytes()).hexdigest()
+        told |= {"schema": SCHEMA, "sha256": digest, "model": to_dict(config)} | card
 
 
-def replace_pair(aside: Path, path: Path, card: dict[str, Any]) -> None:
-    """Move the file `aside` to `path` and write its card: two renames one after the other, when both are on disk."""
-    card_aside = path.with_suffix(".json.part")
-    card_aside.write_text(json.dumps(card, indent=1) + "\n")
-    os.replace(aside, path)
-    os.replace(card_aside, path.with_suffix(".json"))
+@contextmanager
+def weights_aside(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A path for the weights and a card to fill: both get their names one after the other, when both are on disk."""
+    card: dict[str, Any] = {}
+    with aside(path.with_suffix(".json")) as card_aside, aside(path) as unfinished:
+        yield unfinished, card
+        card_aside.write_text(json.dumps(card, indent=1) + "\n")
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.types import CLASSES
 from mapkd_core.worlds.road_map import Agent, Line, RoadMap
+from mapkd_core.writing import aside
 
 MAX_BYTES = 200 * 2**20  # of JSON after decompression: a map is 1 MB, and a small bad file must not fill the memory
 UNITS = (
@@ -69,9 +69,8 @@ def save(road_map: RoadMap, path: Path | str) -> None:
         content["drivable"] = [[_rounded(shapely.get_coordinates(ring)) for ring in part] for part in rings]
     if road_map.licence:
         content["licence"] = road_map.licence
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0))
-    aside.replace(path)
+    with aside(path) as unfinished:
+        unfinished.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0))
 
 
 def _decompressed(path: Path) -> bytes:

@@ -17,7 +17,7 @@ import torch
 
 from mapkd_core import __version__, cli
 from mapkd_core.bags.read import BagDrive
-from mapkd_core.commands.output import write_json, write_picture
+from mapkd_core.commands.output import write_picture
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.frame_folder import FrameFolder, write_frame_folder
 from mapkd_core.data.seeds import SPLITS
@@ -25,6 +25,7 @@ from mapkd_core.models.build import build
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.types import Frame, MapElement
 from mapkd_core.worlds.rig import nuscenes_rig, scaled
+from mapkd_core.writing import write_json
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from mapkd_core.data.nuscenes.manifest import Manifest
 from mapkd_core.data.nuscenes_worlds.assemble import assemble
 from mapkd_core.data.nuscenes_worlds.recipe import Recipe
 from mapkd_core.data.nuscenes_worlds.scene import write_scene
+from mapkd_core.writing import write_json
 
 PARTS = ".parts"
 RECIPE = ".recipe.json"
@@ -81,10 +82,7 @@ def _begin(aside: Path, recipe: Recipe) -> None:
 def _write_part(number: int, aside: Path, recipe: Recipe) -> None:
     cv2.setNumThreads(1)
     content: dict[str, Any] = write_scene(aside, recipe.worlds[number], number, recipe)
-    path = _part(aside, number)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(content))
-    unfinished.rename(path)
+    write_json(_part(aside, number), content, indent=None)
 
 
 def _part(aside: Path, number: int) -> Path:

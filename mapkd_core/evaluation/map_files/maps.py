@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.types import MapElement
+from mapkd_core.writing import write_json
 
 # MapTR's points are around the LiDAR; nuScenes mounts it so far ahead of the ego origin (0.94 and 0.99 m by vehicle).
 LIDAR_X_M = 0.94
@@ -60,9 +60,7 @@ def write_maps(
     content: dict[str, Any] = {"frames": {t: [_plain(e, with_score) for e in es] for t, es in frames.items()}}
     if scenes:
         content["scenes"] = {name: list(tokens) for name, tokens in scenes.items()}
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    aside.replace(path)
+    write_json(path, content, indent=None)
 
 
 def _plain(element: MapElement, with_score: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mapkd_core.data.samples import Sample, SampleFolder, write
+from mapkd_core.data.samples import SEEN_GRID, Sample, SampleFolder, write
 from mapkd_core.types import MapElement
 
 
@@ -30,6 +30,24 @@ def test_round_trip_of_two_worlds(tmp_path, make_sample):
         ]
         for f, w in zip(found.elements, wanted.elements):
             np.testing.assert_allclose(f.vertices_m, w.vertices_m, atol=1e-6)
+
+
+def test_light_and_seen_ground_come_back_and_may_be_unknown(tmp_path, make_sample):
+    seen = np.random.default_rng(0).random(SEEN_GRID.shape) < 0.5
+    write(tmp_path, "a", [replace(make_sample(), light="night", seen=seen), replace(make_sample(), seen=~seen)])
+    write(tmp_path, "b", [replace(make_sample(), seen=seen), make_sample()])  # one of two: no mask for this world
+    first, second, third, fourth = SampleFolder(tmp_path)
+    assert (first.light, second.light) == ("night", "") and first.seen.dtype == bool
+    np.testing.assert_array_equal(first.seen, seen)
+    np.testing.assert_array_equal(second.seen, ~seen)
+    assert third.seen is None and fourth.seen is None
+
+
+def test_a_folder_of_before_light_and_seen_ground_is_read(tmp_path, make_sample):
+    write(tmp_path, "a", [make_sample()])
+    truth = dict(np.load(tmp_path / "a.truth.npz"))
+    np.savez(tmp_path / "a.truth.npz", **{key: truth[key] for key in truth if key not in ("light", "seen")})
+    assert SampleFolder(tmp_path)[0].light == "" and SampleFolder(tmp_path)[0].seen is None
 
 
 def test_picture_handed_out_is_not_the_file(tmp_path, make_sample):
