@@ -62,6 +62,9 @@ class TrainConfig:
     scheme_settings: dict[str, Any] = field(default_factory=dict)  # of the scheme's own Config
     teacher: str = ""  # weights of the teacher, and of the coach where the scheme wants one
     coach: str = ""
+    answers: str = ""  # folder that keeps what frozen teachers answer, for all runs; needs `variants`
+    answers_gb: float = 24.0  # more than this is not begun
+    variants: int = 0  # > 0: a frame has so many fixed variants, the same for every seed; 0: a new one each epoch
     seed: int = 0
     batch: int = 4  # frames a step
     steps: int = 6000

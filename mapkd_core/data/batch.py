@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ class Batch:
     element_classes B M (-1: none); element_points B M P 2 in [0, 1]; element_closed B M.
     camera_lines B N K h w: where the lines lie in the pictures, see `camera_truth`.
     points B P 5, sd B 1 Y/2 X/2, hd B 3 Y/2 X/2: what teachers get beside the pictures; None where they do not.
+    rows B: which variant of which frame, see `TrainingSet`; None outside of a training set.
     frustum B N D h w: cells of the pictures' frustum points, for a coach; see `teacher_inputs`.
     """
 
@@ -50,6 +51,11 @@ class Batch:
     sd: Tensor | None = None
     hd: Tensor | None = None
     frustum: Tensor | None = None
+    rows: Tensor | None = None
+
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """What MapModel takes, in its order."""
+        return self.images, self.plan, self.points, self.sd, self.hd, self.frustum
 
     def to(self, device: torch.device | str) -> Batch:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -57,7 +63,11 @@ class Batch:
 
 
 class TrainingSet(Dataset):
-    """Random variants of the samples of a folder; item i of epoch e is always the same variant."""
+    """Random variants of the samples of a folder; item i of epoch e is always the same variant.
+
+    With `config.variants` = V epoch e shows variant e mod V, and runs of all seeds see the same V variants; item i of
+    variant v is row v len + i.
+    """
 
     def __init__(self, folder: Path | str, config: TrainConfig, modalities: Sequence[str] = ("camera",)) -> None:
         self.samples, self.modalities = SampleFolder(folder), modalities
@@ -68,8 +78,11 @@ class TrainingSet(Dataset):
         return len(self.samples)
 
     def __getitem__(self, i: int) -> Batch:
-        rng = np.random.default_rng((self.config.seed, self.epoch, i))
-        return to_batch(augment(self.samples[i], self.config, rng), self.config, self.modalities)
+        fixed = self.config.variants
+        seed, variant = (0, self.epoch % fixed) if fixed else (self.config.seed, self.epoch)
+        rng = np.random.default_rng((seed, variant, i))
+        batch = to_batch(augment(self.samples[i], self.config, rng), self.config, self.modalities)
+        return replace(batch, rows=torch.tensor([variant * len(self) + i]))
 
 
 def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()) -> Batch:

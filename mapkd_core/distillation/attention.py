@@ -28,6 +28,8 @@ def attention_map(features: Tensor) -> Tensor:
 class Distil(Scheme):
     """Only the teacher is used; nothing is learned beside the student."""
 
+    reads = ("bev",)
+
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)
         difference = attention_map(student.bev) - attention_map(teacher.bev)

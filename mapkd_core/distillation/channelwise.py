@@ -30,6 +30,8 @@ def channel_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
 class Distil(Scheme):
     """Only the teacher is used; nothing is learned beside the student."""
 
+    reads = ("semantic",)
+
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)
         loss = channel_loss(student.semantic, teacher.semantic, self.config.temperature)

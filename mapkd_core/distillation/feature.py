@@ -24,6 +24,8 @@ class Config:
 class Distil(Scheme):
     """Only the teacher is used."""
 
+    reads = ("bev",)
+
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
         self.adapter = adapter(student.bev_width, teacher.config.bev_width)

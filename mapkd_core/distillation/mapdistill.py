@@ -75,6 +75,8 @@ def head_losses(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], 
 class Distil(Scheme):
     """Only the teacher is used; it needs a LiDAR."""
 
+    reads = ("camera_bev", "lidar_bev", "fused", "bev", "queries")
+
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
         if student.view != "dual" or teacher.lidar is None:

@@ -80,6 +80,8 @@ def masked_response(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
 class Distil(Scheme):
     """Teacher and, where given, coach; each has an adapter of its own."""
 
+    reads = ("bottleneck", "semantic")
+
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
         rows, columns = student.decoder_grid.coarser(4).shape

@@ -24,6 +24,8 @@ class Config:
 class Distil(Scheme):
     """Only the teacher is used; nothing is learned beside the student."""
 
+    reads = ("semantic",)
+
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)
         loss = response_kl(student.semantic, teacher.semantic, self.config.temperature)

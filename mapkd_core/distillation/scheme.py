@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,11 @@ class Scheme(nn.Module):
     """Frozen teachers, and whatever a scheme learns beside the student (adapters, an assistant).
 
     `forward(batch, student)` gives {name: loss}, weighted by the scheme's own Config; the loop adds the map losses.
+    reads: what of a teacher's MapOutput the scheme looks at; nothing else is kept of answers that are stored.
+    stored: teacher's name -> rows of the batch to those fields, where the answers are on disk (`training.answers`).
     """
+
+    reads: ClassVar[tuple[str, ...]] = ("bev", "semantic")
 
     def __init__(self, config: Any, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__()
@@ -27,6 +33,7 @@ class Scheme(nn.Module):
         for name, network in given.items():
             _check(name, network.config, student)
         self.frozen = nn.ModuleDict(given).requires_grad_(False).eval()
+        self.stored: dict[str, Callable[[Tensor], dict[str, Any]]] = {}
 
     def train(self, mode: bool = True) -> Scheme:
         """Teachers stay in eval mode: their batch norms must not move."""
@@ -37,11 +44,14 @@ class Scheme(nn.Module):
     @torch.no_grad()
     def answer(self, name: str, batch: Batch) -> MapOutput:
         """What the teacher or coach makes of the batch, with all that it knows of it."""
+        if name in self.stored:
+            assert batch.rows is not None, "stored answers are found by the rows of a TrainingSet"
+            return cast(MapOutput, SimpleNamespace(**self.stored[name](batch.rows)))
         network = self.frozen[name]
         plan = batch.plan
         if self._view == "dual" and network.config.view == "ground":
             plan = ground_part(plan, ground_shape(network.config))
-        output: MapOutput = network(batch.images, plan, batch.points, batch.sd, batch.hd)
+        output: MapOutput = network(batch.images, plan, *batch.inputs()[2:])
         return output
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:

@@ -94,6 +94,7 @@ def _finished(run: RunState, out: Path) -> Path:
     card = {
         "classes": list(run.config.model.classes),
         "validation": result,
+        "seconds": round(run.progress.seconds, 1),
         "training": to_dict(run.config),
     }
     save_weights(out / "student.safetensors", run.average.state_dict(), run.config.model, card)
@@ -134,7 +135,7 @@ def _step(run: RunState, batch: Batch) -> dict[str, float]:
     run.learning.train()
     config = run.config
     with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        output = run.model(batch.images, batch.plan, batch.points, batch.sd, batch.hd)
+        output = run.model(*batch.inputs())
         camera = run.learning["hint"](output.camera, batch.camera_lines)
         taught = run.learning["scheme"](batch, output) if config.scheme else {}
     losses = map_losses(output, batch, config.model.query_groups) | {"camera": camera}

@@ -13,6 +13,7 @@ from torch import nn
 from mapkd_core import distillation
 from mapkd_core.config import TrainConfig, from_dict, to_dict
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.training.answers import attach
 from mapkd_core.training.camera_hint import CameraHint
 from mapkd_core.training.checkpoint import load_training, load_weights, save_training
 from mapkd_core.training.optim import make_optimizer
@@ -32,16 +33,22 @@ class RunState:
         hint = CameraHint(config.model.camera_width, len(config.model.classes)).to(device)
         self.learning = nn.ModuleDict({"model": self.model, "hint": hint})
         if config.scheme:
-            self.learning["scheme"] = _scheme(config).to(device, memory_format=torch.channels_last)
+            scheme, hashes = _scheme(config)
+            self.learning["scheme"] = scheme.to(device, memory_format=torch.channels_last)
+            if config.answers:
+                attach(scheme, hashes, config, device)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
         self.optimizer = make_optimizer(self.learning, config)
         self.progress = Progress(config)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What student and teachers together want to see of every frame."""
-        networks = [self.model, *(self.learning["scheme"].frozen.values() if "scheme" in self.learning else ())]
-        return tuple(sorted({m for network in networks for m in network.config.modalities}))
+        """What student and teachers together want to see of every frame; teachers whose answers are stored, nothing."""
+        awake = []
+        if "scheme" in self.learning:
+            scheme = self.learning["scheme"]
+            awake = [network for name, network in scheme.frozen.items() if name not in scheme.stored]
+        return tuple(sorted({m for network in (self.model, *awake) for m in network.config.modalities}))
 
     def update_average(self) -> None:
         """A young average forgets faster."""
@@ -71,11 +78,15 @@ class RunState:
         self.progress.restore(state["step"], state["seconds"])
 
 
-def _scheme(config: TrainConfig) -> distillation.Scheme:
+def _scheme(config: TrainConfig) -> tuple[distillation.Scheme, dict[str, str]]:
+    """The scheme, and the sha256 of the weights of each teacher."""
     if not config.teacher:
         raise ValueError(f"scheme = {config.scheme!r} needs a teacher: teacher=FILE.safetensors of `mapkd train`")
-    given = [load_weights(Path(path))[0] for path in (config.teacher, config.coach) if path]
-    return distillation.make(config.scheme, config.scheme_settings, config.model, *given)
+    paths = {name: Path(getattr(config, name)) for name in ("teacher", "coach") if getattr(config, name)}
+    given = {name: load_weights(path) for name, path in paths.items()}
+    networks = [network for network, _ in given.values()]
+    scheme = distillation.make(config.scheme, config.scheme_settings, config.model, *networks)
+    return scheme, {name: card["sha256"] for name, (_, card) in given.items()}
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240) -> dict[str
     for i in np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int)):
         batch = to_batch(samples[int(i)], plain).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            output = model(batch.images, batch.plan, batch.points, batch.sd, batch.hd)
+            output = model(*batch.inputs())
             labels = output.semantic.argmax(1)
         for k in range(len(classes)):
             predicted, true = labels == k + 1, batch.labels == k + 1

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What frozen teachers answer, on disk: computed once, read by every student of every scheme and seed.
+
+It needs fixed variants of the frames (`TrainConfig.variants`): row v F + i is variant v of frame i of F. A teacher's
+folder is named after all that its answers depend on: its weights, the frames, the variants and the precision. Each
+field of MapOutput that some scheme reads is one mapped float16 array, rows first, beside an array of which rows are
+there, so that a killed run goes on and another scheme adds its fields. Of `queries` the last refinement is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import ConcatDataset, DataLoader, Subset
+from tqdm import tqdm
+
+from mapkd_core.config import TrainConfig, to_dict
+from mapkd_core.data.batch import TrainingSet, collate
+from mapkd_core.distillation.scheme import Scheme
+from mapkd_core.models.map_model import MapModel, MapOutput
+
+_AUGMENTATION = ("mirror", "turn", "shift", "calibration_noise", "camera_dropout", "modality_dropout", "variants")
+
+
+class AnswerStore:
+    """Rows of one teacher's answers in `folder`.
+
+    rows: how many there are to be. `read` gives the fields of a batch as tensors.
+    """
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self.folder, self.rows = folder, rows
+        self._values: dict[str, NDArray[np.float16]] = {}
+        self._done: dict[str, NDArray[np.bool_]] = {}
+
+    def missing(self, fields: Iterable[str]) -> NDArray[np.int64]:
+        """Rows that some of the fields lack."""
+        there = np.ones(self.rows, bool)
+        for name in _stored_names(fields):
+            there &= self._done[name] if self._open(name) else False
+        return np.flatnonzero(~there)
+
+    def write(self, rows: NDArray[np.int64], output: MapOutput, fields: Iterable[str]) -> None:
+        """Keep the fields of a batch; values beyond what float16 holds are cut."""
+        for name, tensor in _parts(output, fields).items():
+            if not self._open(name):
+                self._create(name, tuple(tensor.shape[1:]))
+            limit = float(np.finfo(np.float16).max)
+            self._values[name][rows] = tensor.float().clamp(-limit, limit).cpu().numpy().astype(np.float16)
+            self._done[name][rows] = True
+
+    def read(self, rows: Tensor, fields: Sequence[str]) -> dict[str, Any]:
+        """field -> tensor B ... float32 on the device of `rows`; queries: a list of one (scores, points)."""
+        at = rows.cpu().numpy()
+        parts = {}
+        for name in _stored_names(fields):
+            self._open(name)
+            parts[name] = torch.from_numpy(self._values[name][at].astype(np.float32)).to(rows.device)
+        found: dict[str, Any] = {name: parts[name] for name in fields if name != "queries"}
+        if "queries" in fields:
+            found["queries"] = [(parts["scores"], parts["points"])]
+        return found
+
+    def _open(self, name: str) -> bool:
+        path = self.folder / f"{name}.npy"
+        if name not in self._values and path.is_file():
+            self._values[name] = np.load(path, mmap_mode="r+")
+            self._done[name] = np.load(self.folder / f"{name}.done.npy", mmap_mode="r+")
+        return name in self._values
+
+    def _create(self, name: str, shape: tuple[int, ...]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The values last: they say that the field is there.
+        for file, kind, size in ((f"{name}.done.npy", np.bool_, ()), (f"{name}.npy", np.float16, shape)):
+            aside = self.folder / f".{file}.{os.getpid()}"
+            np.lib.format.open_memmap(aside, "w+", kind, (self.rows, *size))
+            os.replace(aside, self.folder / file)
+        self._open(name)
+
+
+def attach(scheme: Scheme, hashes: dict[str, str], config: TrainConfig, device: torch.device) -> None:
+    """Let the scheme read stored answers of all of its teachers; what is missing is computed first.
+
+    hashes: teacher's name -> sha256 of its weights.
+    """
+    for name, network in scheme.frozen.items():
+        assert isinstance(network, MapModel)
+        store = filled(network, hashes[name], config, scheme.reads, device)
+        scheme.stored[name] = lambda rows, store=store: store.read(rows, scheme.reads)  # type: ignore[misc]
+
+
+def filled(
+    network: MapModel, sha256: str, config: TrainConfig, fields: Sequence[str], device: torch.device
+) -> AnswerStore:
+    """The store of this teacher with the fields of every row; states how large it gets before it starts.
+
+    Raises ValueError without fixed variants, and where the answers would take more than `config.answers_gb`.
+    """
+    if config.variants < 1:
+        raise ValueError(f"answers = {config.answers!r} needs variants >= 1, not {config.variants}: answers of frames "
+                         "that look new in every epoch cannot be kept")  # fmt: skip
+    own = replace(config, model=network.config)
+    sets = [TrainingSet(config.data, own) for _ in range(config.variants)]
+    for variant, dataset in enumerate(sets):
+        dataset.epoch = variant
+    store = AnswerStore(Path(config.answers) / _name(network, sha256, config, sets[0]), len(sets) * len(sets[0]))
+    missing = store.missing(fields)
+    if len(missing):
+        _check_size(network, config, store, missing, fields, sets[0], device)
+        frames = Subset(ConcatDataset(sets), missing.tolist())
+        loader = DataLoader(frames, config.batch, num_workers=config.workers, collate_fn=collate)
+        for batch in tqdm(loader, "teacher's answers", unit="batch", mininterval=2.0):
+            assert batch.rows is not None
+            store.write(batch.rows.numpy(), _answer(network, batch.to(device), config, device), fields)
+    return store
+
+
+@torch.no_grad()
+def _answer(network: MapModel, batch: Any, config: TrainConfig, device: torch.device) -> MapOutput:
+    network.eval()
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        output: MapOutput = network(*batch.inputs())
+    return output
+
+
+def _check_size(
+    network: MapModel, config: TrainConfig, store: AnswerStore, missing: NDArray[np.int64], fields: Sequence[str],
+    dataset: TrainingSet, device: torch.device,
+) -> None:  # fmt: skip
+    output = _answer(network, dataset[0].to(device), config, device)
+    new = {n: t.numel() for n, t in _parts(output, fields).items() if not (store.folder / f"{n}.npy").is_file()}
+    size = 2e-9 * store.rows * sum(new.values())
+    tqdm.write(f"{store.folder}: {len(missing)} of {store.rows} answers to compute, {size:.2f} GB for {', '.join(new)}")
+    if size > config.answers_gb:
+        raise ValueError(f"the answers would take {size:.1f} GB in {config.answers}, answers_gb allows "
+                         f"{config.answers_gb:g}: raise it, take fewer variants, or leave `answers` empty")  # fmt: skip
+
+
+def _name(network: MapModel, sha256: str, config: TrainConfig, dataset: TrainingSet) -> str:
+    """The start of the weights' hash, and of the hash of all else that the answers depend on."""
+    folder = dataset.samples
+    told = {key: getattr(config, key) for key in (*_AUGMENTATION, "precision")} | {
+        "frames": [[name, (folder.folder / f"{name}.truth.npz").stat().st_size] for name in folder.names],
+        "model": to_dict(network.config),
+    }
+    return f"{sha256[:12]}-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]}"
+
+
+def _stored_names(fields: Iterable[str]) -> list[str]:
+    return [part for name in fields for part in (("scores", "points") if name == "queries" else (name,))]
+
+
+def _parts(output: MapOutput, fields: Iterable[str]) -> dict[str, Tensor]:
+    """Raises ValueError for a field that the teacher does not have."""
+    parts = dict(zip(("scores", "points"), output.queries[-1], strict=True))
+    found = {n: parts[n] if n in parts else getattr(output, n) for n in _stored_names(fields)}
+    if absent := [name for name, tensor in found.items() if tensor is None]:
+        raise ValueError(f"the teacher has no {absent[0]}: the scheme needs a teacher with that branch")
+    return found
