@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ class Mapper:
     def classes(self) -> tuple[str, ...]:
         return self.config.classes
 
-    def predict(self, frame: Frame) -> LocalMap:
-        """The map at the frame's stamp.
+    def predict(self, frame: Frame, known: Sequence[NDArray | None] = ()) -> LocalMap:
+        """The map at the frame's stamp; known: what a teacher gets beside the pictures (`evaluation.rendered`).
 
         Raises ValueError where no camera has a picture, or a picture does not fit its size.
         """
@@ -81,7 +82,7 @@ class Mapper:
         prepared_at = time.perf_counter()
         lookup = self._lookup(prepared)
         planned_at = time.perf_counter()
-        probability, scores, points = self._run(prepared.images, lookup)
+        probability, scores, points = self._run(prepared.images, lookup, *([known] if known else []))
         ran_at = time.perf_counter()
         if self.vectors == "query":
             elements = query_elements(scores, points, self.grid, self.classes, self.min_confidence)

@@ -5,7 +5,8 @@
 PyTorch and in the fastest runtime, and times every stage from six 1600x900 JPEGs to polylines. `latency` replays a
 short drive through the map node over DDS and reports capture to map, in milliseconds, and the rate held; it needs
 ROS 2. `students` trains several shapes of the student for a few minutes each on out/data/train, and reports what each
-learned and costs.
+learned and costs. `distill` trains teacher, coach and the student under every distillation scheme on roads-v1, and
+tabulates what each is worth: hours, in as many sittings as you like.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mapkd_core.commands import bench_distill
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
 
 EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
   mapkd bench latency
-  mapkd bench students --steps 400 --out students.json"""
+  mapkd bench students --steps 400 --out students.json
+  mapkd bench distill --minutes 120 --out distill.json --plot distill.svg"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = ("speed", "latency", "students")
+    kinds = ("speed", "latency", "students", "distill")
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
-    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed: rounds to measure")
+    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed, distill: rounds to measure")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="speed: of both runtimes; all cores, at most 4, if absent"
     )
@@ -37,10 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=Path("out/students"), metavar="DIR", help="students: run folders")
     parser.add_argument("--shapes", nargs="+", metavar="NAME", help="students: which of them; all if absent")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON, too")
+    bench_distill.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
-    result, text = {"speed": _speed, "latency": _latency, "students": _students}[options.what](options)
+    kinds = {"speed": _speed, "latency": _latency, "students": _students, "distill": bench_distill.run}
+    result, text = kinds[options.what](options)
     if options.out:
         write_json(options.out, result)
     return Result(result, text)

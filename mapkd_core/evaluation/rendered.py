@@ -15,10 +15,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mapkd_core.bags.write import encode_jpeg
+from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera
-from mapkd_core.data.samples import Sample, SampleFolder
+from mapkd_core.data.samples import SEEN_GRID, Sample, SampleFolder
+from mapkd_core.data.teacher_inputs import teacher_inputs
 from mapkd_core.drawing import Under, contact_sheet
 from mapkd_core.grid import BevGrid
 from mapkd_core.mapper import Mapper
@@ -26,6 +29,7 @@ from mapkd_core.types import Camera, Frame, LocalMap, MapElement
 from mapkd_core.worlds import drive, procedural, rig, road_map_file
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.truth import local_elements
+from mapkd_core.worlds.visibility import on_grid, seen_cells
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Predicted(NamedTuple):
     """One frame: where it comes from, the map by each kind of vectors, the truth and the classes it speaks about.
 
     token: its name. picture: JPEG of the first map over the images and beside the truth, empty where none was asked.
+    light: of the world, empty where unknown. seen: bool [Y, X], ground that some camera sees; None where unknown.
     """
 
     world: str
@@ -66,6 +71,8 @@ class Predicted(NamedTuple):
     labelled: tuple[str, ...]
     token: str = ""
     picture: bytes = b""
+    light: str = ""
+    seen: NDArray[np.bool_] | None = None
 
 
 def predict_worlds(
@@ -105,9 +112,9 @@ def predict_world(world: World, frames: int, how: Predicting) -> list[Predicted]
         frame = renderer.frame(time_s, cameras)
         truth = local_elements(road_map, drive.pose_at(road_map, time_s), grid)
         token = f"{road_map.name}-{number}"
-        predicted.append(
-            predict_frame(frame, token, mappers, truth, road_map.labelled, how)._replace(world=road_map.name)
-        )
+        made = predict_frame(frame, token, mappers, truth, road_map.labelled, how)
+        seen = seen_cells(renderer, time_s, cameras, grid)
+        predicted.append(made._replace(world=road_map.name, light=renderer.look.light, seen=seen))
     return predicted
 
 
@@ -118,9 +125,10 @@ def predict_frame(
     truth: tuple[MapElement, ...],
     labelled: tuple[str, ...],
     how: Predicting,
+    known: Sequence[NDArray | None] = (),
 ) -> Predicted:
     """All maps of one frame, with its picture where `how` asks for pictures; `world` is left to the caller."""
-    maps = {vectors: mapper.predict(frame) for vectors, mapper in mappers.items()}
+    maps = {vectors: mapper.predict(frame, known) for vectors, mapper in mappers.items()}
     picture = b""
     if how.pictures:
         sheet = contact_sheet(frame, next(iter(maps.values())), truth, caption=token, under=Under(frame.points))
@@ -138,8 +146,18 @@ def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> 
         sample = samples[int(i)]
         world, number = samples.names[samples.index[int(i)][0]], samples.index[int(i)][1]
         truth, classes = clip_all(sample.elements, grid), tuple(next(iter(mappers.values())).classes)
-        frame = predict_frame(sample_frame(sample), f"{world}-{number}", mappers, truth, classes, how)
-        yield [frame._replace(world=world)]
+        known = known_inputs(sample, next(iter(mappers.values())).config)
+        frame = predict_frame(sample_frame(sample), f"{world}-{number}", mappers, truth, classes, how, known)
+        seen = None if sample.seen is None else on_grid(sample.seen, SEEN_GRID, grid)
+        yield [frame._replace(world=world, light=sample.light, seen=seen)]
+
+
+def known_inputs(sample: Sample, config: ModelConfig) -> tuple[NDArray | None, ...]:
+    """points, sd, hd and frustum as a network of this config gets them; nothing for one that sees pictures alone."""
+    if set(config.modalities) == {"camera"}:
+        return ()
+    found = teacher_inputs(sample, config, config.modalities)
+    return tuple(found.get(name) for name in ("points", "sd", "hd", "frustum"))
 
 
 def sample_frame(sample: Sample) -> Frame:

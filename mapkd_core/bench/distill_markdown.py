@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of `mapkd bench distill` as Markdown, for terminals and documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mapkd_core.evaluation.report import table
+
+_SPLIT = {"validation": "validation", "test": "real roads"}
+
+
+def markdown(result: Mapping[str, Any]) -> list[str]:
+    """Three tables: scores of every row, IoU and AP by class, and what networks cost."""
+    rows = result["rows"]
+    splits = [s for s in _SPLIT if any(s in row for row in rows.values())]
+    what = (
+        f"Percent, mean ± deviation over seeds; mAP by MapTR's protocol, polylines of the query head. roads-v1 "
+        f"{result['size']}, {result['training_frames']} frames, students of {result['steps']} steps of "
+        f"{result['batch']} frames in the same order."
+    )
+    return [*_main(rows, splits), "", what, "", *_classes(rows, splits[-1]), "", *_cost(result)]
+
+
+def _main(rows: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
+    head = ["", *[f"{_SPLIT[s]} {score}" for s in splits for score in ("mIoU", "mAP")], "seeds", "training"]
+    lines = []
+    for name, row in rows.items():
+        numbers = [cell for s in splits for cell in (_score(row, s, "miou"), _score(row, s, "map"))]
+        lines.append(
+            [_label(name, row), *numbers, str(len(row["seeds"])), f"{(row['seconds']['mean'] or 0) / 60:.0f} min"]
+        )
+    return table(head, lines)
+
+
+def _classes(rows: Mapping[str, Any], split: str) -> list[str]:
+    classes = list(next(iter(rows.values()))[split]["iou"])
+    head = [f"by class, {_SPLIT[split]}", *[f"IoU {c}" for c in classes], *[f"AP {c}" for c in classes]]
+    lines = []
+    for name, row in rows.items():
+        if split in row:
+            found = [row[split]["iou"][c] for c in classes] + [row[split]["query"]["ap"][c] for c in classes]
+            lines.append([_label(name, row), *map(_number, found)])
+    return table(head, lines)
+
+
+def _cost(result: Mapping[str, Any]) -> list[str]:
+    costs = {name: c for name, c in result["costs"].items() if not result["rows"][name]["of"]}
+    shown: dict[tuple, list[str]] = {}
+    for name, c in costs.items():
+        key = (c["parameters_m"], c["gflop"], c["forward_ms"]["median"])
+        shown.setdefault(key, []).append(result["rows"][name]["label"])
+    lines = [[", ".join(names), f"{p:.2f} M", f"{g:.2f}", f"{ms:.0f} ms"] for (p, g, ms), names in shown.items()]
+    where = f"Forward passes by PyTorch on {result['machine']['processor']}, {result['machine']['threads']} threads."
+    return [*table(["network", "parameters", "GFLOP", "forward"], lines), "", where]
+
+
+def _label(name: str, row: Mapping[str, Any]) -> str:
+    return f"— {row['of']} {row['label']}" if row["of"] else str(row["label"])
+
+
+def _score(row: Mapping[str, Any], split: str, score: str) -> str:
+    if split not in row:
+        return "-"
+    return _number(row[split]["miou"] if score == "miou" else row[split]["query"]["map"])
+
+
+def _number(value: Mapping[str, float | None]) -> str:
+    if value["mean"] is None:
+        return "-"
+    deviation = "" if value["deviation"] is None else f" ± {100 * value['deviation']:.1f}"
+    return f"{100 * value['mean']:.1f}{deviation}"

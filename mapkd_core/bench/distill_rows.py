@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of the table of `mapkd bench distill`: who teaches the student, by which scheme, with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mapkd_core import distillation
+
+NETWORKS = ("teacher", "coach")  # rows of their own, trained once: students of all seeds learn from the same
+
+
+@dataclass(frozen=True)
+class Row:
+    """One student. of: the row it is an ablation of, empty for those every table needs. coach: whether one helps."""
+
+    label: str
+    scheme: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    coach: bool = False
+    view: str = ""  # instead of the student's own
+    of: str = ""
+
+
+MAIN: dict[str, Row] = {
+    "student": Row("student alone"),
+    "student_dual": Row("student alone, dual view", view="dual"),
+    "feature": Row("feature MSE", "feature"),
+    "response": Row("response KL", "response"),
+    "channelwise": Row("channel-wise", "channelwise"),
+    "attention": Row("attention transfer", "attention"),
+    "foreground": Row("foreground features", "foreground"),
+    "mapkd": Row("MapKD", "mapkd", coach=True),
+    "mapdistill": Row("MapDistill (dual view)", "mapdistill"),
+    "bridgeta": Row("BridgeTA (reconstructed)", "bridgeta"),
+}
+_OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
+ABLATIONS: dict[str, Row] = {
+    "mapkd_no_tgpd": Row("without TGPD", "mapkd", {"tgpd_teacher": 0.0, "tgpd_coach": 0.0}, True, of="mapkd"),
+    "mapkd_no_msrd": Row("without MSRD", "mapkd", {"msrd_teacher": 0.0, "msrd_coach": 0.0}, True, of="mapkd"),
+    "mapkd_no_coach": Row("without coach", "mapkd", of="mapkd"),
+    "mapkd_no_token": Row("without token", "mapkd", {"token": False}, True, of="mapkd"),
+    "mapkd_as_released": Row("as released", "mapkd", {"as_released": True}, True, of="mapkd"),
+    "mapdistill_relation": Row("relation only", "mapdistill", _OFF_FEATURE | _OFF_HEAD, of="mapdistill"),
+    "mapdistill_feature": Row("feature only", "mapdistill", _OFF_RELATION | _OFF_HEAD, of="mapdistill"),
+    "mapdistill_head": Row("head only", "mapdistill", _OFF_RELATION | _OFF_FEATURE, of="mapdistill"),
+    "bridgeta_no_assistant": Row("without assistant", "bridgeta", {"assistant": False}, of="bridgeta"),
+    "bridgeta_epsilon_half": Row("epsilon 0.5", "bridgeta", {"epsilon": 0.5}, of="bridgeta"),
+    "bridgeta_epsilon_two": Row("epsilon 2", "bridgeta", {"epsilon": 2.0}, of="bridgeta"),
+    "bridgeta_pull": Row("assistant drawn to the student", "bridgeta", {"pull": True}, of="bridgeta"),
+}
+
+
+def rows() -> dict[str, Row]:
+    """All students by name, main ones first; schemes that have a file and no row here follow the main ones."""
+    named = {row.scheme for row in MAIN.values()}
+    more = {name: Row(name, name, coach=True) for name in distillation.available() if name not in named}
+    return MAIN | more | ABLATIONS
+
+
+def order(names: Sequence[str], seeds: int, ablation_seeds: int) -> list[tuple[str, int]]:
+    """(row, seed) in the order of training: networks that teach, then seed 0 of all rows, then seed 1.
+
+    Raises ValueError for an unknown row.
+    """
+    known = rows()
+    if unknown := [name for name in names if name not in known and name not in NETWORKS]:
+        raise ValueError(f"row {unknown[0]!r} is unknown; known: {', '.join((*NETWORKS, *known))}")
+    wanted = [name for name in known if name in names or not names]
+    taught = [known[name] for name in wanted if known[name].scheme]
+    needed = {"teacher": bool(taught), "coach": any(row.coach for row in taught)}
+    runs = [(name, 0) for name in NETWORKS if needed[name] or name in names or not names]
+    for seed in range(max(seeds, ablation_seeds)):
+        runs += [(n, seed) for n in wanted if seed < (ablation_seeds if known[n].of else seeds)]
+    return runs
