@@ -71,7 +71,8 @@ def _panorama(look: Look, rng: np.random.Generator) -> NDArray[np.uint8]:
     clouds = noise.smooth(rng, (_HEIGHT, _WIDTH // 2), 90.0, 5, 0.6)
     clouds = np.concatenate([clouds, clouds[:, ::-1]], axis=1)
     density = np.clip((clouds + cover) * 0.5, 0, 1)[..., None]
-    bright = np.minimum(horizon * 1.12, 255)
+    # Clouds that the sun lights are the brightest things in a picture: cameras burn them out.
+    bright = np.minimum(horizon * (rng.uniform(1.1, 1.35) if look.light in ("sun", "low_sun") else 1.12), 255)
     sky += (bright - sky) * density * (0.9 if look.light in ("sun", "low_sun", "dusk") else 0.3)
     for layer in range(3):
         sky = _skyline(sky, look, layer, rng)

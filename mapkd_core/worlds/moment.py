@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,16 @@ class Moment:
     yaw_rate: float = 0.0
     boxes: tuple[drive.Box, ...] = ()
     speeds: tuple[float, ...] = ()
+
+    @cached_property
+    def vehicles(self) -> NDArray[np.float64]:
+        """N x 7: x, y, yaw, length, width, height and speed of the boxes that are vehicles."""
+        rows = [
+            (b.x, b.y, b.yaw, b.length, b.width, b.height, v)
+            for b, v in zip(self.boxes, self.speeds, strict=True)
+            if b.kind == "VEHICLE"
+        ]
+        return np.array(rows).reshape(-1, 7)
 
 
 STANDING = Moment()
