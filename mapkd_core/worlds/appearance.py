@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from mapkd_core.worlds.upkeep import Upkeep, draw_upkeep
 Colour = tuple[float, float, float]  # RGB 0..255
 
 _LIGHTS = ("sun", "overcast", "low_sun", "rain", "dusk", "night")
-_LIGHT_SHARES = (0.50, 0.22, 0.08, 0.08, 0.05, 0.07)
+_LIGHT_SHARES = (0.44, 0.21, 0.11, 0.10, 0.06, 0.08)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Look:
     pavement_m: float
     greenery: float
     buildings: float
-    upkeep: Upkeep = Upkeep()  # frozen, so one default may serve all
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 def draw_look(seed: int) -> Look:
@@ -65,7 +65,7 @@ def draw_look(seed: int) -> Look:
 
 
 def _light(rng: np.random.Generator, light: str) -> dict:
-    elevation = np.radians(rng.uniform(8, 20) if light == "low_sun" else rng.uniform(28, 80))
+    elevation = np.radians(rng.uniform(4, 17) if light == "low_sun" else rng.uniform(28, 80))
     azimuth = rng.uniform(0, 2 * np.pi)
     direction = (np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation))
     sun = {"sun": rng.uniform(0.5, 0.8), "low_sun": rng.uniform(0.4, 0.7)}.get(light, 0.0)
