@@ -7,6 +7,7 @@ B batch, N cameras, K classes, Y X decoder cells; rasters lie on the canvas, 2Y 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -106,8 +107,9 @@ class MapModel(nn.Module):
 
     @property
     def camera_encoders(self) -> list[CameraEncoder]:
-        """All that look at pictures: a coach has two. What starts one of them starts them all."""
-        return [module for module in self.modules() if isinstance(module, CameraEncoder)]
+        """All that look at pictures, a coach's second one last. What starts one of them starts them all."""
+        second = [self.lidar.encoder] if isinstance(self.lidar, SimulatedLidar) else []
+        return [cast(CameraEncoder, self.camera), *second]
 
     def _lidar_bev(self, images: Tensor, points: Tensor | None, frustum: Tensor | None) -> Tensor | None:
         if self.lidar is None:
