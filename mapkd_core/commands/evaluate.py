@@ -4,7 +4,9 @@
 Frames come from procedural worlds of the test split, from road maps (*.json.gz) that are rendered, from a folder
 written by `mapkd dataset`, or from a nuScenes dataset (real, or written by `mapkd nuscenes write`). IoU is HDMapNet's
 (argmax, summed over all frames), AP is MapTR's (Chamfer distance below 0.5, 1.0 and 1.5 m). Classes that a road map
-does not label are masked. Scores are percent in the table, 0..1 in JSON.
+does not label are masked. Of rendered frames IoU is also told by the light of the world, and apart for ground that a
+camera sees and ground that is hidden; of all, whether the scores mean what they say (ECE). Scores are percent in the
+table, 0..1 in JSON.
 """
 
 from __future__ import annotations
@@ -81,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     from mapkd_core.evaluation.frame_scores import FrameScores
+    from mapkd_core.evaluation.map_calibration import diagrams
     from mapkd_core.evaluation.rendered import Predicting, predict_samples, predict_worlds
     from mapkd_core.mapper import SHIPPED
     from mapkd_core.training.checkpoint import read_card
@@ -115,6 +118,7 @@ def run(options: argparse.Namespace) -> Result:
         "vectors": {vectors: report.as_dict() for vectors, report in reports.items()},
         "worlds": {name: short(evaluator.report()) for name, evaluator in by_world.items()},
     }  # fmt: skip
+    detail["reliability"] = {vectors: diagrams(evaluator.reliability()) for vectors, evaluator in overall.items()}
     if each:
         detail |= _each_frame(each, overall, options)
     if options.out:
@@ -153,11 +157,12 @@ def _score(
             if each:
                 each.add(frame)
             for vectors, local_map in frame.maps.items():
-                targets = [overall.setdefault(vectors, Evaluator(local_map.grid, local_map.classes))]
+                made = overall.get(vectors) or Evaluator(local_map.grid, local_map.classes, calibrated=True)
+                overall[vectors] = made
+                made.add(local_map, frame.truth, frame.labelled, frame.light, frame.seen)
                 if vectors == first:
-                    targets.append(by_world.setdefault(frame.world, Evaluator(local_map.grid, local_map.classes)))
-                for evaluator in targets:
-                    evaluator.add(local_map, frame.truth, frame.labelled)
+                    alone = by_world.setdefault(frame.world, Evaluator(local_map.grid, local_map.classes))
+                    alone.add(local_map, frame.truth, frame.labelled)
     if not overall:
         raise ValueError("nothing to evaluate: no frame came")
     return overall, by_world

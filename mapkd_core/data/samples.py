@@ -98,6 +98,11 @@ class SampleFolder:
     def __len__(self) -> int:
         return len(self.index)
 
+    def token(self, i: int) -> str:
+        """Names sample i: its world and its number there."""
+        world, frame = self.index[i]
+        return f"{self.names[world]}-{frame}"
+
     def __getitem__(self, i: int) -> Sample:
         world, frame = self.index[i]
         truth = self._truth[world]
@@ -129,6 +134,6 @@ def _to_steps(points: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.round(points / POINT_STEPS), limits.min, limits.max).astype(np.int16)
 
 
-def _save(path: Path, array: NDArray) -> None:
+def _save(path: Path, array: NDArray[Any]) -> None:
     with aside(path) as unfinished, unfinished.open("wb") as file:
         np.save(file, array)

@@ -6,10 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mapkd_core.data.rasterise import rasterise
+from mapkd_core.evaluation.calibration import Reliability
 from mapkd_core.evaluation.chamfer_ap import POINTS, THRESHOLDS_M, ChamferApAccumulator
 from mapkd_core.evaluation.curves import precision_recall
+from mapkd_core.evaluation.difficulty import Difficulty
 from mapkd_core.evaluation.iou import BAND_EDGES_M, IouAccumulator, argmax_labels
+from mapkd_core.evaluation.map_calibration import RasterCalibration, errors, line_curves
 from mapkd_core.evaluation.report import Report
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, LocalMap, MapElement
@@ -22,7 +28,8 @@ class Evaluator:
     """Streaming form of `evaluate`: `add` each frame, `report` at any time.
 
     observed_only: cells that no camera saw do not count for IoU. Off for comparison with the papers, whose six
-    cameras see nearly everything. clear_overlap: truth as the papers rasterise it (see `rasterise`).
+    cameras see nearly everything. clear_overlap: truth as the papers rasterise it (see `rasterise`). calibrated: keep
+    whether the scores mean what they say, which costs as much as all the rest.
     """
 
     def __init__(
@@ -34,17 +41,30 @@ class Evaluator:
         band_edges_m: Sequence[float] = BAND_EDGES_M,
         observed_only: bool = False,
         clear_overlap: bool = False,
+        calibrated: bool = False,
     ) -> None:
         self._grid, self._classes = grid, tuple(classes)
         self._observed_only, self._clear_overlap = observed_only, clear_overlap
         self._iou = IouAccumulator(grid, classes, band_edges_m)
         self._ap = ChamferApAccumulator(classes, thresholds_m, points)
         self._thresholds_m = tuple(thresholds_m)
+        self._difficulty = Difficulty(grid, classes)
+        self._raster_calibration = RasterCalibration(classes) if calibrated else None
         self._protocol = f"MapTR ({points} points, {', '.join(f'{t:g}' for t in thresholds_m)} m)"
         self._frames = self._without_probability = 0
 
-    def add(self, predicted: LocalMap, truth: Sequence[MapElement], labelled: Iterable[str] | None = None) -> None:
-        """One frame. Raises ValueError where the map has another grid or other classes than the evaluator."""
+    def add(
+        self,
+        predicted: LocalMap,
+        truth: Sequence[MapElement],
+        labelled: Iterable[str] | None = None,
+        light: str = "",
+        seen: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """One frame; light of its world and ground that cameras see (bool [Y, X]) where they are known.
+
+        Raises ValueError where the map has another grid or other classes than the evaluator.
+        """
         if predicted.grid != self._grid or tuple(predicted.classes) != self._classes:
             raise ValueError(
                 f"the map covers {predicted.grid.bounds} m with {predicted.classes}, "
@@ -60,6 +80,9 @@ class Evaluator:
         target = rasterise(truth, self._grid, self._classes, clear_overlap=self._clear_overlap)
         self._iou.add(labels, target, known, predicted.observed if self._observed_only else None)
         self._ap.add(predicted.elements, truth, known)
+        self._difficulty.add(labels, target, known, light, seen)
+        if self._raster_calibration and predicted.probability is not None:
+            self._raster_calibration.add(predicted.probability, labels, target, known)
 
     def curves(self) -> dict[str, dict[float, list[tuple[float, float]]]]:
         """Class -> threshold in metres -> (recall, precision), as AP integrates them; empty without truth."""
@@ -69,6 +92,12 @@ class Evaluator:
             truths = self._ap.truths[name]
             found[name] = {t: precision_recall(hits[i], scores, truths) for i, t in enumerate(self._thresholds_m)}
         return found
+
+    def reliability(self) -> dict[str, dict[str, Reliability]]:
+        """cells, drawn and lines -> class -> diagram (`map_calibration`); empty where it was not asked for."""
+        if self._raster_calibration is None:
+            return {}
+        return self._raster_calibration.curves() | line_curves(self._ap, self._classes, self._thresholds_m)
 
     def report(self) -> Report:
         """Scores of the frames so far."""
@@ -87,6 +116,11 @@ class Evaluator:
             detections=dict(self._ap.detections),
             protocol=self._protocol,
             notes=tuple(notes),
+            iou_by_light=self._difficulty.by_light(),
+            frames_by_light=dict(sorted(self._difficulty.frames_by_light.items())),
+            iou_by_sight=self._difficulty.by_sight(),
+            truth_seen=self._difficulty.truth_seen(),
+            ece=errors(self.reliability()),
         )
 
 

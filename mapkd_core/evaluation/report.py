@@ -19,6 +19,9 @@ class Report:
 
     iou: class -> IoU. iou_by_distance: band in metres -> class -> IoU. ap: class -> threshold in metres -> AP.
     frames, truths, detections: what went in. protocol: how AP was computed. notes: what a reader must know.
+    iou_by_light, iou_by_sight: light of the world, or whether a camera sees the ground -> class -> IoU, with the number
+    of frames by light and the share of the true lines' cells that are seen. ece: what -> class -> calibration error of
+    the scores (`map_calibration`). Empty, or NaN, where they were not known.
     """
 
     classes: tuple[str, ...]
@@ -30,6 +33,11 @@ class Report:
     detections: dict[str, int] = field(default_factory=dict)
     protocol: str = "maptr"
     notes: tuple[str, ...] = ()
+    iou_by_light: dict[str, dict[str, float]] = field(default_factory=dict)
+    frames_by_light: dict[str, int] = field(default_factory=dict)
+    iou_by_sight: dict[str, dict[str, float]] = field(default_factory=dict)
+    truth_seen: float = math.nan
+    ece: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def miou(self) -> float:
@@ -63,7 +71,25 @@ class Report:
         rows = [self._row(name, thresholds) for name in self.classes]
         rows.append(self._mean_row(thresholds))
         lines = [*table(head, rows), "", f"{self.frames} frames, AP by the {self.protocol} protocol."]
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *self.notes, *self._difficulty()])
+
+    def _difficulty(self) -> list[str]:
+        """Lines of the tables by light, by sight, and of calibration; none where nothing of it is known."""
+        lines = []
+        if self.iou_by_light:
+            rows = [[light, str(self.frames_by_light[light]), *self._ious(v)] for light, v in self.iou_by_light.items()]
+            lines += ["", *table(["IoU by light", "frames", *self.classes, "mean"], rows)]
+        if self.iou_by_sight:
+            shares = {"seen": self.truth_seen, "hidden": 1 - self.truth_seen}
+            rows = [[name, percent(shares[name]), *self._ious(v)] for name, v in self.iou_by_sight.items()]
+            lines += ["", *table(["IoU of ground", "of the lines", *self.classes, "mean"], rows)]
+        if self.ece:
+            lines += ["", *table(["ECE of", *self.classes, "mean"], ([n, *self._ious(v)] for n, v in self.ece.items()))]
+        return lines
+
+    def _ious(self, values: dict[str, float]) -> list[str]:
+        """Of each class, then their mean."""
+        return [*(percent(values.get(name, math.nan)) for name in self.classes), percent(mean(values.values()))]
 
     def _row(self, name: str, thresholds: Sequence[float]) -> list[str]:
         bands = [percent(values.get(name, math.nan)) for values in self.iou_by_distance.values()]

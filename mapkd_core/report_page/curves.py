@@ -41,6 +41,17 @@ def precision_recall(by_class: Mapping[str, Mapping[str, Sequence[Sequence[float
     return "".join(pictures)
 
 
+def reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]) -> str:
+    """One picture for each kind of score: share of hits over mean score; on the diagonal a score is what it says."""
+    pictures = []
+    for what, by_class in diagrams.items():
+        points = {name: list(zip(row["score"], row["hit_rate"])) for name, row in by_class.items()}
+        lines = {name: [(x, y) for x, y in row if x is not None] for name, row in points.items()}
+        title = f"Reliability of the scores of {what}"
+        pictures.append(_plot(lines, title, "mean score", "share of hits", is_share=True, diagonal=True))
+    return "".join(pictures)
+
+
 def histogram(values: Sequence[float | None], name: str) -> str:
     """How the frames' mIoU is spread."""
     known = [value for value in values if value is not None]
@@ -52,17 +63,25 @@ def histogram(values: Sequence[float | None], name: str) -> str:
 
 
 def _plot(
-    lines: Mapping[str, Sequence[tuple[float, float | None]]], title: str, x: str, y: str, *, is_share: bool
+    lines: Mapping[str, Sequence[tuple[float, float | None]]],
+    title: str,
+    x: str,
+    y: str,
+    *,
+    is_share: bool,
+    diagonal: bool = False,
 ) -> str:
     known = {name: [(a, b) for a, b in points if b is not None] for name, points in lines.items()}
     known = {name: points for name, points in known.items() if points}
     if not known:
         return ""
     figure, axes = _figure(title, x, y)
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color="0.6", linestyle="--")
     for name, points in known.items():
         colour = tuple(channel / 255 * 0.85 for channel in colour_of(name))  # darker: the page is white
         xs, ys = zip(*sorted(points, key=lambda point: point[0]))
-        axes.plot(xs, ys, color=colour, marker="" if is_share else "o", label=name)
+        axes.plot(xs, ys, color=colour, marker="" if is_share and not diagonal else "o", label=name)
     axes.set_ylim(0, 1 if is_share else None)
     if is_share:
         axes.set_xlim(0, 1)

@@ -23,10 +23,11 @@ def page(evaluation: Mapping[str, Any], folder: Path) -> str:
     source = str(evaluation.get("source", "Evaluation"))
     body = [f"<h1>{escape(source)}</h1>", _facts(evaluation), _summary(vectors)]
     for name, report in vectors.items():
-        body += [f"<h2>{escape(name)}</h2>", _classes(report), *_notes(report)]
+        body += [f"<h2>{escape(name)}</h2>", _classes(report), *_notes(report), *_difficulty(report)]
         plots = [
             curves.by_threshold(report), curves.by_distance(report),
             curves.precision_recall(evaluation.get("curves", {}).get(name, {})),
+            curves.reliability(evaluation.get("reliability", {}).get(name, {})),
         ]  # fmt: skip
         body.append(f'<div class="plots">{"".join(plots)}</div>')
     body += [_worlds(evaluation.get("worlds", {})), _frames(evaluation, folder)]
@@ -76,6 +77,32 @@ def _classes(report: Mapping[str, Any]) -> str:
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
     return [f"<p>{escape(str(note))}</p>" for note in report.get("notes", ())]
+
+
+def _difficulty(report: Mapping[str, Any]) -> list[str]:
+    """Tables by light, by sight, and of calibration; none where the evaluation knew nothing of it."""
+    classes = list(report["class_ap"])
+    by_light, by_sight, ece = (report.get(key) or {} for key in ("iou_by_light", "iou_by_sight", "ece"))
+    frames, seen = report.get("frames_by_light", {}), report.get("truth_seen")
+    shares = {"seen": seen, "hidden": None if seen is None else 1 - seen}
+    parts = []
+    if by_light:
+        rows = [[light, number(frames.get(light)), *_row(values, classes)] for light, values in by_light.items()]
+        parts.append(table(["IoU by light", "frames", *classes, "mean"], rows))
+    if by_sight:
+        rows = [[name, percent(shares.get(name)), *_row(values, classes)] for name, values in by_sight.items()]
+        parts.append(table(["IoU of ground", "of the lines", *classes, "mean"], rows))
+    if ece:
+        parts.append(
+            table(["ECE of", *classes, "mean"], ([what, *_row(values, classes)] for what, values in ece.items()))
+        )
+    return parts
+
+
+def _row(values: Mapping[str, float | None], classes: Sequence[str]) -> list[str]:
+    """Percent of each class, then of their mean."""
+    known = [value for value in values.values() if value is not None]
+    return [*(percent(values.get(name)) for name in classes), percent(sum(known) / len(known) if known else None)]
 
 
 def _worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:

@@ -19,6 +19,13 @@ REPORT = {
     "iou_by_distance": {"0-10": {"divider": 0.6, "boundary": 0.7}, "10-20": {"divider": 0.25, "boundary": None}},
     "truths": {"divider": 1234, "boundary": 0}, "detections": {"divider": 40, "boundary": 2}, "notes": ["a < b"],
 }  # fmt: skip
+DIFFICULTY = {
+    "iou_by_light": {"night": {"divider": 0.1, "boundary": None}, "sun": {"divider": 0.5, "boundary": 0.6}},
+    "frames_by_light": {"night": 1, "sun": 11}, "truth_seen": 0.75,
+    "iou_by_sight": {"seen": {"divider": 0.5, "boundary": 0.7}, "hidden": {"divider": 0.02, "boundary": 0.04}},
+    "ece": {"cells": {"divider": 0.01, "boundary": 0.02}, "lines": {"divider": 0.3, "boundary": None}},
+}  # fmt: skip
+DIAGRAM = {"low": [0.0, 0.5], "count": [10, 5], "score": [0.25, 0.75], "hit_rate": [0.2, None]}
 JPEG = b"\xff\xd8\xff picture"
 
 
@@ -88,6 +95,22 @@ def test_the_tables_hold_the_evaluations_numbers(evaluation, tmp_path, capsys):
     assert ["boundary", "50.0", "70.0", "–", "–", "–", "–", "–", "0", "2"] in page.rows
     assert page.rows.index(["bad", "12.5", "10.0"]) < page.rows.index(["good", "50.0", "–"])
     assert "roads &amp; &lt;b&gt;worlds" in text and "<b>" not in text and "a &lt; b" in text
+
+
+def test_light_sight_and_calibration_have_tables_and_diagrams(evaluation, tmp_path, capsys):
+    evaluation["vectors"]["query"] = REPORT | DIFFICULTY
+    evaluation["reliability"] = {"query": {"cells": {"divider": DIAGRAM}, "lines": {"divider": DIAGRAM}}}
+    summary, text, page = made(evaluation, tmp_path, capsys)
+    assert ["night", "1", "10.0", "–", "10.0"] in page.rows and ["sun", "11", "50.0", "60.0", "55.0"] in page.rows
+    assert ["seen", "75.0", "50.0", "70.0", "60.0"] in page.rows and [
+        "hidden",
+        "25.0",
+        "2.0",
+        "4.0",
+        "3.0",
+    ] in page.rows
+    assert ["cells", "1.0", "2.0", "1.5"] in page.rows and ["lines", "30.0", "–", "30.0"] in page.rows
+    assert summary["curves"] == 6 and "Reliability of the scores of cells" in text
 
 
 def test_curves_are_drawn_and_differ_in_the_names_of_their_parts(evaluation, tmp_path, capsys):
