@@ -29,7 +29,7 @@ class Glare:
         self._streak_angle, self._streak = rng.uniform(-0.6, 0.6) + np.pi / 2, rng.uniform(0.0, 0.7)
         self._spikes, self._spike_phase = int(rng.integers(5, 10)), rng.uniform(0, np.pi)
         self._haloed = {"night": 1.0, "dusk": 0.6, "rain": 0.45}.get(look.light, 0.0)
-        self._spread = rng.uniform(0.004, 0.011)  # of the picture's width: size of halos
+        self._spread = rng.uniform(0.005, 0.015)  # of the picture's width: size of halos
 
     def add(
         self, image: NDArray[np.float32], camera: Camera, map_T_camera: NDArray[np.float64], moment: Moment, full: float
@@ -58,7 +58,7 @@ class Glare:
         angle = np.arctan2(y, x)
         rays = 1 + 0.35 * np.cos(self._spikes * angle + self._spike_phase)
         streak = self._streak * np.exp(-np.abs(np.sin(angle - self._streak_angle)) / 0.05 - r / 0.35)
-        light = 0.28 + 0.55 * np.exp(-r / 0.16) * rays + 1.6 * np.exp(-((r / 0.045) ** 2)) + streak
+        light = 0.18 + 0.5 * np.exp(-r / 0.16) * rays + 1.6 * np.exp(-((r / 0.045) ** 2)) + streak
         light *= self._strength * full * (1 - outside / _BESIDE) ** 2
         warm = np.array([1.0, 0.94, 0.82] if self._look.light == "low_sun" else [1.0, 0.99, 0.95])
         image += cv2.resize((light[..., None] * warm).astype(np.float32), (width, height))
