@@ -27,7 +27,27 @@ def asphalt_detail(
             centre = polylines.at(line, np.array([at_m]))[0] + rng.normal(0, 1.5, 2)
             heading = float(polylines.heading_at(line, np.array([at_m]))[0])
             _MARKS[rng.choice(len(_MARKS), p=_SHARES)](gain, grid, centre, heading, rng)
+    if grid.cell <= 0.1:
+        _tar(gain, grid, road_map, look, np.random.default_rng([seed, 0x7A6]))
     return gain
+
+
+def _tar(gain: NDArray[np.uint8], grid: BevGrid, road_map: RoadMap, look: Look, rng: np.random.Generator) -> None:
+    """Black seams that run along a lane for a long way, and snakes of sealed cracks: lines that are no markings."""
+    for line in road_map.centrelines:
+        length = float(polylines.arc_lengths(line)[-1])
+        for _ in range(rng.poisson(look.upkeep.tar * length / 35)):
+            start = rng.uniform(-5, length)
+            s = np.arange(max(start, 0.0), min(start + rng.uniform(8, 70), length), 0.7)
+            if len(s) < 4:
+                continue
+            snake = rng.random() < 0.5
+            sway = np.cumsum(rng.normal(0, 0.10, len(s))) if snake else np.cumsum(rng.normal(0, 0.01, len(s)))
+            headings = polylines.heading_at(line, s)
+            left = np.stack([-np.sin(headings), np.cos(headings)], -1)
+            path = polylines.at(line, s) + (rng.uniform(-2.0, 2.0) + sway)[:, None] * left
+            width = _width(rng.uniform(0.04, 0.16), grid)
+            cv2.polylines(gain, [_pixels(grid, path)], False, int(rng.uniform(40, 75)), width, cv2.LINE_8, 4)
 
 
 def _patch(gain: NDArray[np.uint8], grid: BevGrid, centre: NDArray, heading: float, rng: np.random.Generator) -> None:

@@ -12,11 +12,16 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import noise, polylines
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.asphalt import asphalt_detail
-from mapkd_core.worlds.markings import road_paint
+from mapkd_core.worlds.dropped import DroppedKerbs
+from mapkd_core.worlds.ghosts import ghost_paint
+from mapkd_core.worlds.markings import SHINING, Paint, road_paint
+from mapkd_core.worlds.pavings import SPECIAL, Pavings, setts_tile
 from mapkd_core.worlds.road_map import RoadMap
 
 LOW_CELL_M, TILE_CELL_M = 0.4, 0.05
-_ROAD, _PAVED, _GRASS, _SOIL, _STONE = range(5)
+# A label of the road is _ROAD plus the kind of `pavings`; _PAVED_2 is the footway of some districts.
+_PAVED, _PAVED_2, _GRASS, _SOIL, _STONE, _ROAD = range(6)
+_LABELS = _ROAD + SPECIAL + 1
 _SHIFT = 4  # fractional bits of polygon corners
 _STRIPE = 512  # rows painted at a time: three stripes fit into the cache
 
@@ -28,12 +33,15 @@ class GroundPainter:
         rng = np.random.default_rng([seed, 0x6D])
         self.road_map, self.area, self.look, self._seed = road_map, area, look, seed
         self.low = far
-        self.paints = road_paint(road_map, area, look, rng)
+        self.dropped = DroppedKerbs(road_map, area, look.upkeep.dropped)
+        self.paints = [*ghost_paint(road_map, look, seed), *road_paint(road_map, area, look, rng)]
+        self._pavings = Pavings(road_map, look.upkeep, seed)
         self.shadows: list[tuple[NDArray[np.float64], float]] = []  # outline in metres, share of sunlight that is lost
         road = np.zeros(far.shape, np.uint8)
         fill(road, far, _rings(area), 255)
         self.distance = cv2.distanceTransform(255 - road, cv2.DIST_L2, 5) * np.float32(far.cell)  # metres outside
         self._zones = noise.smooth(rng, far.shape, 25.0 / far.cell, 2)
+        self._bare, self._districts = _growth(far, seed)
         self._gain = self._low_gain(rng)
         self._tiles = _grain_tiles(rng, look)
         self._wear = self._wear_tile(rng)
@@ -44,10 +52,9 @@ class GroundPainter:
         tiles = {kind: _at_cell(tile, grid.cell) for kind, tile in self._tiles.items()}
         label = self._labels(grid)
         detail = asphalt_detail(grid, self.road_map, look, tiles[_ROAD], self._seed)
-        alpha, colour = self._paint_masks(grid, label)
-        table = np.zeros((256, 1, 3), np.uint8)
-        table[:5, 0] = np.clip([look.asphalt, look.pavement, look.grass, look.soil, look.kerb_colour], 0, 255)
-        paints = np.array([look.white, look.yellow, (150, 85, 70), (40, 40, 40)]).clip(0, 255).astype(np.uint8)
+        self._pavings.draw_joints(detail, grid)
+        alpha, colour = self._paint_masks(grid, label, self.paints)
+        table, paints = _colours(look)
         grains = {kind: noise.tiled(tile, (_STRIPE, width)) for kind, tile in tiles.items() if kind != _ROAD}
         wear = noise.tiled(_at_cell(self._wear, grid.cell), (_STRIPE * 2, width))
         shade = self._shade(grid)
@@ -72,10 +79,10 @@ class GroundPainter:
         return image
 
     def coverage(self, grid: BevGrid) -> NDArray[np.uint8]:
-        """Y X: how much paint covers each cell of the road, 255 = fully."""
+        """Y X: how much paint that shines covers each cell of the road, 255 = fully."""
         road = np.full(grid.shape, _STONE, np.uint8)
         fill(road, grid, _rings(self.area), _ROAD)
-        return self._paint_masks(grid, road)[0]
+        return self._paint_masks(grid, road, [paint for paint in self.paints if paint.colour in SHINING])[0]
 
     def _labels(self, grid: BevGrid) -> NDArray[np.uint8]:
         look = self.look
@@ -85,7 +92,16 @@ class GroundPainter:
         label = np.full(coarse.shape, _PAVED, np.uint8)
         label[zone > 0.9 - 2 * look.greenery] = _GRASS
         label[zone > 1.2] = _SOIL
-        label[distance < np.where(zone > 0.4, np.float32(0.4), np.float32(look.pavement_m))] = _PAVED
+        edge = np.where(zone > 0.4, np.float32(0.4), np.float32(look.pavement_m))
+        if (earth := look.upkeep.earth) > 0:
+            bare = _stretched(self._bare, self.low, coarse, whole)
+            worn = (distance < edge + earth * (0.3 + 0.5 * bare)) | (bare > 2.0 - 1.2 * earth)
+            label[worn & (label == _GRASS)] = _SOIL
+        label[distance < edge] = _PAVED
+        if look.upkeep.district > 0:
+            second = _stretched(self._districts, self.low, coarse, whole) < look.upkeep.district
+            label[second & (label == _PAVED)] = _PAVED_2
+        fill(label, coarse, [shapely.get_coordinates(p.exterior) for p in self.dropped.aprons], _PAVED)
         label = cv2.resize(label, grid.shape[::-1], interpolation=cv2.INTER_NEAREST)
         stone = max(0.15, grid.cell)
         for line in self.road_map.boundaries:
@@ -93,19 +109,25 @@ class GroundPainter:
                 piece = polylines.strip(polylines.resampled(line, 3.0), 2 * stone)
                 fill(label, grid, [piece], _STONE)
         fill(label, grid, _rings(self.area), _ROAD)
+        kinds = self._pavings.kinds(coarse)
+        if kinds is not None:
+            kinds = cv2.resize(kinds, grid.shape[::-1], interpolation=cv2.INTER_NEAREST)
+            cv2.add(label, kinds, label, mask=cv2.compare(label, _ROAD, cv2.CMP_EQ))
         return label
 
-    def _paint_masks(self, grid: BevGrid, label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _paint_masks(
+        self, grid: BevGrid, label: NDArray[np.uint8], paints: list[Paint]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """How much paint covers each cell of the road, 255 = fully, and its colour index."""
         alpha, colour = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
         style = cv2.LINE_AA if grid.cell > 0.1 else cv2.LINE_8
-        for paint in self.paints:
+        for paint in paints:
             if (corners := _corners(grid, paint.outline_m)) is None:
                 continue
             cv2.fillPoly(alpha, [corners], int(paint.strength * 255), style, _SHIFT)
             if paint.colour:
                 cv2.fillPoly(colour, [corners], paint.colour, cv2.LINE_8, _SHIFT)
-        alpha[label != _ROAD] = 0
+        alpha[label < _ROAD] = 0
         return alpha, colour
 
     def _shade(self, grid: BevGrid) -> tuple[NDArray[np.uint8], BevGrid] | None:
@@ -190,19 +212,50 @@ def _rings(area: shapely.MultiPolygon) -> list[NDArray[np.float64]]:
     return [shapely.get_coordinates(ring) for polygon in area.geoms for ring in [polygon.exterior, *polygon.interiors]]
 
 
+def _colours(look: Look) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """RGB of every label (256 x 1 x 3) and of every paint (by colour index)."""
+    road, upkeep = np.array(look.asphalt), look.upkeep
+    table = np.zeros((256, 1, 3))
+    beside = (look.pavement, upkeep.district_colour, look.grass, look.soil, look.kerb_colour)
+    table[:_ROAD, 0] = np.array(beside)
+    ways = [road, *(road * factor for factor in upkeep.asphalts), np.array(upkeep.special_colour)]
+    table[_ROAD:_LABELS, 0] = np.array(ways)
+    paints = np.array([look.white, look.yellow, (150, 85, 70), 0.5 * road, np.minimum(1.3 * road, 0.8 * look.white[0])])
+    return table.clip(0, 255).astype(np.uint8), paints.clip(0, 255).astype(np.uint8)
+
+
+def _growth(low: BevGrid, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where grass is thin (mean 0, deviation 1), and ranks 0..1 of districts some 150 m wide."""
+    rng = np.random.default_rng([seed, 0xEA27])
+    districts = noise.smooth(rng, low.shape, 150.0 / low.cell, 1)
+    ranks = (0.5 + districts / 3.5).astype(np.float32)
+    return noise.smooth(rng, low.shape, 6.0 / low.cell, 3, 0.8), ranks
+
+
+def _tiled_pavement(rng: np.random.Generator, base: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Brightness of a footway: joints between flags, their size drawn."""
+    paved, pitch = base.copy(), int(rng.choice([8, 12, 20, 40]))
+    paved[::pitch] -= 0.15
+    paved[:, :: pitch * int(rng.integers(1, 3))] -= 0.12
+    return noise.as_gain(paved, 1.0)
+
+
 def _grain_tiles(rng: np.random.Generator, look: Look) -> dict[int, NDArray[np.uint8]]:
     """Brightness of every surface at the finest cell, 128 = 1."""
     size = (1024, 1024)
     fine = rng.standard_normal(size, np.float32)
     coarse = noise.smooth(rng, size, 24.0, 4, 0.7)
     paved = 0.04 * fine + 0.04 * coarse
-    pitch = int(rng.choice([8, 12, 20, 40]))
-    paved[::pitch] -= 0.15
-    paved[:, :: pitch * int(rng.integers(1, 3))] -= 0.12
-    return {
+    tiles = {
         _ROAD: noise.as_gain(0.7 * fine + 0.3 * coarse, look.asphalt_grain),
-        _PAVED: noise.as_gain(paved, 1.0),
+        _PAVED: _tiled_pavement(rng, paved),
         _GRASS: noise.as_gain(0.6 * fine + 0.6 * coarse, 0.16),
         _SOIL: noise.as_gain(0.5 * fine + 0.7 * coarse, 0.10),
         _STONE: noise.as_gain(0.5 * fine + 0.5 * coarse, 0.06),
     }
+    more = rng.spawn(1)[0]
+    if look.upkeep.district > 0:
+        tiles[_PAVED_2] = _tiled_pavement(more, 1.5 * paved)
+    if look.upkeep.special == "setts":
+        tiles[_ROAD + SPECIAL] = setts_tile(more, size)
+    return tiles

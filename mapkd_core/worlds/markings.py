@@ -15,7 +15,8 @@ from mapkd_core.worlds import polylines, symbols
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.road_map import RoadMap
 
-WHITE, YELLOW, BRICK, DARK = range(4)
+WHITE, YELLOW, BRICK, DARK, SCAR = range(5)
+SHINING = (WHITE, YELLOW)  # glass beads send a LiDAR's light back; tar, brick and scars do not
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ def road_paint(road_map: RoadMap, area: shapely.MultiPolygon, look: Look, rng: n
             paints += _divider(line, flow.separates_directions(line), look, rng)
     for outline in symbols.road_symbols(road_map, rng):
         paints.append(Paint(outline, WHITE, rng.uniform(0.7, 1.0)))
+    more = rng.spawn(1)[0]  # numbers of its own: what comes after does not depend on how many there are
+    for outline in symbols.approach_symbols(road_map, look.upkeep.symbols, more):
+        paints.append(Paint(outline, WHITE, more.uniform(0.55, 1.0)))
     return paints
 
 

@@ -23,7 +23,7 @@ def smooth(
     return total / max(float(total.std()), 1e-6)
 
 
-def as_gain(field: NDArray[np.float32], strength: float, mean: float = 1.0) -> NDArray[np.uint8]:
+def as_gain(field: NDArray[np.floating], strength: float, mean: float = 1.0) -> NDArray[np.uint8]:
     """Gain factors mean + strength * field as uint8, where 128 stands for 1."""
     return np.clip((mean + strength * field) * 128.0, 0, 255).astype(np.uint8)
 

@@ -16,8 +16,9 @@ class Upkeep:
 
     ghosts: old dividers, arrows and crossings beside the current ones. tar: sealed cracks along the lanes.
     resurfaced: share of lanes with a length of other asphalt; trenches: of narrow ones. asphalts: factors of the
-    road's colour, RGB. special: "" or what some roads are made of, "slabs" (concrete) or "setts"; special_share of them.
-    district: how much of the footways has the second material, district_colour. earth: bare earth in grass.
+    road's colour, RGB. special: "", or what some roads are made of: "slabs" of concrete or "setts".
+    special_share: of the roads. earth: bare earth in grass.
+    district: how much of the footways has the second material, of district_colour.
     bushes, railings: low things within a few metres of the kerb. symbols: arrows, words, stop lines before junctions.
     dropped: share of the places for a driveway that have one, where the kerb is flush.
     spans: things over the road in reach of the drive, a whole number.
@@ -54,9 +55,9 @@ def draw_upkeep(seed: int) -> Upkeep:
         asphalts=(_tint(rng, 0.62, 0.85), _tint(rng, 1.12, 1.35)),
         special=special,
         special_share=float(rng.uniform(0.15, 0.8)),
-        special_colour=tuple((grey * rng.normal(1, 0.03, 3) * (1.02, 1.0, 0.96)).tolist()),
+        special_colour=tuple((grey * rng.normal(1, 0.015, 3) * (1.02, 1.0, 0.96)).tolist()),
         district=_in_some(rng, 0.5, 0.2, 0.8),
-        district_colour=tuple((rng.uniform(95, 185) * rng.normal((1.08, 0.98, 0.9), 0.06)).tolist()),
+        district_colour=tuple((rng.uniform(95, 185) * rng.normal((1.06, 0.98, 0.9), 0.025)).tolist()),
         earth=_in_some(rng, 0.7, 0.15, 1.0),
         bushes=_in_some(rng, 0.65, 0.1, 1.0),
         railings=_in_some(rng, 0.4, 0.1, 0.8),
@@ -73,5 +74,5 @@ def _in_some(rng: np.random.Generator, share: float, low: float, high: float) ->
 
 
 def _tint(rng: np.random.Generator, low: float, high: float) -> Colour:
-    factor = rng.uniform(low, high) * rng.normal(1, 0.025, 3)
+    factor = rng.uniform(low, high) * rng.normal(1, 0.012, 3)
     return tuple(factor.tolist())
