@@ -73,6 +73,12 @@ class Mapper:
 
         Raises ValueError where no camera has a picture, or a picture does not fit its size.
         """
+        return self.predict_each(frame, (self.vectors,), known)[self.vectors]
+
+    def predict_each(
+        self, frame: Frame, kinds: Sequence[str], known: Sequence[NDArray | None] = ()
+    ) -> dict[str, LocalMap]:
+        """The map with the polylines of each head in `kinds`, query and raster; the network runs once."""
         start = time.perf_counter()
         prepared = prepare(frame, self.config)
         if not prepared.valid.any():
@@ -84,24 +90,27 @@ class Mapper:
         planned_at = time.perf_counter()
         probability, scores, points = self._run(prepared.images, lookup, *([known] if known else []))
         ran_at = time.perf_counter()
-        if self.vectors == "query":
-            elements = query_elements(scores, points, self.grid, self.classes, self.min_confidence)
-        else:
-            found = vectorise(probability, self.grid, self.classes)
-            elements = tuple(e for e in found if e.confidence >= self.min_confidence)
-        done = time.perf_counter()
-        moments = (start, prepared_at, planned_at, ran_at, done)
-        stages = ("prepare", "plan", "network", "vectorise")
-        return LocalMap(
-            grid=self.grid,
-            elements=elements,
-            classes=self.classes,
-            probability=probability,
-            observed=observed(self.config, lookup),
-            stamp_ns=frame.stamp_ns,
-            valid_cameras=tuple(c.name for c, ok in zip(frame.cameras, prepared.valid, strict=False) if ok),
-            times_ms={s: 1e3 * (b - a) for s, a, b in zip(stages, moments, moments[1:], strict=False)},
-        )
+        moments = (start, prepared_at, planned_at, ran_at)
+        maps = {}
+        for kind in kinds:
+            began = time.perf_counter()
+            if kind == "query":
+                elements = query_elements(scores, points, self.grid, self.classes, self.min_confidence)
+            else:
+                found = vectorise(probability, self.grid, self.classes)
+                elements = tuple(e for e in found if e.confidence >= self.min_confidence)
+            times = [b - a for a, b in zip(moments, moments[1:], strict=False)] + [time.perf_counter() - began]
+            maps[kind] = LocalMap(
+                grid=self.grid,
+                elements=elements,
+                classes=self.classes,
+                probability=probability,
+                observed=observed(self.config, lookup),
+                stamp_ns=frame.stamp_ns,
+                valid_cameras=tuple(c.name for c, ok in zip(frame.cameras, prepared.valid, strict=False) if ok),
+                times_ms={s: 1e3 * t for s, t in zip(("prepare", "plan", "network", "vectorise"), times, strict=True)},
+            )
+        return maps
 
     def _lookup(self, prepared: Prepared) -> NDArray[Any]:
         """The view transform's table; kept while calibration and valid cameras stay the same."""

@@ -15,7 +15,7 @@ SPLITS = ("validation", "test")
 VECTORS = ("query", "raster")
 
 
-def scores(weights: Path, root: Path, backend: str = "auto") -> dict[str, Any]:
+def scores(weights: Path, root: Path, backend: str = "torch") -> dict[str, Any]:
     """split -> frames, iou, miou and, by the head that gives polylines, ap and map; shares of 1, null without truth.
 
     Splits that `root` does not have are left out.

@@ -128,7 +128,7 @@ def predict_frame(
     known: Sequence[NDArray | None] = (),
 ) -> Predicted:
     """All maps of one frame, with its picture where `how` asks for pictures; `world` is left to the caller."""
-    maps = {vectors: mapper.predict(frame, known) for vectors, mapper in mappers.items()}
+    maps = next(iter(mappers.values())).predict_each(frame, tuple(mappers), known)
     picture = b""
     if how.pictures:
         sheet = contact_sheet(frame, next(iter(maps.values())), truth, caption=token, under=Under(frame.points))
