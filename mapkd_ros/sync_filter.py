@@ -54,6 +54,11 @@ class CameraSyncFilter(SimpleFilter):
             ready = self.synchroniser.poll(self._now_ns())
         self._signal(ready)
 
+    def change(self, policy: SyncPolicy) -> None:
+        """Another policy of the same cameras, between two sets; ValueError for other cameras."""
+        with self._lock:
+            self.synchroniser.change(policy)
+
     def reset(self) -> None:
         """Forget all frames, as after a jump back in time."""
         with self._lock:

@@ -5,7 +5,9 @@ For each anchor frame every other camera gives the frame nearest in capture time
 A set leaves as soon as no camera can give a nearer frame any more, at the latest `wait_ns` after the anchor arrived.
 Sets leave in the order of their stamps; nothing is dropped without being counted.
 
-Two clocks: `stamp_ns` is capture time (it may jump), `now_ns` is the caller's monotonic arrival time.
+Two clocks: `stamp_ns` is capture time (it may jump), `now_ns` is the caller's monotonic arrival time. Of that, what
+passes between two calls counts for the wait only up to half of it: after a stall of the process, or a leap of simulated
+time, the frames that came meanwhile still lie in the middleware's queues, and a set must not leave without them.
 """
 
 from __future__ import annotations
@@ -107,24 +109,32 @@ class CameraSynchroniser:
         if self._jumped_back(camera, stamp_ns):
             self._restart(camera, now_ns)
         self._silence.hear(camera, now_ns)
+        waited_ns = self._waited(now_ns)
         if self._insert(camera, Stamped(stamp_ns, payload)) and camera == self._current_anchor(now_ns):
-            insort(self._pending, (stamp_ns, now_ns + self.policy.wait_ns, camera))
+            insort(self._pending, (stamp_ns, waited_ns + self.policy.wait_ns, camera))
         return self.poll(now_ns)
 
     def poll(self, now_ns: int) -> list[FrameSet]:
         """Sets that became ready with the passing of time: call it every few milliseconds."""
-        ready = []
+        ready, waited_ns = [], self._waited(now_ns)
         while self._pending:
             stamp_ns, deadline_ns, anchor = self._pending[0]
             # The caller's clock may stand still, as /clock does in a pause: what waits is bounded all the same.
             is_full = len(self._pending) >= self.policy.depth
-            if now_ns < deadline_ns and not is_full and not self._is_settled(stamp_ns, now_ns):
+            if waited_ns < deadline_ns and not is_full and not self._is_settled(stamp_ns, now_ns):
                 break
             self._pending.pop(0)
             frame_set = self._assemble(stamp_ns, anchor)
             if frame_set is not None:
                 ready.append(frame_set)
         return ready
+
+    def change(self, policy: SyncPolicy) -> None:
+        """Another policy from the next frame on; ValueError where its cameras are others: make a new synchroniser."""
+        if policy.cameras != self.policy.cameras:
+            raise ValueError(f"cameras {policy.cameras} instead of {self.policy.cameras}: these cannot change")
+        self.policy = policy
+        self._silence.limit_ns = policy.silent_ns
 
     def reset(self) -> None:
         """Forget all frames and stamps, keep the counts."""
@@ -140,6 +150,15 @@ class CameraSynchroniser:
         self._period_ns: dict[str, int] = {}
         self._pending: list[tuple[int, int, str]] = []
         self._last_out_ns: int | None = None
+        self._waited_ns = 0
+        self._last_call_ns: int | None = None
+
+    def _waited(self, now_ns: int) -> int:
+        """Time that counts for the wait, see the module's docstring. A clock that steps back counts nothing."""
+        passed_ns = 0 if self._last_call_ns is None else now_ns - self._last_call_ns
+        self._waited_ns += min(max(passed_ns, 0), self.policy.wait_ns // 2)
+        self._last_call_ns = now_ns
+        return self._waited_ns
 
     def _restart(self, camera: str, now_ns: int) -> None:
         """Stamps of this camera went back. With the anchor's all is new, but for who went back a moment before it."""
@@ -204,9 +223,8 @@ class CameraSynchroniser:
 
     def _current_anchor(self, now_ns: int) -> str:
         """The policy's, or while that is silent the first camera that is not."""
-        return next(
-            (name for name in self.policy.cameras if not self._silence.is_silent(name, now_ns)), self.policy.anchor
-        )
+        candidates = (self.policy.anchor, *self.policy.cameras)
+        return next((name for name in candidates if not self._silence.is_silent(name, now_ns)), self.policy.anchor)
 
     def _is_settled(self, stamp_ns: int, now_ns: int) -> bool:
         return all(

@@ -159,6 +159,44 @@ def test_a_clock_that_stands_still_bounds_what_waits():
     assert all(len(s.frames) == 5 for s in sets)
 
 
+@pytest.mark.parametrize("stall_ms", [100, 1000, 60_000])
+def test_a_stall_of_the_process_costs_no_camera(stall_ms):
+    """The timer fires first after a stall, or /clock comes first: the images wait in the queues, and must be taken."""
+    synchroniser = CameraSynchroniser(policy())
+    steady = [s for a, c, t in events(count=5, delay_ms=0) for s in synchroniser.add(c, t, None, a)]
+    assert len(steady) == 5
+    now, stamp = 5 * PERIOD_NS, START_NS + 5 * PERIOD_NS
+    assert not synchroniser.add("FRONT", stamp, None, now)
+    now += stall_ms * MS
+    assert not synchroniser.poll(now), "the other five lie in the queues"
+    sets = [s for camera in CAMERAS[1:] for s in synchroniser.add(camera, stamp, None, now)]
+    assert [len(s.frames) for s in sets] == [6]
+
+
+def test_a_clock_that_leaps_in_each_call_still_ends_the_wait():
+    """Simulated time at ten times the speed: every tick is longer than the wait."""
+    synchroniser = CameraSynchroniser(policy())
+    assert not synchroniser.add("FRONT", START_NS, None, 0)
+    polls = [len(synchroniser.poll(now * 10**9)) for now in range(1, 4)]
+    assert polls == [0, 1, 0]
+
+
+def test_the_anchor_is_the_one_asked_for_wherever_it_stands_among_the_cameras():
+    sets = play(CameraSynchroniser(policy(anchor="BACK_LEFT")), events(count=30, spread_ms=40))
+    assert {s.anchor for s in sets} == {"BACK_LEFT"} and len(sets) >= 29
+
+
+def test_a_policy_may_change_between_frames_but_not_its_cameras():
+    synchroniser = CameraSynchroniser(policy(missing="skip"))
+    stream = events(count=20, without=("BACK",))
+    assert not play(synchroniser, stream[:50])
+    synchroniser.change(policy(missing="mask"))
+    sets = play(synchroniser, [(a + 10**9, c, s) for a, c, s in stream[50:]])
+    assert len(sets) >= 9 and all(s.states["BACK"] == "missing" for s in sets)
+    with pytest.raises(ValueError, match="these cannot change"):
+        synchroniser.change(policy(cameras=CAMERAS[:3]))
+
+
 def test_every_frame_is_accounted_for():
     """received = used + dropped by a counted reason + still in the buffers."""
     stream = events(count=100, loss=0.2, jitter_ms=10, spread_ms=30)
