@@ -7,6 +7,8 @@ in bands: each band reads the texture level whose cell fits the width of a pixel
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -56,15 +58,11 @@ def draw_ground(
     rows = np.arange(height)[:, None]
     inv = a * ends + b * rows + c
     middle = 1.0 / np.maximum(inv.mean(axis=1), 1e-9)
-    levels, is_near, counts = _plan(middle, K, map_T_camera[2, 3], texture)
+    levels, is_near, counts = plan(middle / K[0, 0], middle**2 / (K[1, 1] * map_T_camera[2, 3]), middle, texture)
     first = int(np.argmax(inv.max(axis=1) > 1 / HORIZON_DEPTH_M)) if (inv > 1 / HORIZON_DEPTH_M).any() else height
     pixel_T_map = K @ inverse(map_T_camera)[:3][:, [0, 1, 3]]
     map_T_pixel = np.linalg.inv(pixel_T_map)
-    key = np.stack([levels, is_near, counts], -1)
-    top = first
-    while top < height:
-        same = np.all(key[top:] == key[top], axis=1)
-        end = height if same.all() else top + int(np.argmin(same))
+    for top, end in bands(first, (levels, is_near, counts)):
         grid, source = (texture.near if is_near[top] else texture.far)[levels[top]]
         band = _band(source, grid, map_T_pixel, width, top, end, int(counts[top]))
         below = inv[top:end].min(axis=1) > 1 / HORIZON_DEPTH_M
@@ -73,7 +71,6 @@ def draw_ground(
         else:
             columns = a * np.arange(width) + b * np.arange(top, end)[:, None] + c
             np.copyto(image[top:end], band, where=(columns > 1 / HORIZON_DEPTH_M)[..., None])
-        top = end
     return inv.astype(np.float32)
 
 
@@ -83,12 +80,20 @@ def inverse_depth(K: NDArray[np.float64], map_T_camera: NDArray[np.float64]) -> 
     return float(down[0]), float(down[1]), float(down[2])
 
 
-def _plan(
-    depth: NDArray[np.float64], K: NDArray[np.float64], height_m: float, texture: GroundTexture
+def bands(first: int, plans: Sequence[NDArray]) -> Iterator[tuple[int, int]]:
+    """First row and the one after the last of every run of rows from `first` on for which all `plans` (H each) agree."""
+    height = len(plans[0])
+    if first >= height:
+        return iter(())
+    changes = np.any([values[first + 1 :] != values[first:-1] for values in plans], axis=0)
+    edges = [first, *(first + 1 + np.flatnonzero(changes)).tolist(), height]
+    return itertools.pairwise(edges)
+
+
+def plan(
+    across: NDArray[np.float64], along: NDArray[np.float64], depth: NDArray[np.float64], texture: GroundTexture
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-    """Texture level, near or far texture, and samples per row, from the footprint of a pixel on the ground."""
-    across = depth / K[0, 0]
-    along = depth**2 / (K[1, 1] * height_m)
+    """Texture level, near or far texture, and samples per row, from the footprint of a pixel on the ground in metres."""
     is_near = depth < NEAR_DEPTH_M
     finest = np.where(is_near, texture.near[0][0].cell, texture.far[0][0].cell)
     count_levels = np.where(is_near, len(texture.near), len(texture.far))
