@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ class Mapper:
             raise ValueError(f"vectors = {vectors!r}; known: {', '.join(VECTORS)}")
         self.weights = Path(weights) if weights is not None else SHIPPED
         model, self.card = load_weights(self.weights)
+        if self.card.get("vectors", "raster") not in VECTORS[1:]:
+            known, found = ", ".join(VECTORS[1:]), self.card["vectors"]
+            raise ValueError(f"{self.weights.with_suffix('.json')}: vectors = {found!r}; known: {known}")
         self.config = model.config
         self.vectors = self.card.get("vectors", "raster") if vectors == "auto" else vectors
         self.min_confidence = self.card.get("min_confidence", 0.3) if min_confidence is None else min_confidence
@@ -99,7 +103,7 @@ class Mapper:
             else:
                 found = vectorise(probability, self.grid, self.classes)
                 elements = tuple(e for e in found if e.confidence >= self.min_confidence)
-            times = [b - a for a, b in zip(moments, moments[1:], strict=False)] + [time.perf_counter() - began]
+            times = [b - a for a, b in pairwise(moments)] + [time.perf_counter() - began]
             maps[kind] = LocalMap(
                 grid=self.grid,
                 elements=elements,

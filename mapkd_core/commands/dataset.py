@@ -52,6 +52,9 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.data.generate import generate
     from mapkd_core.data.samples import SampleFolder
 
+    missing = [str(path) for path in options.maps if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"no such road map: {', '.join(missing)}; expected files *.json.gz")
     if options.benchmark or options.check:
         return _roads_v1(options)
     if options.worlds < 1 or options.frames < 1:
@@ -59,7 +62,10 @@ def run(options: argparse.Namespace) -> Result:
     first_seed = seeds.SPLITS[options.split].start if options.first_seed is None else options.first_seed
     split = seeds.check(first_seed, options.worlds)
     config = load(TrainConfig, options.config).model
-    generate(options.out, options.worlds, options.frames, first_seed, config, options.maps, options.workers)
+    generate(
+        options.out, options.worlds, options.frames, first_seed, config, options.maps, options.workers,
+        seen=split != "training",
+    )  # fmt: skip
     folder = SampleFolder(options.out)
     summary = {
         "out": str(options.out), "worlds": len(folder.names), "frames": len(folder), "split": split,

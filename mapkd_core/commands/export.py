@@ -25,14 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     import numpy as np
 
+    from mapkd_core.data.prepare import MOST_CAMERAS
     from mapkd_core.mapper import SHIPPED
     from mapkd_core.models.build import plan
     from mapkd_core.models.inference import OPSET, export
     from mapkd_core.training.checkpoint import load_weights
     from mapkd_core.worlds.rig import nuscenes_rig
 
-    if not 1 <= options.cameras <= 8:
-        raise ValueError(f"cameras = {options.cameras}; must be 1 to 8")
+    if not 1 <= options.cameras <= MOST_CAMERAS:
+        raise ValueError(f"cameras = {options.cameras}; must be 1 to {MOST_CAMERAS}")
     model, card = load_weights(options.weights or SHIPPED)
     rig = [nuscenes_rig()[i % 6] for i in range(options.cameras)]
     K, poses = np.stack([c.K for c in rig]), np.stack([c.ego_T_camera for c in rig])

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from mapkd_core.config import ModelConfig
 from mapkd_core.types import Camera, Frame
 
+MOST_CAMERAS = 8
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -31,10 +33,11 @@ class Prepared:
 def prepare(frame: Frame, config: ModelConfig) -> Prepared:
     """All cameras of a frame.
 
-    Raises ValueError for a frame without cameras, a picture of another size than its calibration says, and a bad K.
+    Raises ValueError for a frame without cameras or with more than MOST_CAMERAS, a picture of another size than its
+    calibration says, and a bad K.
     """
-    if not frame.cameras:
-        raise ValueError("the frame has no camera; give it at least one")
+    if not 1 <= len(frame.cameras) <= MOST_CAMERAS:
+        raise ValueError(f"the frame has {len(frame.cameras)} cameras; give it 1 to {MOST_CAMERAS}")
     images = np.zeros((len(frame.cameras), 3, config.image_height, config.image_width), np.uint8)
     for image, camera in zip(images, frame.cameras, strict=True):
         if camera.image is not None:

@@ -62,7 +62,7 @@ def build(out: Path, size: str, maps: Sequence[Path] = (), workers: int | None =
         splits["test"] = (len(maps), plan.test_frames, tuple(sorted(maps)))
     for split, (worlds, frames, given) in splits.items():
         first = seeds.SPLITS[split].start
-        generate(out / split, worlds, frames, first, config, given, workers, LIDAR_SWEEPS)
+        generate(out / split, worlds, frames, first, config, given, workers, LIDAR_SWEEPS, split != "training")
     manifest = told | {"splits": {split: _listed(out / split) for split in splits}}
     for split, (_, _, given) in splits.items():
         manifest["splits"][split]["maps"] = [path.name for path in given]

@@ -93,6 +93,10 @@ BAD = {
     "evaluate no samples": (["evaluate", "--data", "/nonexistent", "--weights", "W"], 1, "mapkd dataset"),
     "dataset without out": (["dataset"], 2, "--out"),
     "dataset no worlds": (["dataset", "--out", "/nonexistent", "--worlds", "0"], 1, "worlds = 0"),
+    "dataset absent map": (["dataset", "--out", "TMP/d", "--maps", "/nonexistent/a.json.gz"], 1, "no such road map"),
+    "dataset benchmark absent map": (
+        ["dataset", "--out", "TMP/d", "--benchmark", "smoke", "--maps", "/nonexistent/a.json.gz"], 1, "a.json.gz",
+    ),
     "dataset across splits": (
         ["dataset", "--out", "/nonexistent", "--first-seed", "99999", "--worlds", "2"], 1, "training into validation",
     ),

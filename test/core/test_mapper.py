@@ -47,6 +47,19 @@ def test_map_of_a_frame(mapper, frame, tiny):
     assert all(e.is_closed == (e.class_name == "ped_crossing") for e in found.elements)
 
 
+def test_a_card_that_names_an_unknown_head_is_refused(tmp_path, tiny):
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, build(tiny).state_dict(), tiny, {"vectors": "magic"})
+    with pytest.raises(ValueError, match=r"tiny\.json: vectors = 'magic'; known: query, raster"):
+        Mapper(path, backend="torch", vectors="query")
+
+
+def test_more_cameras_than_a_network_takes_are_refused(mapper, frame):
+    assert len(mapper.predict(replace(frame, cameras=(frame.cameras * 2)[:8])).valid_cameras) == 8
+    with pytest.raises(ValueError, match="the frame has 9 cameras; give it 1 to 8"):
+        mapper.predict(replace(frame, cameras=(frame.cameras * 2)[:9]))
+
+
 def test_same_frame_gives_the_same_map(weights, mapper, frame):
     first, again, other = mapper.predict(frame), mapper.predict(frame), Mapper(weights, backend="torch").predict(frame)
     for found in (again, other):

@@ -14,6 +14,7 @@ from mapkd_core.config import TrainConfig, load
 from mapkd_core.data import roads_v1, seeds
 from mapkd_core.data.samples import TRUTH_GRID, SampleFolder
 from mapkd_core.worlds import procedural, road_map_file
+from mapkd_core.worlds.appearance import draw_look
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,15 @@ def test_frames_carry_what_teachers_need(smoke):
         assert points[:, 0].min() > TRUTH_GRID.x_min - 0.01 and points[:, 0].max() < TRUTH_GRID.x_max + 0.01
         assert points[:, 4].min() < -0.05 and points[:, 4].max() <= 0.0, "two turns of a twentieth of a second"
         assert abs(np.median(points[:, 2])) < 0.3, "most points are on the ground"
+
+
+def test_frames_that_are_evaluated_tell_their_light_and_what_the_cameras_see(smoke):
+    for split in ("training", "validation", "test"):
+        folder = SampleFolder(smoke / split)
+        for i, sample in enumerate(folder):
+            assert sample.light == draw_look(int(folder.names[folder.index[i][0]])).light
+            assert (sample.seen is None) == (split == "training")
+            assert sample.seen is None or 0.1 < sample.seen.mean() < 0.95
 
 
 def test_every_size_has_a_network_of_its_own():
