@@ -109,11 +109,10 @@ def _decals(length: float, width: float, floor: float, belt: float, rng: np.rand
             colours.append(colour)
         faces.append(end(-0.26, 0.26, floor + 0.15, floor + 0.27, which * length / 2 * 1.004, which))
         colours.append((225, 225, 215))
+    x, top = length / 2 - min(0.26 * length, 1.4), belt * 0.98 + 0.4 * wheel_m
     for s in (-1, 1):
         y0, y1 = sorted((s * width * 0.5, s * (width * 0.5 + 0.18)))
         for which in (1, -1):
-            faces.append(
-                end(y0, y1, belt * 0.98, belt * 0.98 + 0.4 * wheel_m, length / 2 - min(0.26 * length, 1.4), which)
-            )
+            faces.append(end(y0, y1, belt * 0.98, top, x, which))
             colours.append((30, 32, 35))
     return np.array(faces), np.array(colours, float)
