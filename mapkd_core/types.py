@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mapkd_core.grid import BevGrid
 
 CLASSES = ("divider", "ped_crossing", "boundary")
+SD_CLASS = "road"  # of elements that a navigation map (SD) gives; HD priors have those of CLASSES
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mapkd_core.types import CLASSES, Frame, MapElement
+from mapkd_core.types import CLASSES, SD_CLASS, Frame, MapElement
 
 if TYPE_CHECKING:
     from mapkd_core.bags.read import BagDrive
 
 log = logging.getLogger(__name__)
-PRIOR_CLASSES = (*CLASSES, "road", "sd_road")  # a navigation map knows roads, an HD map what is predicted
+PRIOR_CLASSES = (*CLASSES, SD_CLASS)  # a navigation map knows roads, an HD map what is predicted
 
 
 class Shown(NamedTuple):
@@ -176,5 +176,5 @@ def _priors(content: dict[str, Any], where: str) -> dict[str, tuple[MapElement, 
         if key.startswith(("sd_", "hd_")):
             entries = enumerate(content[key])
             lines = [numbers(require(e, "pts", f"{where}: {key}[{i}]"), f"{where}: {key}[{i}].pts") for i, e in entries]
-            priors[key[:2]] = tuple(MapElement("road", np.reshape(line, (-1, 2))) for line in lines)
+            priors[key[:2]] = tuple(MapElement(SD_CLASS, np.reshape(line, (-1, 2))) for line in lines)
     return priors

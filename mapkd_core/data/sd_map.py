@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from mapkd_core import geometry
 from mapkd_core.data.nuscenes.origins import ORIGINS, to_metres
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import MapElement
+from mapkd_core.types import SD_CLASS, MapElement
 
 REACH_M = 10_000.0  # from the origin of the city's map: the largest of nuScenes' maps is 3.7 km high
 NOT_FOR_CARS = frozenset({
@@ -64,14 +64,14 @@ def read_sd_map(path: Path | str, location: str) -> tuple[SdRoad, ...]:
 
 
 def sd_elements(roads: Sequence[SdRoad], map_T_ego: ArrayLike, grid: BevGrid) -> tuple[MapElement, ...]:
-    """Roads inside `grid` at the planar pose map_T_ego (4x4), ego metres, as elements of the class `sd_road`."""
+    """Roads inside `grid` at the planar pose map_T_ego (4x4), ego metres, as elements of SD_CLASS."""
     ego_T_map = geometry.inverse(map_T_ego)
     elements = []
     for road in roads:
         line = shapely.LineString(geometry.apply_planar(ego_T_map, road.vertices_m))
         inside = shapely.clip_by_rect(line, *grid.bounds)
         parts = [part for part in shapely.get_parts(inside) if part.geom_type == "LineString" and part.length > 0]
-        elements += [MapElement("sd_road", shapely.get_coordinates(part)) for part in parts]
+        elements += [MapElement(SD_CLASS, shapely.get_coordinates(part)) for part in parts]
     return tuple(elements)
 
 

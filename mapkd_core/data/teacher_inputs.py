@@ -17,9 +17,9 @@ from mapkd_core.data.rasterise import layers
 from mapkd_core.data.samples import Sample
 from mapkd_core.models.lidar import NO_POINT_M
 from mapkd_core.models.views.lift_splat import LiftSplatView
-from mapkd_core.types import CLASSES
+from mapkd_core.types import CLASSES, SD_CLASS
 
-PRIOR_CLASSES = {"sd": ("road",), "hd": CLASSES}
+PRIOR_CLASSES = {"sd": (SD_CLASS,), "hd": CLASSES}
 PRIOR_THICKNESS = 2  # decoder cells; 0.6 m on the default grid
 
 

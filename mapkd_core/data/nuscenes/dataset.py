@@ -124,7 +124,7 @@ class NuScenesSet:
         return map_vectors(self.layers(self.scene_of(token)), self.planar_pose(token), grid, rules)
 
     def sd_prior(self, token: str, grid: BevGrid, path: Path | str | None = None) -> tuple[MapElement, ...]:
-        """SD roads in `grid` around a sample as elements of the class `sd_road`, ego metres.
+        """SD roads in `grid` around a sample as elements of the class `road`, ego metres.
 
         path: an OpenStreetMap extract of the scene's city (see `sd_map`); sets that mapkd wrote have their own. An HD
         prior is what `truth` gives, of this dataset or of one with another map.

@@ -13,19 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 from mapkd_core import geometry
 from mapkd_core.data import rasterise
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import MapElement
+from mapkd_core.types import SD_CLASS, MapElement
 from mapkd_core.worlds.priors.hd import HdPrior
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.truth import local_elements
 
-SD_CLASS = "road"
 MIN_LENGTH_M = 1.0
 # What a navigation map's footways and steps say about lanes is nothing.
 _STREETS = ("motorway", "trunk", "primary", "secondary", "tertiary", "residential", "unclassified", "service", "road")
 
 
 def local_sd(road_map: RoadMap, map_T_ego: ArrayLike, grid: BevGrid) -> tuple[MapElement, ...]:
-    """SD roads inside `grid` at the planar pose map_T_ego (4x4): open lines of class "road" in ego metres."""
+    """SD roads inside `grid` at the planar pose map_T_ego (4x4): open lines of SD_CLASS in ego metres."""
     lines, tree = _streets(road_map)
     pose = np.asarray(map_T_ego, np.float64)
     ego_T_map = geometry.inverse(pose)
@@ -54,7 +53,7 @@ def sd_layer(
 @lru_cache(maxsize=16)
 def _streets(road_map: RoadMap) -> tuple[NDArray[np.object_], shapely.STRtree]:
     """Lines of streets and a tree over them, kept for the frames of one drive."""
-    kinds = road_map.sd_road_types or (SD_CLASS,) * len(road_map.sd_roads)
+    kinds = road_map.sd_road_types or ("road",) * len(road_map.sd_roads)
     pairs = zip(road_map.sd_roads, kinds, strict=True)
     lines = [shapely.LineString(line) for line, kind in pairs if kind.removesuffix("_link") in _STREETS]
     return np.array(lines, object), shapely.STRtree(lines)

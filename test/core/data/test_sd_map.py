@@ -10,7 +10,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from mapkd_core.data.nuscenes.origins import ORIGINS, to_degrees, to_metres
+from mapkd_core.data.rasterise import layers
 from mapkd_core.data.sd_map import read_sd_map, sd_elements
+from mapkd_core.data.teacher_inputs import PRIOR_CLASSES
 from mapkd_core.geometry import planar
 from mapkd_core.grid import BevGrid
 
@@ -96,5 +98,7 @@ def test_roads_around_a_vehicle_are_elements_in_its_frame(tmp_path):
     """The vehicle stands at (100, 50) and looks north: a road along y = 60 crosses 10 m ahead of it."""
     roads = read_sd_map(geojson(tmp_path / "city.geojson", [("primary", [(0, 60), (300, 60)])]), CITY)
     (element,) = sd_elements(roads, planar(100, 50, np.pi / 2), BevGrid())
-    assert element.class_name == "sd_road" and not element.is_closed
+    assert element.class_name == "road" and not element.is_closed
     assert_allclose(element.vertices_m, [(10, 15), (10, -15)], atol=1e-5)
+    # Under the one name that teachers know: 200 rows, one column wide, x = 10 is the edge of two cells.
+    assert layers([element], BevGrid(), PRIOR_CLASSES["sd"], thickness=1)[0].sum() == 200

@@ -93,7 +93,7 @@ def test_the_sd_prior_is_the_worlds_coarse_roads(dataset, token, world):
     window = shapely.transform(shapely.box(*grid.bounds), lambda xy: xy @ pose[:2, :2].T + pose[:2, 3])
     lengths = [shapely.LineString(line + offset).intersection(window).length for line in world.sd_roads]
     assert sum(shapely.LineString(e.vertices_m).length for e in found) == pytest.approx(sum(lengths), abs=0.01)
-    assert sum(lengths) > 50 and {e.class_name for e in found} == {"sd_road"}
+    assert sum(lengths) > 50 and {e.class_name for e in found} == {"road"}
 
 
 def test_a_missing_table_is_named(copy):
