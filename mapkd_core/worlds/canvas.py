@@ -88,14 +88,14 @@ class Canvas:
         cv2.fillConvexPoly(self.image, self.fixed(self.pixels(points_camera)), colour, cv2.LINE_8, SHIFT)
 
     def darken(self, groups: list[tuple[NDArray[np.float64], float]]) -> None:
-        """Multiply the ground inside convex outlines (groups of N x V x 2 on z = 0) by their group's factor.
+        """Multiply the ground inside convex outlines (groups of N x V x 3, map frame) by their group's factor.
 
         Where outlines overlap, the last one counts.
         """
         gain = np.full((self.height, self.width), 255, np.uint8)
         top, bottom = self.height, 0
         for outlines, factor in groups:
-            points = outlines @ self._camera_T_map[:3, :2].T + self._camera_T_map[:3, 3]
+            points = self.camera_points(outlines)
             whole = points[..., 2].min(axis=1) >= NEAR_M
             shapes = list(self.fixed(self.pixels(points[whole])))
             shapes += [self.fixed(self.pixels(cut)) for p in points[~whole] if len(cut := _cut_near(p)) > 2]

@@ -81,7 +81,7 @@ def inverse_depth(K: NDArray[np.float64], map_T_camera: NDArray[np.float64]) -> 
 
 
 def bands(first: int, plans: Sequence[NDArray]) -> Iterator[tuple[int, int]]:
-    """First row and the one after the last of every run of rows from `first` on for which all `plans` (H each) agree."""
+    """First row, and the one after the last, of every run of rows from `first` on where all `plans` (H each) agree."""
     height = len(plans[0])
     if first >= height:
         return iter(())
@@ -93,7 +93,7 @@ def bands(first: int, plans: Sequence[NDArray]) -> Iterator[tuple[int, int]]:
 def plan(
     across: NDArray[np.float64], along: NDArray[np.float64], depth: NDArray[np.float64], texture: GroundTexture
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-    """Texture level, near or far texture, and samples per row, from the footprint of a pixel on the ground in metres."""
+    """Texture level, near or far texture, and samples per row, from the metres of ground that a pixel covers."""
     is_near = depth < NEAR_DEPTH_M
     finest = np.where(is_near, texture.near[0][0].cell, texture.far[0][0].cell)
     count_levels = np.where(is_near, len(texture.near), len(texture.far))

@@ -9,6 +9,8 @@ import shapely
 from mapkd_core.worlds import polylines
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.canvas import Canvas
+from mapkd_core.worlds.dropped import DroppedKerbs
+from mapkd_core.worlds.relief import FLAT, Relief
 
 _REACH_M = 35.0
 _BLOCK_M = 1.5
@@ -16,9 +18,16 @@ _TOP_M = 0.18
 
 
 class Kerbs:
-    """Kerb blocks along the road area's rings."""
+    """Kerb blocks along the road area's rings, as high as `dropped` leaves them (None: all of full height)."""
 
-    def __init__(self, area: shapely.MultiPolygon, look: Look, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        area: shapely.MultiPolygon,
+        look: Look,
+        rng: np.random.Generator,
+        relief: Relief = FLAT,
+        dropped: DroppedKerbs | None = None,
+    ) -> None:
         starts, ends, outward = [], [], []
         for polygon in shapely.get_parts(area.normalize()) if not area.is_empty else []:
             for ring in [polygon.exterior, *polygon.interiors]:
@@ -32,19 +41,20 @@ class Kerbs:
         self._start = np.concatenate(starts) if starts else np.zeros((0, 2))
         self._end = np.concatenate(ends) if ends else np.zeros((0, 2))
         self._outward = np.concatenate(outward) if outward else np.zeros((0, 2))
-        self._height = look.kerb_height_m
+        self._feet = np.stack([relief.height(self._start), relief.height(self._end)], 1)[..., None]
+        shares = [np.ones(len(p)) if dropped is None else dropped.height_share(p) for p in (self._start, self._end)]
+        self._height = look.kerb_height_m * np.stack(shares, 1)  # at the start and at the end of each block
         self._face, self._top = _colours(look, len(self._start), rng)
 
     def draw(self, canvas: Canvas, eye: np.ndarray) -> None:
         """Draw the blocks near the camera, far ones first; `eye` is the camera's place on the ground."""
-        if self._height <= 0 or not len(self._start):
+        if not self._height.any():
             return
         index = canvas.seen(self._start, 2.0, _REACH_M)
         index = index[np.argsort(-np.hypot(*(self._start[index] - eye).T))]
         a, b, out = self._start[index], self._end[index], self._outward[index]
-        level = np.zeros((len(index), 1))
-        foot = np.stack([np.hstack([p, level]) for p in (a, b)], 1)
-        edge = foot + np.array([0.0, 0.0, self._height])
+        foot = np.concatenate([np.stack([a, b], 1), self._feet[index]], -1)
+        edge = foot + self._height[index][..., None] * np.array([0.0, 0.0, 1.0])
         back = edge + np.pad(_TOP_M * out, ((0, 0), (0, 1)))[:, None]
         faces, tops = np.concatenate([foot, edge[:, ::-1]], 1), np.concatenate([edge, back[:, ::-1]], 1)
         towards = np.einsum("ij,ij->i", eye - a, out) < 0

@@ -111,6 +111,20 @@ def relief_of(deviation_m: float, rng: np.random.Generator) -> Relief:
     return Relief(np.column_stack([amplitude, k * np.cos(heading), k * np.sin(heading), phase]))
 
 
+def first_met(
+    levels: NDArray[np.float64], inverse: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """W x C: inverse distance at which the rays of C columns first meet the ground; 0 where they do not.
+
+    levels: D x C how high the ground appears at rising distances (a tangent, or minus a row of a picture); inverse: D
+    of those distances; wanted: W x C the rays' own levels.
+    """
+    skyline = np.maximum.accumulate(levels, axis=0)
+    return np.stack(
+        [np.interp(w, s, inverse, right=0.0) for w, s in zip(wanted.T, skyline.T, strict=True)], axis=1
+    )  # fmt: skip
+
+
 def _deviation(rng: np.random.Generator) -> float:
     """Log-uniform below and above the median, each with half of the worlds."""
     low, high = DEVIATION_M

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.worlds.ground_view import HORIZON_DEPTH_M, GroundTexture, bands, draw_ground, plan
-from mapkd_core.worlds.relief import Relief
+from mapkd_core.worlds.relief import Relief, first_met
 
 _DEPTHS = np.concatenate([[0.3, 1.0, 2.0, 4.0], np.arange(6.0, 60.0, 2.0), np.geomspace(60.0, HORIZON_DEPTH_M, 32)])
 _LEAST_STEP_PX, _COLUMNS = 8, 32
@@ -22,19 +22,7 @@ _REFINEMENTS = 2
 Array = NDArray[np.float64]
 
 
-def first_met(levels: Array, inverse: Array, wanted: Array) -> Array:
-    """W x C: inverse distance at which the rays of C columns first meet the ground; 0 where they do not.
-
-    levels: D x C how high the ground appears at rising distances (a tangent, or minus a row of a picture); inverse: D
-    of those distances; wanted: W x C the rays' own levels.
-    """
-    skyline = np.maximum.accumulate(levels, axis=0)
-    return np.stack(
-        [np.interp(w, s, inverse, right=0.0) for w, s in zip(wanted.T, skyline.T, strict=True)], axis=1
-    )  # fmt: skip
-
-
-def draw_relief(
+def draw_on_relief(
     image: NDArray[np.uint8], texture: GroundTexture, K: Array, map_T_camera: Array, relief: Relief
 ) -> NDArray:
     """Draw the relief into `image` (H W 3, changed in place) below its skyline.

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import from_euler, inverse, transform
+from mapkd_core.geometry import inverse
 from mapkd_core.types import Camera, Frame
 from mapkd_core.worlds import drive, weather
 from mapkd_core.worlds.appearance import Look, draw_look
@@ -21,12 +21,15 @@ from mapkd_core.worlds.area import drivable_area, grid_around
 from mapkd_core.worlds.backdrop import Backdrop
 from mapkd_core.worlds.camera_effects import Lens
 from mapkd_core.worlds.ground import LOW_CELL_M, GroundPainter
-from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
+from mapkd_core.worlds.ground_view import GroundTexture, pyramid
 from mapkd_core.worlds.lidar import Lidar
 from mapkd_core.worlds.moment import Moment, moment_at
+from mapkd_core.worlds.relief import Relief, draw_relief
+from mapkd_core.worlds.relief_view import draw_on_relief
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.roadside import NOTHING_BESIDE
 from mapkd_core.worlds.solids import Scene
+from mapkd_core.worlds.suspension import Suspension
 
 NEAR_MARGIN_M, FAR_MARGIN_M = 66.0, 160.0
 NEAR_CELL_M, FAR_CELL_M = 0.05, 0.2
@@ -36,8 +39,8 @@ SUPERSAMPLE_BELOW_PX = 800  # narrower pictures draw solids at twice the size
 class Renderer:
     """One world: a road map with the look that `seed` gives it.
 
-    look: instead of the one drawn from the seed. ego_tilt_rad: standard deviation of the vehicle's pitch and roll,
-    drawn per frame; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor.
+    look, relief: instead of those drawn from the seed (`relief.FLAT` for a plane). suspension: whether the body pitches
+    and rolls on its springs; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor.
     solids: whether anything stands on the ground. lidar_sweeps: how many turns of the LiDAR, the last ones before the
     frame's time, frames carry joined (`Frame.points`, P x 6: x y z intensity ring, seconds from the frame's time).
     Building takes one to three seconds; `frame` is cheap and depends on its arguments and the seed only.
@@ -49,14 +52,17 @@ class Renderer:
         seed: int,
         look: Look | None = None,
         *,
-        ego_tilt_rad: float = 0.0,
+        relief: Relief | None = None,
+        suspension: bool = True,
         effects: bool = True,
         solids: bool = True,
         near_cell_m: float = NEAR_CELL_M,
         lidar_sweeps: int = 0,
     ) -> None:
         self.road_map, self.seed, self.look = road_map, seed, look or draw_look(seed)
-        self._ego_tilt_rad, self._effects, self._lidar_sweeps = ego_tilt_rad, effects, lidar_sweeps
+        self.relief = draw_relief(seed) if relief is None else relief
+        self._suspension = Suspension(road_map.ego, seed) if suspension else None
+        self._effects, self._lidar_sweeps = effects, lidar_sweeps
         if abs(LOW_CELL_M / near_cell_m - round(LOW_CELL_M / near_cell_m)) > 1e-6:
             raise ValueError(
                 f"near_cell_m = {near_cell_m}; {LOW_CELL_M} m must hold a whole number of cells: 0.05, 0.1"
@@ -64,7 +70,7 @@ class Renderer:
         area = drivable_area(road_map)
         low = grid_around(road_map.ego, FAR_MARGIN_M, LOW_CELL_M)
         painter = GroundPainter(road_map, area, self.look, seed, low)
-        self.scene = Scene(road_map, area, painter.distance, low, self.look, seed, enabled=solids)
+        self.scene = Scene(road_map, area, painter.distance, low, self.look, seed, enabled=solids, relief=self.relief)
         painter.shadows = self.scene.static_shadows()
         near = grid_around(road_map.ego, NEAR_MARGIN_M, near_cell_m)
         far = grid_around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
@@ -79,12 +85,21 @@ class Renderer:
                 self.look.kerb_height_m,
                 seed=seed,
                 wet=self.look.wet,
+                relief=self.relief,
             )
             if lidar_sweeps
             else None
         )
         self._backdrop = Backdrop(self.look, seed)
         self._lenses: dict[int, Lens] = {}
+
+    def pose_at(self, time_s: float) -> NDArray[np.float64]:
+        """map_T_ego (4x4) of the ego frame, which lies tangent on the relief; `drive.pose_at` is it seen from above."""
+        return self.relief.lifted(drive.pose_at(self.road_map, time_s))
+
+    def tilt_at(self, time_s: float) -> NDArray[np.float64]:
+        """ego_T_body (4x4): what the suspension does at that time, and no calibration tells."""
+        return self._suspension.tilt(time_s) if self._suspension else np.eye(4)
 
     def frame(self, time_s: float, rig: Sequence[Camera], camera_times_s: Sequence[float] | None = None) -> Frame:
         """The rig's pictures (each at its own width, height and K) at a time of the drive's clock, with the pose.
@@ -95,20 +110,19 @@ class Renderer:
         times = [time_s] * len(rig) if camera_times_s is None else list(camera_times_s)
         if len(times) != len(rig):
             raise ValueError(f"{len(times)} camera times for {len(rig)} cameras; give one for each")
-        map_T_ego = drive.pose_at(self.road_map, time_s)
+        map_T_ego = self.pose_at(time_s)
         rng = np.random.default_rng([self.seed, round(time_s * 1000) & 0xFFFFFFFF])
-        tilt = transform(from_euler(*rng.normal(0, self._ego_tilt_rad, 2), 0.0), (0, 0, 0))
         moments = {t: moment_at(self.road_map, t, self._boxes(t)) for t in set(times)}
         cameras = []
         for index, (camera, at_s) in enumerate(zip(rig, times, strict=True)):
-            map_T_then = drive.pose_at(self.road_map, at_s)
-            image = self._picture(camera, map_T_then @ tilt, moments[at_s], index, rng)
+            map_T_then = self.pose_at(at_s)
+            image = self._picture(camera, map_T_then @ self.tilt_at(at_s), moments[at_s], index, rng)
             pose = camera.ego_T_camera if at_s == time_s else inverse(map_T_ego) @ map_T_then @ camera.ego_T_camera
             cameras.append(replace(camera, image=image, ego_T_camera=pose, stamp_ns=round(at_s * 1e9)))
         points = None
         if self._lidar:
             points = self._lidar.joined(
-                lambda t: drive.pose_at(self.road_map, t) @ tilt, self._boxes, time_s, self._lidar_sweeps
+                lambda t: self.pose_at(t) @ self.tilt_at(t), self._boxes, time_s, self._lidar_sweeps
             )
         return Frame(tuple(cameras), round(time_s * 1e9), points, map_T_ego)
 
@@ -126,15 +140,18 @@ class Renderer:
         boxes = list(moment.boxes)
         map_T_camera = map_T_ego @ camera.ego_T_camera
         image = self._backdrop.draw(camera.K, map_T_camera[:3, :3], camera.width, camera.height)
-        _haze(image, draw_ground(image, self.texture, camera.K, map_T_camera), self.look)
+        _haze(image, draw_on_relief(image, self.texture, camera.K, map_T_camera, self.relief), self.look)
+        # Water and lights take the ground for the level plane below the vehicle.
+        level = map_T_camera.copy()
+        level[2, 3] -= float(self.relief.height(map_T_ego[:2, 3]))
         if self.scene.enabled:
             self.scene.draw_shadows(image, camera.K, map_T_camera, map_T_ego, boxes)
             bare = image.copy() if self.look.wet else image
             image = self._with_solids(image, camera, map_T_ego, boxes)
             if self.look.wet:
-                weather.mirror(image, bare, camera.K, map_T_camera, self.look.wet)
+                weather.mirror(image, bare, camera.K, level, self.look.wet)
         if self._effects:
-            image = self._lens(index).apply(image, camera, map_T_camera, rng, moment)
+            image = self._lens(index).apply(image, camera, level, rng, moment)
         return image
 
     def _lens(self, index: int) -> Lens:

@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import apply
+from mapkd_core.geometry import apply, planar
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import sprites, uprights, vehicles
 from mapkd_core.worlds.appearance import Look
@@ -15,6 +15,7 @@ from mapkd_core.worlds.canvas import Canvas
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.kerbs import Kerbs
 from mapkd_core.worlds.occluders import Occluders
+from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.roadside import FACADES, build_roadside
 
@@ -37,15 +38,19 @@ class Scene:
         look: Look,
         seed: int,
         enabled: bool = True,
+        relief: Relief = FLAT,
     ) -> None:
         rng = np.random.default_rng([seed, ROADSIDE_STREAM])
-        self.enabled, self._look, self._seed = enabled, look, seed
+        self.enabled, self._look, self._seed, self._relief = enabled, look, seed, relief
         self.roadside = build_roadside(distance, grid, road_map.ego, look, rng)
-        self._kerbs = Kerbs(area, look, rng)
+        self._kerbs = Kerbs(area, look, rng, relief=relief)
         self._people = tuple(sprites.levels(sprites.person(rng)) for _ in range(12))
         self._tail, self._tail_colours = _own_tail(rng)
         self._meshes: dict[tuple[str, float, float, float], vehicles.Quads] = {}
         self._wall_light = self._lit_walls()
+        walls = self.roadside.walls
+        self._wall_feet = np.stack([relief.height(walls.start), relief.height(walls.end)], -1)
+        self._board_feet = relief.height(self.roadside.billboards.foot)
 
     def static_shadows(self) -> list[tuple[NDArray[np.float64], float]]:
         """Outlines on the ground (V x 2, map metres) and the share of sunlight that each takes."""
@@ -98,6 +103,7 @@ class Scene:
         corners = np.empty((len(index), 4, 3))
         corners[:, [0, 3], :2], corners[:, [1, 2], :2] = walls.start[index, None], walls.end[index, None]
         corners[:, :2, 2], corners[:, 2:, 2] = walls.z[index, :1], walls.z[index, 1:]
+        corners[:, :, 2] += self._wall_feet[index][:, [0, 1, 1, 0]]
         placed = uprights.place(canvas, corners)
         apart = np.hypot(*(corners[:, :2, :2].mean(axis=1) - eye).T)
         occluders.add(placed, walls.texture[index] < FACADES)
@@ -112,7 +118,8 @@ class Scene:
     def _visible_boards(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[tuple]:
         boards = self.roadside.billboards
         index = canvas.seen(boards.foot, 4.0, _BOARD_REACH_M)
-        placed = uprights.place(canvas, _facing(boards.foot[index], boards.size[index], canvas.map_T_camera))
+        corners = _facing(boards.foot[index], boards.size[index], self._board_feet[index], canvas.map_T_camera)
+        placed = uprights.place(canvas, corners)
         apart = np.hypot(*(boards.foot[index] - eye).T)
         textures = self.roadside.textures
         return [
@@ -125,7 +132,8 @@ class Scene:
         if box.kind in _PERSON_KINDS:
             pick = int(box.length * 1000 + box.height * 777 + self._seed) % len(self._people)
             size = np.array([[max(0.7, box.width), box.height]])
-            corners = _facing(np.array([[box.x, box.y]]), size, canvas.map_T_camera)
+            foot = np.array([[box.x, box.y]])
+            corners = _facing(foot, size, self._relief.height(foot), canvas.map_T_camera)
             uprights.draw_billboard(canvas, uprights.place(canvas, corners), 0, self._people[pick])
             return
         key = (box.kind, box.length, box.width, box.height)
@@ -134,9 +142,7 @@ class Scene:
         corners, colours = self._meshes[key]
         if np.hypot(*(canvas.map_T_camera[:2, 3] - (box.x, box.y))) > _DETAIL_M and len(corners) > vehicles.DETAILS:
             corners, colours = corners[: -vehicles.DETAILS], colours[: -vehicles.DETAILS]
-        c, s = np.cos(box.yaw), np.sin(box.yaw)
-        turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-        canvas.quads(corners @ turn.T + (box.x, box.y, 0.0), colours)
+        canvas.quads(apply(self._relief.lifted(planar(box.x, box.y, box.yaw)), corners), colours)
 
     def draw_shadows(
         self,
@@ -165,7 +171,11 @@ class Scene:
             groups.append((quads.reshape(-1, 4, 2), 1 - 0.95 * self._look.sun))
         others = rows[:, 3] != own[3]
         groups.append((centre[others] + foot[others] * 1.12, 0.5 - 0.3 * self._look.sun))
-        canvas.darken(groups)
+        canvas.darken([(self._on_ground(outlines), factor) for outlines, factor in groups])
+
+    def _on_ground(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map points (..., 3) of the ground at (..., 2)."""
+        return np.concatenate([xy, self._relief.height(xy)[..., None]], -1)
 
     def _shadow_per_metre(self) -> NDArray[np.float64]:
         x, y, z = self._look.sun_direction
@@ -181,13 +191,17 @@ class Scene:
         return np.where(self._look.sun > 0, shade, 0.85)
 
 
-def _facing(foot: NDArray[np.float64], size: NDArray[np.float64], map_T_camera: NDArray[np.float64]) -> NDArray:
-    """Corners N x 4 x 3 (map frame) of upright rectangles that face the camera: foot N x 2, width and height N x 2."""
+def _facing(
+    foot: NDArray[np.float64], size: NDArray[np.float64], z: NDArray[np.float64], map_T_camera: NDArray[np.float64]
+) -> NDArray:
+    """Corners N x 4 x 3 (map frame) of upright rectangles that face the camera: foot N x 2 on the ground at heights
+    z N, width and height N x 2."""
     right = map_T_camera[:2, 0] / np.hypot(*map_T_camera[:2, 0])
     half = size[:, :1] / 2 * right
     corners = np.zeros((len(foot), 4, 3))
     corners[:, [0, 3], :2], corners[:, [1, 2], :2] = (foot - half)[:, None], (foot + half)[:, None]
     corners[:, 2:, 2] = size[:, 1:]
+    corners[:, :, 2] += z[:, None]
     return corners
 
 

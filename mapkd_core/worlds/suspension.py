@@ -50,7 +50,7 @@ def _loads(ego: NDArray[np.float64], times: NDArray[np.float64]) -> tuple[NDArra
     speed = _smoothed((way * np.stack([np.cos(yaw), np.sin(yaw)], -1)).sum(-1))
     ahead = np.gradient(speed, 1 / RATE_HZ)
     left = speed * _smoothed(np.gradient(yaw, 1 / RATE_HZ))
-    # Pitch is positive nose down (a turn about y, which points left): braking. Roll is positive to the right: a left bend.
+    # About y, which points left, positive pitch is nose down: braking. Positive roll is to the right: a left bend.
     return np.abs(speed), np.stack([left, -ahead], -1).clip(-MOST_M_S2, MOST_M_S2)
 
 

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.worlds.lidar.sensor import COLUMNS, ELEVATIONS, REACH_M, RING_STEP, RINGS
+from mapkd_core.worlds.relief import FLAT, Relief, first_met
 
 Array = NDArray[np.float64]
 _FAR = 1e6
+_APART = 4  # columns between those along which the relief is looked up
+_DISTANCES = np.concatenate([[0.5, 1.0, 2.0, 4.0], np.arange(6.0, 40.0, 2.0), np.geomspace(40.0, REACH_M, 24)])
 _NEAREST_M = 0.5  # surfaces nearer than this are the vehicle's own
 
 
@@ -39,24 +42,35 @@ class Cast:
         """COLUMNS x RINGS x 2: map points of the hits."""
         return self.origin[:, None, :2] + self.distance[..., None] * self.ahead[:, None]
 
-    def down_to(self, z: float) -> Array:
-        """COLUMNS x RINGS: distance at which descending rays reach the height z."""
-        reach = (z - self.origin[:, None, 2]) / np.minimum(self.slope, -1e-9)
-        return np.where((self.slope < 0) & (reach < _FAR), reach, _FAR)
+    def down_to(self, z: float, relief: Relief = FLAT) -> Array:
+        """COLUMNS x RINGS: distance at which rays first come down to `z` above the ground; _FAR where they do not."""
+        if relief.is_flat:
+            reach = (z - self.origin[:, None, 2]) / np.minimum(self.slope, -1e-9)
+            return np.where((self.slope < 0) & (reach < _FAR), reach, _FAR)
+        some = slice(0, COLUMNS, _APART)
+        origin, distance = self.origin[some], _DISTANCES[:, None]
+        ground = relief.height(origin[:, :2] + distance[..., None] * self.ahead[some])
+        met = first_met((z + ground - origin[:, 2]) / distance, 1 / _DISTANCES, self.slope[some].T)
+        closed = np.concatenate([met, met[:, :1]], axis=1)
+        at = np.arange(COLUMNS) / _APART
+        before, share = at.astype(int), at % 1
+        inverse = (closed[:, before] * (1 - share) + closed[:, before + 1] * share).T
+        return np.where(inverse > 1 / REACH_M, 1 / np.maximum(inverse, 1 / _FAR), _FAR)
 
-    def upright(self, start: Array, end: Array, z: Array, kind: NDArray[np.integer]) -> None:
-        """Upright rectangles: start and end N x 2, z N x 2 bottom and top, kind N."""
+    def upright(self, start: Array, end: Array, z: Array, kind: NDArray[np.integer], feet: Array) -> None:
+        """Upright rectangles: start and end N x 2, z N x 2 bottom and top above the ground, kind N, feet N x 2."""
         a, b = start - self._middle[:2], end - self._middle[:2]
         near = np.flatnonzero(_from_origin(a, b) < REACH_M)
-        start, end, z, kind = start[near], end[near], z[near], kind[near]
+        start, end, z, kind, feet = start[near], end[near], z[near], kind[near], feet[near]
         item, column = self._columns_between(a[near], b[near])
         ahead, to_start, along = self.ahead[column], start[item] - self.origin[column, :2], (end - start)[item]
         slanted = _cross(ahead, along)
         slanted = np.where(np.abs(slanted) < 1e-9, 1e-9, slanted)
         distance, share = _cross(to_start, along) / slanted, _cross(to_start, ahead) / slanted
         meets = np.flatnonzero((distance > _NEAREST_M) & (distance < REACH_M) & (share >= 0) & (share <= 1))
-        item, column, distance = item[meets], column[meets], distance[meets]
-        pair, flat = self._rings_between(column, (z[item] - self.origin[column, 2:]) / distance[:, None])
+        item, column, distance, share = item[meets], column[meets], distance[meets], share[meets]
+        ground = feet[item, 0] + share * (feet[item, 1] - feet[item, 0]) - self.origin[column, 2]
+        pair, flat = self._rings_between(column, (z[item] + ground[:, None]) / distance[:, None])
         self._keep(flat, distance[pair], kind[item[pair]])
 
     def crowns(self, centre: Array, size: Array, kind: int, depth: float, rng: np.random.Generator) -> None:
@@ -82,7 +96,7 @@ class Cast:
         self._keep(flat[stops], distance[stops], np.full(int(stops.sum()), kind, np.int8))
 
     def tops(self, boxes: Array, kind: NDArray[np.integer]) -> None:
-        """Flat tops below the sensor: boxes N x 6 x y yaw length width height."""
+        """Flat tops below the sensor: boxes N x 6 x y yaw length width z."""
         half = np.hypot(boxes[:, 3], boxes[:, 4]) / 2
         away = boxes[:, :2] - self._middle[:2]
         apart = np.hypot(*away.T)

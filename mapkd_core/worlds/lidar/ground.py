@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ground as rays meet it: the road at height 0, the kerb's top beside it, uneven verges beyond."""
+"""The ground as rays meet it: the road on the relief, the kerb's top beside it, uneven verges beyond."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from mapkd_core.worlds.lidar import verge
 from mapkd_core.worlds.lidar.cast import Cast
 from mapkd_core.worlds.lidar.sensor import REACH_M, RINGS
 from mapkd_core.worlds.lidar.surfaces import Kind
+from mapkd_core.worlds.relief import FLAT, Relief
 
 _ROAD_CELL_M, _MARGIN_M = 0.1, 8.0
+_LEAST_DROP_M = 0.5
 
 
 class Ground:
-    """Ground of one world. area: the road, map frame; seed: of the verges."""
+    """Ground of one world. area: the road, map frame; seed: of the verges; relief: below road and verges."""
 
-    def __init__(self, area: shapely.MultiPolygon, kerb_height_m: float, seed: int) -> None:
-        self._kerb = kerb_height_m
+    def __init__(self, area: shapely.MultiPolygon, kerb_height_m: float, seed: int, relief: Relief = FLAT) -> None:
+        self._kerb, self._relief = kerb_height_m, relief
         self._road, self._grid = _raster(area, _ROAD_CELL_M)
         self._verge, self._verge_grid = verge.heights(self._road, self._grid, seed)
 
     def cast(self, cast: Cast) -> None:
         """Fill in where every ray ends on the ground; call before anything that stands on it."""
-        cast.distance[:] = cast.down_to(0.0)
-        raised = cast.down_to(self._kerb).ravel()
+        cast.distance[:] = cast.down_to(0.0, self._relief)
+        raised = cast.down_to(self._kerb, self._relief).ravel()
         low = np.flatnonzero(raised < REACH_M)
         beside = low[looked_up(self._road, self._grid, _at(cast, low, raised[low])) == 0]
         cast.distance.reshape(-1)[beside] = self._on_verge(cast, beside, raised[beside])
@@ -38,7 +40,8 @@ class Ground:
 
     def _on_verge(self, cast: Cast, flat: NDArray[np.int64], level: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where rays that meet level ground at distances `level` meet banks and plants; two steps are near enough."""
-        drop = cast.origin[flat // RINGS, 2] - self._kerb
+        drop = -cast.slope.ravel()[flat] * level  # from the sensor to where the ray meets it
+        drop[drop < _LEAST_DROP_M] = np.inf  # up a hill: left as it is
         distance = level
         for _ in range(2):
             height = looked_up(self._verge, self._verge_grid, _at(cast, flat, distance))

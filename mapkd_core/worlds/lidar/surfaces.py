@@ -12,7 +12,9 @@ import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.worlds.drive import Box
-from mapkd_core.worlds.roadside import Billboards, Roadside
+from mapkd_core.worlds.dropped import DroppedKerbs
+from mapkd_core.worlds.relief import FLAT, Relief
+from mapkd_core.worlds.roadside import BUSHES, Billboards, Roadside
 
 TREE_TEXTURES = range(15, 21)  # of roadside.build_roadside
 _TRUNK_HALF_M, _POST_HALF_M = 0.12, 0.06
@@ -38,12 +40,16 @@ class Kind(IntEnum):
 
 
 class Uprights(NamedTuple):
-    """Upright rectangles: start and end N x 2, z N x 2 (bottom, top), kind N."""
+    """Upright rectangles: start and end N x 2, z N x 2 (bottom, top) above the ground there, kind N.
+
+    feet: N x 2, how high the ground lies at start and end.
+    """
 
     start: NDArray[np.float64]
     end: NDArray[np.float64]
     z: NDArray[np.float64]
     kind: NDArray[np.integer]
+    feet: NDArray[np.float64]
 
 
 class Crowns(NamedTuple):
@@ -53,44 +59,54 @@ class Crowns(NamedTuple):
     size: NDArray[np.float64]
 
 
-def kerbs(area: shapely.MultiPolygon, height_m: float) -> Uprights:
-    """The faces between the road and what lies beside it; none where kerbs are flush."""
+def kerbs(
+    area: shapely.MultiPolygon, height_m: float, relief: Relief = FLAT, dropped: DroppedKerbs | None = None
+) -> Uprights:
+    """The faces between the road and what lies beside it; none where kerbs are flush, low ones where they drop."""
     rings = [shapely.get_coordinates(r) for part in area.geoms for r in (part.exterior, *part.interiors)]
     if height_m <= 0 or not rings:
-        return _uprights(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2)), Kind.KERB)
+        return _uprights(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2)), Kind.KERB, relief)
     start, end = np.concatenate([r[:-1] for r in rings]), np.concatenate([r[1:] for r in rings])
-    return _uprights(start, end, np.tile([0.0, height_m], (len(start), 1)), Kind.KERB)
+    share = np.ones(len(start))
+    if dropped is not None:
+        start, end, share = dropped.split(start, end)
+    stands = share > 0
+    top = height_m * share[stands]
+    return _uprights(start[stands], end[stands], np.stack([np.zeros_like(top), top], -1), Kind.KERB, relief)
 
 
-def walls(roadside: Roadside, foliage_from: int) -> Uprights:
+def walls(roadside: Roadside, foliage_from: int, relief: Relief = FLAT) -> Uprights:
     """Facades, fences, and hedges (textures `foliage_from` and the two after it), which are plants."""
     found = roadside.walls
     kind = np.where((found.texture >= foliage_from) & (found.texture < foliage_from + 3), Kind.PLANT, Kind.WALL)
-    return Uprights(found.start, found.end, found.z, kind)
+    return _uprights(found.start, found.end, found.z, kind, relief)
 
 
-def trunks(boards: Billboards, eye: NDArray[np.float64]) -> Uprights:
-    """Trunks of trees and posts, thin and turned to the sensor at `eye` (x y)."""
+def trunks(boards: Billboards, eye: NDArray[np.float64], feet: NDArray[np.float64]) -> Uprights:
+    """Trunks of trees and posts, thin and turned to the sensor at `eye` (x y); feet: N, ground below them."""
+    has_trunk = ~np.isin(boards.texture, BUSHES)
+    boards, feet = Billboards(*(v[has_trunk] for v in (boards.foot, boards.size, boards.texture))), feet[has_trunk]
     is_tree = np.isin(boards.texture, TREE_TEXTURES)
     away = boards.foot - eye
     across = np.stack([-away[:, 1], away[:, 0]], -1) / np.maximum(np.hypot(*away.T), 1e-6)[:, None]
     half = across * np.where(is_tree, _TRUNK_HALF_M, _POST_HALF_M)[:, None]
     top = boards.size[:, 1] * np.where(is_tree, 0.6, 1.0)
     kind = np.where(is_tree, Kind.PLANT, Kind.POST)
-    return Uprights(boards.foot - half, boards.foot + half, np.stack([np.zeros_like(top), top], -1), kind)
+    z = np.stack([np.zeros_like(top), top], -1)
+    return Uprights(boards.foot - half, boards.foot + half, z, kind, np.stack([feet, feet], -1))
 
 
-def crowns(boards: Billboards) -> Crowns:
-    """The trees' leaves."""
-    is_tree = np.isin(boards.texture, TREE_TEXTURES)
-    foot, (width, height) = boards.foot[is_tree], boards.size[is_tree].T
-    bottom = _CROWN_BOTTOM * height
-    centre = np.column_stack([foot, (bottom + height) / 2])
+def crowns(boards: Billboards, relief: Relief = FLAT) -> Crowns:
+    """Leaves of trees, and of bushes, which reach the ground."""
+    has_leaves = np.isin(boards.texture, [*TREE_TEXTURES, *BUSHES])
+    foot, (width, height) = boards.foot[has_leaves], boards.size[has_leaves].T
+    bottom = np.where(np.isin(boards.texture[has_leaves], BUSHES), 0.0, _CROWN_BOTTOM) * height
+    centre = np.column_stack([foot, relief.height(foot) + (bottom + height) / 2])
     return Crowns(centre, np.stack([_CROWN_RADIUS * width, (height - bottom) / 2], -1))
 
 
-def bodies(boxes: Sequence[Box]) -> tuple[Uprights, NDArray[np.float64], NDArray[np.integer]]:
-    """Sides of road users, and their tops N x 6 (x y yaw length width height) with kinds N.
+def bodies(boxes: Sequence[Box], relief: Relief = FLAT) -> tuple[Uprights, NDArray[np.float64], NDArray[np.integer]]:
+    """Sides of road users, and their tops N x 6 (x y yaw length width z) with kinds N.
 
     A car is a low body and a shorter cabin of glass on it; whatever is higher than a car is one body.
     """
@@ -111,7 +127,9 @@ def bodies(boxes: Sequence[Box]) -> tuple[Uprights, NDArray[np.float64], NDArray
     corners = (_CORNERS * rows[:, None, 3:5]) @ turn + rows[:, None, :2]  # N 4 2
     z = np.repeat(rows[:, [6, 5]], 4, axis=0)
     kinds = rows[:, 7].astype(np.int8)
-    sides = Uprights(corners.reshape(-1, 2), np.roll(corners, -1, axis=1).reshape(-1, 2), z, np.repeat(kinds, 4))
+    ends = np.roll(corners, -1, axis=1).reshape(-1, 2)
+    sides = _uprights(corners.reshape(-1, 2), ends, z, np.repeat(kinds, 4), relief)
+    rows[:, 5] += relief.height(rows[:, :2])
     return sides, rows[:, :6], np.where(kinds == Kind.GLASS, Kind.BODY, kinds).astype(np.int8)
 
 
@@ -120,5 +138,12 @@ def joined(*parts: Uprights) -> Uprights:
     return Uprights(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _uprights(start: NDArray[np.float64], end: NDArray[np.float64], z: NDArray[np.float64], kind: Kind) -> Uprights:
-    return Uprights(start, end, z, np.full(len(start), kind, np.int8))
+def _uprights(
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    z: NDArray[np.float64],
+    kind: Kind | NDArray[np.integer],
+    relief: Relief,
+) -> Uprights:
+    kinds = np.full(len(start), kind, np.int8) if isinstance(kind, Kind) else kind
+    return Uprights(start, end, z, kinds, np.stack([relief.height(start), relief.height(end)], -1))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mapkd_core.geometry import apply, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds.drive import Box
+from mapkd_core.worlds.dropped import DroppedKerbs
 from mapkd_core.worlds.lidar import returns, surfaces
 from mapkd_core.worlds.lidar.cast import Cast
 from mapkd_core.worlds.lidar.ground import Ground, looked_up
@@ -28,6 +29,7 @@ from mapkd_core.worlds.lidar.sensor import (
     own_roof,
 )  # fmt: skip
 from mapkd_core.worlds.lidar.surfaces import Kind
+from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.worlds.roadside import FACADES, Roadside
 
 Matrix = NDArray[np.float64]
@@ -42,6 +44,8 @@ class Lidar:
 
     area: the road, map frame; beside it the ground is `kerb_height_m` higher. coverage: Y X uint8 over `grid` (map
     frame), 255 where paint covers the road. wet: 0..1, water on the ground. ego_T_lidar: 4x4 mounting.
+    dropped: where kerbs sink to the road's level.
+    relief: what everything stands on; the poses of the sweeps must lie on it.
     """
 
     def __init__(
@@ -55,13 +59,19 @@ class Lidar:
         seed: int = 0,
         wet: float = 0.0,
         ego_T_lidar: Matrix = MOUNT,
+        relief: Relief = FLAT,
+        dropped: DroppedKerbs | None = None,
     ) -> None:
+        self._relief = relief
         self._coverage, self._grid = coverage, grid
         self._wet, self._seed, self._ego_T_lidar = wet, seed, ego_T_lidar
         self._boards = roadside.billboards
-        self._static = surfaces.joined(surfaces.walls(roadside, FACADES), surfaces.kerbs(area, kerb_height_m))
-        self._crowns = surfaces.crowns(self._boards)
-        self._ground = Ground(area, kerb_height_m, seed)
+        self._static = surfaces.joined(
+            surfaces.walls(roadside, FACADES, relief), surfaces.kerbs(area, kerb_height_m, relief, dropped)
+        )
+        self._crowns = surfaces.crowns(self._boards, relief)
+        self._board_feet = relief.height(self._boards.foot)
+        self._ground = Ground(area if dropped is None else dropped.level_ground(area), kerb_height_m, seed, relief)
         self._own_roof = own_roof(ego_T_lidar)
         self._bias = np.random.default_rng([seed, 0x11DA]).normal(0, returns.RING_BIAS_M, RINGS)
 
@@ -73,7 +83,7 @@ class Lidar:
         cast = Cast(origin, azimuth, (map_T_ego @ self._ego_T_lidar)[:3, 2])
         self._ground.cast(cast)
         middle = origin.mean(axis=0)
-        cast.upright(*surfaces.joined(self._static, surfaces.trunks(self._boards, middle[:2])))
+        cast.upright(*surfaces.joined(self._static, surfaces.trunks(self._boards, middle[:2], self._board_feet)))
         cast.crowns(*self._crowns, Kind.PLANT, _LEAF_DEPTH_M, rng)
         self._road_users(cast, boxes_at, time_s, middle)
         own = self._own_roof < cast.distance
@@ -101,7 +111,7 @@ class Lidar:
             then = time_s - TURN_S * (1 - (sector + 0.5) / _SECTORS)
             near = [b for b in boxes_at(then) if np.hypot(b.x - middle[0], b.y - middle[1]) < REACH_M]
             here = [b for b in near if self._sector(cast, b, middle) == sector]
-            sides, tops, kinds = surfaces.bodies(here)
+            sides, tops, kinds = surfaces.bodies(here, self._relief)
             cast.upright(*sides)
             cast.tops(tops, kinds)
 

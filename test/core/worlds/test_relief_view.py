@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drawn relief: every pixel shows the point where its ray first meets the ground, and a crest hides what lies behind."""
+"""The drawn relief: every pixel shows the point where its ray first meets the ground, and a crest hides others."""
 
 import cv2
 import numpy as np
@@ -9,8 +9,8 @@ from mapkd_core.geometry import inverse, planar, project
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import rig
 from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
-from mapkd_core.worlds.relief import FLAT, Relief, relief_of
-from mapkd_core.worlds.relief_view import draw_relief, first_met
+from mapkd_core.worlds.relief import FLAT, Relief, first_met, relief_of
+from mapkd_core.worlds.relief_view import draw_on_relief
 
 GRID = BevGrid(-38.4, 38.4, -38.4, 38.4, 0.1)
 HILLS = relief_of(0.25, np.random.default_rng(3))
@@ -29,7 +29,7 @@ def told() -> GroundTexture:
 
 
 def test_a_ray_meets_a_ramp_where_it_was_worked_out_by_hand():
-    """Tangents 2 m above a plane: -2/d. A wall of tangents -0.1 from 20 m on covers 30 m (-0.3) but not 40 m (-0.05)."""
+    """Tangents 2 m above a plane: -2/d. Tangents of -0.1 at 20 m cover 30 m (-0.3) but not 40 m (-0.05)."""
     levels = np.array([[-2.0], [-0.2], [-0.1], [-0.3], [-0.05]])
     met = first_met(levels, 1 / np.array([1.0, 10.0, 20.0, 30.0, 40.0]), np.array([[-2.0], [-0.15], [-0.1], [0.0]]))
     assert met[0, 0] == 1.0
@@ -49,7 +49,7 @@ def test_every_ground_point_is_drawn_where_the_calibration_projects_it(told, cam
     for camera in rig.perturbed(cameras, rng):
         image = np.zeros((camera.height, camera.width, 3), np.uint8)
         map_T_camera = map_T_ego @ camera.ego_T_camera
-        draw_relief(image, told, camera.K, map_T_camera, HILLS)
+        draw_on_relief(image, told, camera.K, map_T_camera, HILLS)
         xy = rng.uniform(-36, 36, (6000, 2))
         xyz = np.column_stack([xy, HILLS.height(xy)])
         uv, depth = project(xyz, camera.K, map_T_camera)
@@ -72,7 +72,7 @@ def test_a_crest_hides_the_dip_behind_it(told):
     map_T_camera[:3, :3] = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
     map_T_camera[:3, 3] = (0.0, 0.0, 4.0)
     image = np.zeros((900, 1600, 3), np.uint8)
-    draw_relief(image, told, camera.K, map_T_camera, waves)
+    draw_on_relief(image, told, camera.K, map_T_camera, waves)
     ahead = image[:, 810, 0][image[:, 810, 2] > 195] * 0.31 - 38.35
     assert (ahead < 7.5).any() and (ahead > 30).any()
     assert ((ahead > 12) & (ahead < 28)).sum() <= 1  # the row that shows both
@@ -82,7 +82,7 @@ def test_a_flat_world_is_drawn_by_the_exact_plane(told):
     for camera in small_rig():
         one, other = (np.zeros((camera.height, camera.width, 3), np.uint8) for _ in range(2))
         draw_ground(one, told, camera.K, camera.ego_T_camera)
-        draw_relief(other, told, camera.K, camera.ego_T_camera, FLAT)
+        draw_on_relief(other, told, camera.K, camera.ego_T_camera, FLAT)
         assert np.array_equal(one, other)
 
 
@@ -91,7 +91,7 @@ def test_a_nearly_flat_relief_is_drawn_like_the_plane(told):
     for camera in rig.perturbed(small_rig(), np.random.default_rng(1)):
         one, other = (np.zeros((camera.height, camera.width, 3), np.uint8) for _ in range(2))
         draw_ground(one, told, camera.K, camera.ego_T_camera)
-        draw_relief(other, told, camera.K, camera.ego_T_camera, still)
+        draw_on_relief(other, told, camera.K, camera.ego_T_camera, still)
         apart = np.abs(one.astype(int) - other)
         assert (apart > 2).mean() < 0.004 and apart.mean() < 0.4
 
@@ -101,7 +101,7 @@ def test_cameras_that_look_down_are_drawn_too(told):
     map_T_camera = np.diag([1.0, -1.0, -1.0, 1.0])
     map_T_camera[:3, 3] = (0.0, 0.0, 3.0 + HILLS.height(np.zeros(2)))
     image = np.zeros((camera.height, camera.width, 3), np.uint8)
-    draw_relief(image, told, camera.K, map_T_camera, HILLS)
+    draw_on_relief(image, told, camera.K, map_T_camera, HILLS)
     uv = camera.K @ (inverse(map_T_camera)[:3] @ (0.3, 0.0, HILLS.height((0.3, 0.0)), 1.0))
     u, v = np.round(uv[:2] / uv[2]).astype(int)
     assert abs(image[v, u, 0] * 0.31 - 38.35 - 0.3) < 0.31

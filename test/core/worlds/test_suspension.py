@@ -32,7 +32,7 @@ def test_the_body_swings_by_tenths_of_a_degree():
 
 
 def test_it_swings_smoothly():
-    """A body of 1.3 Hz: from one camera frame to the next (1/12 s) it keeps most of its angle; 5 ms apart nearly all."""
+    """A body of 1.3 Hz: from one camera frame to the next (1/12 s) most of its angle stays; in 5 ms nearly all."""
     found = angles(Suspension(drive(np.full(600, 10.0)), 1), TIMES)
     swing = found - found.mean(axis=0)
     near = np.abs(np.diff(swing, axis=0)).mean(axis=0)
@@ -43,7 +43,7 @@ def test_it_swings_smoothly():
 
 
 def test_braking_lowers_the_nose_and_bends_roll_the_body_outwards():
-    """3 m/s^2 for 4 s: 2.5 deg/g give 0.76 degrees; 10 m/s at 0.3 rad/s to the left: 3 m/s^2, 1.2 degrees to the right."""
+    """3 m/s^2 for 4 s: 2.5 deg/g give 0.76 degrees; 10 m/s at 0.3 rad/s to the left: 3 m/s^2, 1.2 to the right."""
     speeds = np.concatenate([np.full(100, 14.0), np.linspace(14, 2, 40), np.full(100, 2.0)])
     while_braking, before = np.arange(11.0, 13.5, 0.02), np.arange(2.0, 9.0, 0.02)
     dive = [
