@@ -30,7 +30,9 @@ class ModelConfig:
     prior_width: int = 64  # channels of a map prior's tokens
     refinement_layers: int = 0  # > 0: models.refinement corrects the semantic map
     refinement_width: int = 128  # channels of the refinement's tokens
-    view: str = "ground"  # view transform: a key of models.build.VIEWS
+    view: str = "ground"  # view transform: a key of models.build.VIEWS; "perspective" is HDMapNet's, with its trunk
+    decoder: str = "light"  # or "resnet", HDMapNet's with a full decoder for each raster
+    neck_width: int = 0  # > 0: P-MapNet's and MapKD's detour over 1/8 of the canvas, of so many channels, before resnet
     heights: tuple[float, ...] = (0.0,)  # m above the ground at which `ground` looks each cell up
     camera_width: int = 64  # channels of the camera features at 1/8
     detail_width: int = 16  # channels of the camera features at 1/4
@@ -46,6 +48,16 @@ class ModelConfig:
     def decoder_grid(self) -> BevGrid:
         """The grid the BEV decoder works on: half the resolution of the canvas."""
         return self.grid.coarser(2)
+
+    @property
+    def bev_channels(self) -> int:
+        """Channels of MapOutput.bev."""
+        return self.bev_width * (5 if self.decoder == "resnet" else 1)
+
+    @property
+    def bottleneck_width(self) -> int:
+        """Channels of MapOutput.bottleneck."""
+        return self.neck_width or 4 * self.bev_width
 
 
 @dataclass(frozen=True)
