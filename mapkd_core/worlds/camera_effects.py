@@ -18,7 +18,7 @@ from mapkd_core.worlds.lights import Lights
 from mapkd_core.worlds.moment import STANDING, Moment
 from mapkd_core.worlds.roadside import NOTHING_BESIDE, Roadside
 
-_STEP = 8  # pixels between samples of light, which varies slowly
+_STEP = 16  # pixels between samples of light, which varies slowly
 
 
 class Lens:

@@ -17,6 +17,7 @@ _TIME_S = {  # how long the shutter is open, shortest and longest
     "dusk": (0.006, 0.010),
     "night": (0.015, 0.025),
 }
+_TOE = 0.05
 _HARD_LIGHT = ("sun", "low_sun")
 
 
@@ -36,7 +37,7 @@ class Exposure:
         # Some meter on the lower picture only: the road comes out right and the sky burns out.
         self._meter_from = 0.5 if shared.random() < 0.4 else 0.0
         self._gamma = shared.uniform(0.85, 1.2)
-        self._contrast = shared.uniform(1.1, 1.9) if look.light in _HARD_LIGHT else shared.uniform(0.9, 1.35)
+        self._contrast = shared.uniform(1.05, 1.65) if look.light in _HARD_LIGHT else shared.uniform(0.9, 1.35)
         self._drift = _Wander(rng, shared.uniform(0.02, 0.16))
         self._warmth = _Wander(rng, shared.uniform(0.0, 0.05))
 
@@ -55,7 +56,9 @@ class Exposure:
         """256 stored values: gamma, then contrast about the target; what leaves 0..255 is burnt out or black."""
         y = (np.arange(256) / 255.0) ** self._gamma
         middle = self.target / 255
-        return np.clip(255 * ((y - middle) * self._contrast + middle), 0, 255).astype(np.uint8)
+        y = (y - middle) * self._contrast + middle
+        toe = _TOE * np.log1p(np.exp(y / _TOE))  # shadows run together, but no sensor cuts them off at one value
+        return np.clip(255 * toe, 0, 255).astype(np.uint8)
 
 
 class _Wander:

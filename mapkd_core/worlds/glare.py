@@ -76,7 +76,7 @@ class Glare:
         if not len(inside):
             return
         inside = inside[open_to(map_T_camera[:3, 3], place[inside], self._beside, moment)]
-        for i in inside[np.argsort(-points[inside, 2])][-24:]:
+        for i in inside[np.argsort(-points[inside, 2])][-16:]:
             x, y, depth = points[i].tolist()
             at = (camera.K[0, 0] * x / depth + camera.K[0, 2], camera.K[1, 1] * y / depth + camera.K[1, 2])
             core = max(0.09 * camera.K[0, 0] / depth, 0.0018 * width)

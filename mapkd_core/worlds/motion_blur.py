@@ -21,7 +21,7 @@ from mapkd_core.worlds.moment import Moment
 
 LEAST_PX = 0.7  # shorter smears are not drawn: nobody sees them, and they cost time
 _BACKGROUND_M, _NEAREST_M = 35.0, 1.0
-_COLUMNS = 23  # of the coarse grid that the flow is worked out on
+_COLUMNS = 12  # of the coarse grid that the flow is worked out on
 
 
 def blur(
@@ -39,7 +39,7 @@ def blur(
     fine = cv2.resize(flow.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)[top:]
     part, x_y = image[top:], _pixels(width, height)[: height - top]
     # Three samples a third of the smear apart, then three a ninth apart from those ...: 3, 9 or 27 even samples.
-    for step in (3.0, 9.0, 27.0)[: 1 if longest < 3 else 2 if longest < 14 else 3]:
+    for step in (3.0, 9.0, 27.0)[: 1 if longest < 3 else 2 if longest < 20 else 3]:
         ahead, behind = (
             cv2.remap(
                 part,
@@ -65,7 +65,8 @@ def ground_flow(camera: Camera, map_T_camera: NDArray[np.float64], moment: Momen
     arm = map_T_camera[:3, :3] @ camera.ego_T_camera[:3, :3].T @ camera.ego_T_camera[:3, 3]
     camera_R_map = map_T_camera[:3, :3].T
     velocity = camera_R_map @ (np.array(moment.velocity) + np.cross(turn, arm))
-    moves = -velocity * q - np.cross(camera_R_map @ turn, rays)
+    x, y, z = camera_R_map @ turn
+    moves = -velocity * q - rays @ np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
     image_xy = moves[..., :2] - rays[..., :2] * moves[..., 2:]
     return image_xy * (camera.K[0, 0], camera.K[1, 1])
 

@@ -50,8 +50,8 @@ def test_flow_of_the_ground_is_what_two_pictures_of_it_show():
     moment = Moment(0.0, (15.0, 0.0, 0.0), 0.5)
     for cam in rig.scaled(rig.nuscenes_rig(), 352, 198):
         flow = motion_blur.ground_flow(cam, cam.ego_T_camera, moment)
-        v, u = int(0.9 * len(flow)), 5
-        pixel = np.array([u / 22 * 351, v / (len(flow) - 1) * 197, 1.0])
+        v, u = int(0.9 * len(flow)), 3
+        pixel = np.array([u / 11 * 351, v / (len(flow) - 1) * 197, 1.0])
         ray = cam.ego_T_camera[:3, :3] @ np.linalg.inv(cam.K) @ pixel
         point = cam.ego_T_camera[:3, 3] - ray * cam.ego_T_camera[2, 3] / ray[2]
         later = planar(0.015, 0.0, 0.0005) @ cam.ego_T_camera
