@@ -49,13 +49,15 @@ def run(options: argparse.Namespace) -> Result:
     pictures = []
     for i in tqdm(range(options.frames), desc="render", unit="picture", delay=2):
         time_s = float(road_map.ego[0, 0]) + (i + 0.5) / options.frames * drive.duration(road_map)
-        truth = local_elements(road_map, drive.pose_at(road_map, time_s), grid)
+        pose = drive.pose_at(road_map, time_s)
+        truth, ground = local_elements(road_map, pose, grid), renderer.relief.seen_from(pose)
         on_images = LocalMap(grid, () if options.plain else truth)
         beside = truth if options.plain else None
         caption = f"{road_map.name} {time_s:.1f} s"
         sheet = contact_sheet(
-            renderer.frame(time_s, cameras), on_images, beside, caption=caption, title="" if options.plain else "truth"
-        )
+            renderer.true_frame(time_s, cameras), on_images, beside, caption=caption,
+            title="" if options.plain else "truth", z_m=ground.height,
+        )  # fmt: skip
         pictures.append(options.out / f"{road_map.name}-{i:03d}.png")
         write_picture(pictures[-1], sheet)
     summary = {"map": road_map.name, "drive_s": drive.duration(road_map), "pictures": [str(path) for path in pictures]}

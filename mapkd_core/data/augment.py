@@ -95,4 +95,5 @@ def _changed(sample: Sample, prepared: Prepared, new_T_ego: geometry.Matrix) -> 
     points = sample.points
     if points is not None:
         points = np.concatenate([geometry.apply(new_T_ego, points[:, :3]).astype(np.float32), points[:, 3:]], 1)
-    return Sample(prepared, lists[0], points, *lists[1:])
+    relief = sample.relief.told_in(geometry.inverse(new_T_ego))
+    return Sample(prepared, lists[0], points, *lists[1:], relief=relief)

@@ -102,7 +102,7 @@ def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()
     arrays = (
         np.ascontiguousarray(p.images), plan(model, p.K, p.ego_T_camera, p.valid), targets.labels.astype(np.int64),
         targets.instances.astype(np.int64), direction.astype(np.float32), classes, points, closed,
-        camera_lines(elements, p, model.classes),
+        camera_lines(elements, p, model.classes, sample.relief),
     )  # fmt: skip
     return Batch(
         *(torch.from_numpy(a)[None] for a in arrays),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mapkd_core import geometry
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.types import MapElement
+from mapkd_core.worlds.relief import FLAT, Relief
 
 STRIDE = 8  # of the features that are told
 STEP_M = 0.5  # lines are cut so short before projection: the near plane cuts a step, not a line
@@ -23,11 +24,16 @@ NEAREST_DEPTH_M = 0.5
 _SHIFT = 4  # OpenCV draws with 1/16 px
 
 
-def camera_lines(elements: Sequence[MapElement], prepared: Prepared, classes: Sequence[str]) -> NDArray[np.uint8]:
-    """N K h w, 1 where a line of the class passes through the feature cell; h w are the picture's size / STRIDE."""
+def camera_lines(
+    elements: Sequence[MapElement], prepared: Prepared, classes: Sequence[str], relief: Relief = FLAT
+) -> NDArray[np.uint8]:
+    """N K h w, 1 where a line of the class passes through the feature cell; h w are the picture's size / STRIDE.
+
+    relief: the ground on which the lines lie, ego frame.
+    """
     n, _, height, width = prepared.images.shape
     lines = np.zeros((n, len(classes), height // STRIDE, width // STRIDE), np.uint8)
-    told = [(classes.index(e.class_name), _dense(e)) for e in elements if e.class_name in classes]
+    told = [(classes.index(e.class_name), _dense(e, relief)) for e in elements if e.class_name in classes]
     for camera in np.flatnonzero(prepared.valid):
         for layer, xyz in told:
             uv, depth = geometry.project(xyz, prepared.K[camera], prepared.ego_T_camera[camera])
@@ -38,14 +44,15 @@ def camera_lines(elements: Sequence[MapElement], prepared: Prepared, classes: Se
     return lines
 
 
-def _dense(element: MapElement) -> NDArray[np.float64]:
+def _dense(element: MapElement, relief: Relief) -> NDArray[np.float64]:
     """P x 3 on the ground, at most STEP_M apart."""
     xy = np.asarray(element.vertices_m, np.float64)
     if element.is_closed:
         xy = np.concatenate([xy, xy[:1]])
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1))])
     at = np.union1d(along, np.arange(0.0, along[-1], STEP_M))
-    return np.column_stack([np.interp(at, along, xy[:, 0]), np.interp(at, along, xy[:, 1]), np.zeros(len(at))])
+    dense = np.column_stack([np.interp(at, along, xy[:, 0]), np.interp(at, along, xy[:, 1])])
+    return np.column_stack([dense, relief.height(dense)])
 
 
 def _seen(cells: NDArray, depth: NDArray, size: tuple[int, ...]) -> list[NDArray]:

@@ -77,7 +77,8 @@ def world_samples(
         frame = renderer.frame(float(time_s), cameras)
         pose = drive.pose_at(road_map, float(time_s))
         elements = local_elements(road_map, pose, TRUTH_GRID)
-        sample = Sample(prepare(frame, config), elements, light=renderer.look.light)
+        relief = renderer.relief.seen_from(pose)
+        sample = Sample(prepare(frame, config), elements, light=renderer.look.light, relief=relief)
         if seen:
             sample = replace(sample, seen=seen_cells(renderer, float(time_s), cameras, SEEN_GRID))
         if prior is not None and frame.points is not None:

@@ -22,6 +22,7 @@ from mapkd_core.data import element_lists
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import MapElement
+from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.writing import aside
 
 # Truth reaches farther than the network's range, so that training can turn and shift the ego frame.
@@ -39,6 +40,7 @@ class Sample:
     sd, hd: map priors as elements, for teachers; empty where there are none.
     light: of the world, such as "night"; empty where unknown. seen: Y X bool on SEEN_GRID, ground that some camera sees
     and nothing hides; None where unknown.
+    relief: the ground's height in the ego frame, which lies tangent on it; truth is told as seen from above.
     """
 
     prepared: Prepared
@@ -48,6 +50,7 @@ class Sample:
     hd: tuple[MapElement, ...] = ()
     light: str = ""
     seen: NDArray[np.bool_] | None = None
+    relief: Relief = FLAT
 
 
 def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
@@ -60,6 +63,8 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
         **element_lists.pack([s.sd for s in samples], "sd_"),
         **element_lists.pack([s.hd for s in samples], "hd_"),
         "light": np.array([s.light for s in samples]),
+        "relief_waves": np.stack([s.relief.waves for s in samples]),
+        "relief_plane": np.stack([s.relief.plane for s in samples]),
     }
     masks = [s.seen for s in samples if s.seen is not None]
     if len(masks) == len(samples):
@@ -113,7 +118,10 @@ class SampleFolder:
         if "seen" in truth:
             bits = np.unpackbits(truth["seen"][frame], count=math.prod(SEEN_GRID.shape))
             seen = bits.astype(bool).reshape(SEEN_GRID.shape)
-        return Sample(prepared, elements, self._cloud(world, frame), sd, hd, light, seen)
+        relief = FLAT  # as it was in files that do not tell it
+        if "relief_waves" in truth:
+            relief = Relief(truth["relief_waves"][frame], truth["relief_plane"][frame])
+        return Sample(prepared, elements, self._cloud(world, frame), sd, hd, light, seen, relief)
 
     def elements(self, i: int) -> tuple[MapElement, ...]:
         """The truth of frame i, without reading its pictures."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from mapkd_core.geometry import project
 from mapkd_core.types import Camera, MapElement
 
 Image = NDArray[np.uint8]
+Height = float | Callable[[NDArray[np.float64]], NDArray[np.float64]]  # z in metres, the same or at points N x 2
 
 _STEP_M = 0.2  # a straight line on the ground is straight in the image, but its thickness changes along it
 _NEAR_M = 0.5
@@ -22,9 +23,9 @@ _SHIFT = 4
 
 
 def draw_on_image(
-    image: Image, camera: Camera, elements: Sequence[MapElement], z_m: float = 0.0, alpha: float = 0.85
+    image: Image, camera: Camera, elements: Sequence[MapElement], z_m: Height = 0.0, alpha: float = 0.85
 ) -> Image:
-    """A copy of `image` with the elements drawn where they lie on the plane z = z_m of the ego frame.
+    """A copy of `image` with the elements drawn where they lie on the ground z = z_m of the ego frame.
 
     image: RGB uint8 of any size with the aspect of the camera; the camera's K is scaled to it. Lines get thinner with
     distance; what lies behind the near plane is cut off.
@@ -41,7 +42,7 @@ def draw_on_image(
 
 
 def projected_runs(
-    camera: Camera, element: MapElement, size: tuple[int, int], z_m: float = 0.0
+    camera: Camera, element: MapElement, size: tuple[int, int], z_m: Height = 0.0
 ) -> Iterator[tuple[NDArray[np.float64], int]]:
     """Pieces of the element in an image of `size` (width, height): points N x 2 in pixels and a line thickness.
 
@@ -49,7 +50,8 @@ def projected_runs(
     """
     scale = np.array([size[0] / camera.width, size[1] / camera.height])
     ground = densify(element.vertices_m, element.is_closed, _STEP_M)
-    pixels, depth = project(np.column_stack([ground, np.full(len(ground), z_m)]), camera.K, camera.ego_T_camera)
+    z = z_m(ground) if callable(z_m) else np.full(len(ground), z_m)
+    pixels, depth = project(np.column_stack([ground, z]), camera.K, camera.ego_T_camera)
     pixels = (pixels + 0.5) * scale - 0.5
     margin = np.array(size, float)
     visible = (depth > _NEAR_M) & ((pixels > -margin) & (pixels < 2 * margin)).all(1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.drawing import colours
 from mapkd_core.drawing.bev import bev_panel, map_panel
-from mapkd_core.drawing.cameras import draw_on_image
+from mapkd_core.drawing.cameras import Height, draw_on_image
 from mapkd_core.drawing.colours import colour_of
 from mapkd_core.drawing.text import write
 from mapkd_core.drawing.under import LIDAR, Under, prior_colour
@@ -30,12 +30,14 @@ def contact_sheet(
     title: str = "predicted",
     *,
     under: Under | None = None,
+    z_m: Height = 0.0,
 ) -> Image:
     """RGB uint8 [height, width, 3]; height must be even for most video codecs.
 
     Left: cameras that look forward above, those that look back below, each row from left to right as the driver would
     see them, with the predicted lines. Right: the predicted map (under `title`) and, where there is one, the truth.
-    under: LiDAR and maps from before, drawn below the lines of the last map.
+    under: LiDAR and maps from before, drawn below the lines of the last map. z_m: of the ground on
+    which the lines lie in the images, ego frame.
     """
     panels = [map_panel(predicted, title, height, under if truth is None else None)]
     if truth is not None:
@@ -43,7 +45,7 @@ def contact_sheet(
     maps = np.concatenate(panels, axis=1)
     sheet = np.full((height, width, 3), colours.BACKGROUND, np.uint8)
     sheet[:, width - maps.shape[1] :] = maps
-    bottom = _place_cameras(sheet[:, : width - maps.shape[1] - 6], frame.cameras, predicted)
+    bottom = _place_cameras(sheet[:, : width - maps.shape[1] - 6], frame.cameras, predicted, z_m)
     _write_legend(sheet, bottom, predicted, truth, caption, under.names if under else ())
     return sheet
 
@@ -60,7 +62,7 @@ def _azimuth(camera: Camera) -> float:
     return float(np.arctan2(camera.ego_T_camera[1, 2], camera.ego_T_camera[0, 2]))
 
 
-def _place_cameras(area: Image, cameras: Sequence[Camera], predicted: LocalMap) -> int:
+def _place_cameras(area: Image, cameras: Sequence[Camera], predicted: LocalMap, z_m: Height) -> int:
     """Draw the images into the area from the top; returns the row where they end."""
     rows = [row for row in camera_rows(cameras) if row]
     if not rows:
@@ -71,13 +73,13 @@ def _place_cameras(area: Image, cameras: Sequence[Camera], predicted: LocalMap) 
     for row in rows:
         cell_height = min(round(cell_width * max(c.height / c.width for c in row)), (area.shape[0] - 60) // len(rows))
         for column, camera in enumerate(row):
-            cell = _camera_cell(camera, predicted, cell_width - 4, cell_height - 4)
+            cell = _camera_cell(camera, predicted, cell_width - 4, cell_height - 4, z_m)
             area[top : top + cell.shape[0], column * cell_width : column * cell_width + cell.shape[1]] = cell
         top += cell_height
     return top
 
 
-def _camera_cell(camera: Camera, predicted: LocalMap, width: int, height: int) -> Image:
+def _camera_cell(camera: Camera, predicted: LocalMap, width: int, height: int, z_m: Height) -> Image:
     scale = min(width / camera.width, height / camera.height)
     size = (round(camera.width * scale), round(camera.height * scale))
     used = camera.name in predicted.valid_cameras or not predicted.valid_cameras
@@ -85,7 +87,7 @@ def _camera_cell(camera: Camera, predicted: LocalMap, width: int, height: int) -
         cell = np.full((size[1], size[0], 3), 40, np.uint8)
         write(cell, "no image", (size[0] // 2 - 34, size[1] // 2), colours.WARNING, 0.5)
     else:
-        cell = draw_on_image(_shrunk(camera.image, size), camera, predicted.elements)
+        cell = draw_on_image(_shrunk(camera.image, size), camera, predicted.elements, z_m)
     label = camera.name if used else f"{camera.name}: not used"
     write(cell, label, (6, 16), colours.TEXT if used else colours.WARNING, 0.42, on_box=True)
     return cell

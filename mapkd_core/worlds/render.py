@@ -126,6 +126,12 @@ class Renderer:
             )
         return Frame(tuple(cameras), round(time_s * 1e9), points, map_T_ego)
 
+    def true_frame(self, time_s: float, rig: Sequence[Camera]) -> Frame:
+        """`frame`, with the suspension's tilt told in the calibration: to draw the truth where the pictures show it."""
+        frame, tilt = self.frame(time_s, rig), self.tilt_at(time_s)
+        cameras = tuple(replace(camera, ego_T_camera=tilt @ camera.ego_T_camera) for camera in frame.cameras)
+        return replace(frame, cameras=cameras)
+
     def _boxes(self, time_s: float) -> list[drive.Box]:
         return drive.boxes_at(self.road_map, time_s) if self.scene.enabled else []
 

@@ -23,18 +23,20 @@ _OPEN = (255, 0, 255)  # RGB; haze and lamps never give it
 
 def seen_cells(renderer: Renderer, time_s: float, rig: Sequence[Camera], grid: BevGrid) -> NDArray[np.bool_]:
     """Y X: whether some camera of the rig sees the ground at the cell's centre, `time_s` on the drive's clock."""
-    map_T_ego = drive.pose_at(renderer.road_map, time_s)
+    tilt = renderer.tilt_at(time_s)
+    map_T_body = renderer.pose_at(time_s) @ tilt
     boxes = drive.boxes_at(renderer.road_map, time_s) if renderer.scene.enabled else []
     centres = grid.centres().reshape(-1, 2)
-    ground = np.column_stack([centres, np.zeros(len(centres))])
+    relief = renderer.relief.seen_from(drive.pose_at(renderer.road_map, time_s))
+    ground = np.column_stack([centres, relief.height(centres)])
     seen = np.zeros(len(ground), bool)
     for camera in rig:
         picture = np.full((camera.height, camera.width, 3), _OPEN, np.uint8)
         if renderer.scene.enabled:
-            map_T_camera = map_T_ego @ camera.ego_T_camera
-            renderer.scene.draw(picture, camera.K, map_T_camera, map_T_ego, boxes, kerbs=False)
+            map_T_camera = map_T_body @ camera.ego_T_camera
+            renderer.scene.draw(picture, camera.K, map_T_camera, map_T_body, boxes, kerbs=False)
         is_open = (picture == _OPEN).all(-1)
-        uv, depth = project(ground, camera.K, camera.ego_T_camera)
+        uv, depth = project(ground, camera.K, tilt @ camera.ego_T_camera)
         column, row = np.round(uv).T
         inside = (depth > 0) & (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
         seen[inside] |= is_open[row[inside].astype(int), column[inside].astype(int)]

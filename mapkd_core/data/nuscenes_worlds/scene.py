@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One world rendered as one nuScenes scene: pictures and sweeps on disk, records of all tables in a dictionary.
 
-Poses are in the world's own map frame; `assemble` moves them to the place that the world gets in its city.
+Poses are in the world's own map frame; `assemble` moves them to the place that the world gets in its city. They are
+planar, as those of nuScenes: relief and suspension show in pictures, points and the heights of boxes only.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def write_scene(root: Path, world: World, number: int, recipe: Recipe) -> dict[s
         points = _write_pictures(root, tables, sample, renderer, rig, time_s, time_s - times[0], recipe.jpeg_quality)
         for turn in range(recipe.sweeps, 0, -1):
             _write_sweep(root, tables, sample, renderer, time_s - turn * SWEEP_S, times[0])
-        annotations.add(sample, time_s, drive.pose_at(road_map, time_s), points)
+        annotations.add(sample, time_s, drive.pose_at(road_map, time_s), points, renderer.relief)
         if index == len(times) - 1:
             tables.close()
     return {
