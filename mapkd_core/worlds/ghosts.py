@@ -34,7 +34,8 @@ def ghost_paint(road_map: RoadMap, look: Look, seed: int) -> list[Paint]:
     for line in road_map.centrelines:
         length = float(polylines.arc_lengths(line)[-1]) if len(line) > 1 else 0.0
         if length > 15 and rng.random() < 0.3 * amount:
-            paints += _old_arrow(line, rng.uniform(4, length - 6), rng)
+            arrow = list(_old_arrow(line, rng.uniform(4, length - 6), rng))
+            paints += arrow if all(free.of_dividers(part.outline_m) for part in arrow) else []
         if length > 25 and rng.random() < 0.12 * amount:
             paints += _old_crossing(line, rng.uniform(5, length - 5), free, rng)
     return paints
@@ -55,6 +56,11 @@ class _Free:
         if len(near):
             path = shapely.difference(path, shapely.union_all(shapely.buffer(self._dividers[near], clear)))
         return [shapely.get_coordinates(p) for p in shapely.get_parts(path) if p.length > 1.0]
+
+    def of_dividers(self, outline: NDArray[np.float64]) -> bool:
+        """Whether a patch keeps CLEAR_M away from every divider's paint."""
+        near = self._tree.query(shapely.Polygon(outline), predicate="dwithin", distance=CLEAR_M + _DOUBLE_M)
+        return len(near) == 0
 
     def of_crossings(self, outline: NDArray[np.float64]) -> bool:
         """Whether no crossing is near the outline."""
@@ -101,7 +107,7 @@ def _old_crossing(line: NDArray[np.float64], at_m: float, free: _Free, rng: np.r
         return
     colour, strength = _tone(rng)
     for y in np.arange(-_HALF_ROAD_M, _HALF_ROAD_M, bar + gap):
-        outline = np.array([[0.0, y], [depth, y], [depth, y + bar], [0.0, y + bar]])
-        yield Paint(
-            symbols.placed(outline, line, at_m), colour, float(np.clip(strength + rng.normal(0, 0.1), 0.1, 0.9))
-        )
+        bar_m = symbols.placed(np.array([[0.0, y], [depth, y], [depth, y + bar], [0.0, y + bar]]), line, at_m)
+        shade = float(np.clip(strength + rng.normal(0, 0.1), 0.1, 0.9))
+        if free.of_dividers(bar_m):
+            yield Paint(bar_m, colour, shade)

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.worlds import polylines, sprites
+from mapkd_core.worlds import low_growth, overhead, polylines, sprites
 from mapkd_core.worlds.appearance import Look
 
 WALL_PIECE_M = 6.0
+BUSHES = range(25, 28)  # textures
+_SPAN_TEXTURES = range(28, 30)
 FACADES = 9  # the first textures are facades, solid from bottom to top
 _REACH_M = 95.0  # things farther from the drive are never large enough to matter
 
@@ -66,12 +68,18 @@ def build_roadside(
     makers = [lambda: sprites.facade(rng, True)] * 6 + [lambda: sprites.facade(rng, False)] * 3
     makers += [lambda: sprites.hedge(rng)] * 3 + [lambda: sprites.fence(rng)] * 3 + [lambda: sprites.tree(rng)] * 6
     makers += [lambda kind=kind: sprites.post(rng, kind) for kind in ("lamp", "sign", "sign", "bollard")]
+    more = rng.spawn(1)[0]  # numbers of its own: what stands here without it stays as it was
+    makers += [lambda: low_growth.bush(more)] * len(BUSHES) + [lambda: overhead.texture(more)] * len(_SPAN_TEXTURES)
     textures = tuple(sprites.levels(make()) for make in makers)
     walls: list[tuple] = []
     _buildings(walls, place, look, rng)
     _low_walls(walls, place, look, rng)
     boards: list[tuple] = []
     _trees_and_posts(boards, place, look, rng)
+    _low_growth(walls, boards, place, look, more)
+    for rib in overhead.spans(look.upkeep.spans, ego[:, 1:3], place.distance_at, more):
+        tile = (sprites.FACADE_M[0], rib.top - rib.bottom)
+        _wall(walls, rib.outline, rib.bottom, rib.top, int(more.choice(_SPAN_TEXTURES)), tile)
     return Roadside(_walls(walls), _billboards(boards), textures)
 
 
@@ -82,6 +90,7 @@ class _Place:
         self, distance: NDArray[np.float32], grid: BevGrid, ego: NDArray[np.float64], rng: np.random.Generator
     ) -> None:
         self._distance, self._grid, self._rng = distance, grid, rng
+        self.track = ego[:, 1:3]
         track = np.zeros(grid.shape, np.uint8)
         cells = np.round(grid.to_cells(ego[:, 1:3])).astype(np.int32)
         cv2.polylines(track, [cells], False, 255, 1)
@@ -146,6 +155,13 @@ def _low_walls(walls: list[tuple], place: _Place, look: Look, rng: np.random.Gen
                     height = rng.uniform(0.5, 1.6)
                     _wall(walls, outline, 0.0, height, first + int(rng.integers(3)), (4 * height, height))
                 s += length + rng.uniform(1, 10)
+
+
+def _low_growth(walls: list[tuple], boards: list[tuple], place: _Place, look: Look, rng: np.random.Generator) -> None:
+    for foot, size in low_growth.bushes(place.lines, place.track, look.upkeep.bushes, rng):
+        boards.append((foot, size, BUSHES[int(rng.integers(len(BUSHES)))]))
+    for outline, height in low_growth.railings(place.lines, place.track, look.upkeep.railings, rng):
+        _wall(walls, outline, 0.0, height, 12 + int(rng.integers(3)), low_growth.RAIL_TILE_M)
 
 
 def _wall(

@@ -85,7 +85,8 @@ def walls(roadside: Roadside, foliage_from: int, relief: Relief = FLAT) -> Uprig
 def trunks(boards: Billboards, eye: NDArray[np.float64], feet: NDArray[np.float64]) -> Uprights:
     """Trunks of trees and posts, thin and turned to the sensor at `eye` (x y); feet: N, ground below them."""
     has_trunk = ~np.isin(boards.texture, BUSHES)
-    boards, feet = Billboards(*(v[has_trunk] for v in (boards.foot, boards.size, boards.texture))), feet[has_trunk]
+    feet = feet[has_trunk]
+    boards = Billboards(boards.foot[has_trunk], boards.size[has_trunk], boards.texture[has_trunk])
     is_tree = np.isin(boards.texture, TREE_TEXTURES)
     away = boards.foot - eye
     across = np.stack([-away[:, 1], away[:, 0]], -1) / np.maximum(np.hypot(*away.T), 1e-6)[:, None]
