@@ -82,7 +82,12 @@ class Lens:
         return large if large.ndim == 3 else large[..., None]
 
     def _lamplight(
-        self, camera: Camera, map_T_camera: NDArray, u: NDArray, v: NDArray, moment: Moment
+        self,
+        camera: Camera,
+        map_T_camera: NDArray[np.float64],
+        u: NDArray[np.float64],
+        v: NDArray[np.float64],
+        moment: Moment,
     ) -> NDArray[np.float64]:
         """... x 3 factor of the ground at pixels u, v: own headlights, street lamps, other vehicles' beams."""
         a, b, c = inverse_depth(camera.K, map_T_camera)

@@ -20,7 +20,7 @@ class Glass:
     def __init__(self, look: Look, rng: np.random.Generator) -> None:
         self._dirt = _dirt(rng)
         self._water = _water(rng) if look.light == "rain" and rng.random() < _WETTED else None
-        self._sized: dict[tuple[int, int], tuple] = {}
+        self._sized: dict[tuple[int, int], tuple[NDArray[np.float32] | None, ...]] = {}
 
     def apply(self, image: NDArray[np.float32], grey: float) -> NDArray[np.float32]:
         """H W 3 seen through the glass; grey: brightness of lit dirt."""

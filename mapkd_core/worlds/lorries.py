@@ -147,7 +147,7 @@ def _sides(x0: float, x1: float, z0: float, z1: float, y: float, rng: np.random.
 def writing(x0: float, x1: float, z0: float, z1: float, y: float, rng: np.random.Generator) -> Quads:
     """A word on both sides: blocks as wide as letters; no letter can be read at the size that pictures have."""
     tall = min(rng.uniform(0.25, 0.8) * (z1 - z0), 1.1)
-    count = int(min(rng.integers(4, 12), (x1 - x0) / (0.45 * tall)))
+    count = min(int(rng.integers(4, 12)), int((x1 - x0) / (0.45 * tall)))
     z, pitch = rng.uniform(z0, z1 - tall), rng.uniform(0.5, 0.8) * tall
     start = rng.uniform(x0, max(x1 - count * pitch, x0 + 0.01))
     faces = []
