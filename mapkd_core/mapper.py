@@ -52,7 +52,7 @@ class Mapper:
             raise ValueError(f"{self.weights.with_suffix('.json')}: vectors = {found!r}; known: {known}")
         self.config = model.config
         self.vectors = self.card.get("vectors", "raster") if vectors == "auto" else vectors
-        self.min_confidence = self.card.get("min_confidence", 0.3) if min_confidence is None else min_confidence
+        self.set_min_confidence(min_confidence)
         self._run = make_runner(model, backend, device, self.card["sha256"], threads)
         self._plan_key: bytes = b""
         self._plan: NDArray[Any] = np.zeros(0)
@@ -71,6 +71,10 @@ class Mapper:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.config.classes
+
+    def set_min_confidence(self, value: float | None) -> None:
+        """From the next prediction on; None takes the card's."""
+        self.min_confidence = self.card.get("min_confidence", 0.3) if value is None else value
 
     def predict(self, frame: Frame, known: Sequence[NDArray | None] = ()) -> LocalMap:
         """The map at the frame's stamp; known: what a teacher gets beside the pictures (`evaluation.rendered`).

@@ -36,8 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="latency: length of the drive")
     parser.add_argument("--size", default="1600x900", metavar="WxH", help="latency: camera pictures, in pixels")
-    parser.add_argument("--steps", type=int, default=400, metavar="N", help="students: steps of each training")
-    parser.add_argument("--runs", type=Path, default=Path("out/students"), metavar="DIR", help="students: run folders")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="steps of each training; students: 400, distill: the size's own if absent",
+    )
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="run folders; out/students, out/distill if absent")
     parser.add_argument("--shapes", nargs="+", metavar="NAME", help="students: which of them; all if absent")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON, too")
     bench_distill.add_arguments(parser)
@@ -64,10 +69,11 @@ def _students(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mapkd_core.bench import students
     from mapkd_core.config import TrainConfig, load
 
-    if options.steps < 1:
-        raise ValueError(f"steps = {options.steps}; must be at least 1")
+    steps, runs = 400 if options.steps is None else options.steps, options.runs or Path("out/students")
+    if steps < 1:
+        raise ValueError(f"steps = {steps}; must be at least 1")
     config = load(TrainConfig, "config/train/student.yaml" if Path("config/train/student.yaml").is_file() else None)
-    result = students.run(config, options.steps, options.runs, options.shapes or list(students.SHAPES))
+    result = students.run(config, steps, runs, options.shapes or list(students.SHAPES))
     lines = [f"{'student':<32}{'mIoU':>7}{'ms':>8}{'GFLOP':>8}"]
     for name, row in result["students"].items():
         score = row["validation"].get("miou", float("nan"))

@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ablation-seeds", type=int, default=1, metavar="N", help="runs of every ablation")
     group.add_argument("--minutes", type=float, default=0.0, metavar="M", help="begin no run after M; 0: no limit")
     group.add_argument("--only-table", action="store_true", help="train nothing, gather what is there")
-    group.add_argument("--distill-runs", type=Path, default=Path("out/distill"), metavar="DIR", help="run folders")
     group.add_argument(
         "--distill-steps", type=int, default=0, metavar="N", help="of every student; the size's own if 0"
     )
@@ -37,13 +36,13 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mapkd_core.bench.distill_markdown import markdown
     from mapkd_core.bench.distill_table import table
 
-    least = {"seeds": 1, "ablation_seeds": 0, "minutes": 0, "distill_steps": 0, "variants": 0, "repeats": 1}
+    least = {"seeds": 1, "ablation_seeds": 0, "minutes": 0, "steps": 1, "variants": 0, "repeats": 1}
     for name, lowest in least.items():
-        if (value := getattr(options, name)) < lowest:
+        if (value := getattr(options, name)) is not None and value < lowest:
             raise ValueError(f"{name.replace('_', '-')} = {value}; must be at least {lowest}")
     bench = distill.Bench(
-        options.benchmark, options.distill_runs, options.distill_steps, options.variants, options.answers_gb,
-        tuple(options.set),
+        options.benchmark, options.runs or Path("out/distill"), options.steps or 0, options.variants,
+        options.answers_gb, tuple(options.set),
     )  # fmt: skip
     left = []
     if not options.only_table:

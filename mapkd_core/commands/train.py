@@ -5,6 +5,10 @@ Settings come from the defaults in mapkd_core/config.py, then the YAML, then key
 `minutes=90 model.bev_width=48`. Sample folders that are absent are rendered first. The run folder gets config.json,
 log.jsonl, last.pt (to resume from) and the averaged weights student.safetensors with their card. On 2 cores a frame
 takes about 0.25 s; a CUDA device is used where there is one. `mapkd ship` makes the result the shipped weights.
+
+--stages trains several networks, one after the other and each from those before it, with one YAML a stage in the same
+order; key=value holds for all of them. DIR/<stage> is a run folder, and the same command goes on where it was stopped.
+Under torchrun all processes train the one network: `torchrun --nproc-per-node=4 -m mapkd_core.cli train ...`.
 """
 
 from __future__ import annotations
@@ -16,15 +20,19 @@ from pathlib import Path
 from mapkd_core.commands.result import Result
 from mapkd_core.data import seeds
 
-EXAMPLE = "mapkd train config/train/student.yaml minutes=90 --out out/train"
+EXAMPLE = """mapkd train config/train/student.yaml minutes=90 --out out/train
+  mapkd train --stages teacher,coach,student TEACHER.yaml COACH.yaml STUDENT.yaml --out out/staged"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "settings", nargs="*", metavar="YAML | key=value", help="one configuration file, and settings to change"
+        "settings", nargs="*", metavar="YAML | key=value", help="a configuration file, and settings to change"
     )
     parser.add_argument("--out", type=Path, default=Path("out/train"), metavar="DIR", help="run folder")
-    parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
+    parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt; stages always do")
+    parser.add_argument(
+        "--stages", metavar="A,B,...", help="of refinement, teacher, coach, student: one YAML each, weights handed on"
+    )
     parser.add_argument(
         "--refinement", action="store_true", help="pretrain a teacher's refinement on true maps instead of the network"
     )
@@ -41,6 +49,8 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.training.refine import pretrain
 
     files = [s for s in options.settings if "=" not in s]
+    if options.stages:
+        return _staged(options, files)
     if len(files) > 1:
         raise ValueError(
             f"{len(files)} configuration files ({', '.join(files)}); give one, and key=value for what differs"
@@ -63,6 +73,25 @@ def run(options: argparse.Namespace) -> Result:
     scores = ", ".join(f"{name} {value}" for name, value in card["validation"].items()) or "none"
     after = f"refinement={weights}" if options.refinement else f"make them the shipped ones: mapkd ship {options.out}"
     return Result(summary, f"{weights}\nvalidation: {scores}\n{after}")
+
+
+def _staged(options: argparse.Namespace, files: list[str]) -> Result:
+    from mapkd_core.config import TrainConfig, load
+    from mapkd_core.training import stages
+
+    names = options.stages.split(",")
+    if len(names) != len(files):
+        raise ValueError(
+            f"{len(names)} stages ({', '.join(names)}), {len(files)} configuration files: one each, in order"
+        )
+    changes = [s for s in options.settings if "=" in s]
+    configs = {name: load(TrainConfig, file, changes) for name, file in zip(names, files, strict=True)}
+    for config in configs.values():
+        _render_where_absent(config, options.worlds, options.frames)
+    weights = stages.run(configs, options.out)
+    cards = {name: json.loads(path.with_suffix(".json").read_text()) for name, path in weights.items()}
+    summary = {name: {"weights": str(weights[name]), "validation": card["validation"]} for name, card in cards.items()}
+    return Result(summary, "\n".join(f"{name}: {row['weights']} {row['validation']}" for name, row in summary.items()))
 
 
 def _render_where_absent(config, worlds: int, frames: int) -> None:

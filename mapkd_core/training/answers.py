@@ -142,7 +142,7 @@ def _check_size(
     size = 2e-9 * store.rows * sum(new.values())
     tqdm.write(f"{store.folder}: {len(missing)} of {store.rows} answers to compute, {size:.2f} GB for {', '.join(new)}")
     if size > config.answers_gb:
-        raise ValueError(f"the answers would take {size:.1f} GB in {config.answers}, answers_gb allows "
+        raise ValueError(f"the answers would take {size:.3g} GB in {config.answers}, answers_gb allows "
                          f"{config.answers_gb:g}: raise it, take fewer variants, or leave `answers` empty")  # fmt: skip
 
 

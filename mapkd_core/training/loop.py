@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -18,12 +17,14 @@ from tqdm import tqdm
 
 from mapkd_core.config import ModelConfig, TrainConfig, to_dict
 from mapkd_core.data.batch import Batch, TrainingSet, collate
+from mapkd_core.data.samples import SampleFolder
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
-from mapkd_core.training import refine
+from mapkd_core.training import parallel, refine
 from mapkd_core.training.checkpoint import load_weights, save_weights
-from mapkd_core.training.losses import map_losses
+from mapkd_core.training.log import Log
 from mapkd_core.training.optim import schedule
+from mapkd_core.training.parallel import ALONE, Group
 from mapkd_core.training.run_state import RunState
 from mapkd_core.training.validate import validate
 
@@ -31,38 +32,45 @@ from mapkd_core.training.validate import validate
 def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     """Train a student into `out`; returns the path of its weights.
 
-    Raises FloatingPointError on a loss that is not finite.
+    Under torchrun all processes train the one student, and the first writes. Raises FloatingPointError on a loss that
+    is not finite, naming the frames.
     """
+    with parallel.group() as group:
+        return _train(config, out, resume, group)
+
+
+def _train(config: TrainConfig, out: Path, resume: bool, group: Group) -> Path:
     torch.manual_seed(config.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = RunState(_initial(config), config, device)
+    run = RunState(_initial(config), config, group)
     progress = run.progress
     if resume:
         run.restore(out / "last.pt")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(to_dict(config), indent=1))
-    bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0)
-    batches = Timed(_batches(config, progress.step, run.modalities))
+    log = Log(out, config, group)
+    bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0, disable=not group.is_first)
+    batches = Timed(_batches(config, progress.step, run.learning.modalities, group))
     for batch in batches:
-        share = progress.share
-        for group in run.optimizer.param_groups:
-            group["lr"] = config.learning_rate * schedule(progress.step, share, config)
-        losses = _step(run, batch.to(device))
+        share = float(group.first_says(torch.tensor(progress.share, device=group.device)))
+        for parameters in run.optimizer.param_groups:
+            parameters["lr"] = config.learning_rate * schedule(progress.step, share, config)
+        losses = _step(run, batch.to(group.device))
         run.update_average()
         progress.advance()
+        is_done = bool(group.first_says(torch.tensor(progress.done, device=group.device)))
         bar.n = round(1000 * share)
         if progress.step % 50 == 0:
             row = {"step": progress.step, "seconds": round(progress.seconds, 1)}
-            _log(out, row | {k: round(v, 4) for k, v in losses.items()} | batches.report(50 * config.batch))
+            log.write(row | {k: round(v, 4) for k, v in losses.items()} | batches.report(50 * config.batch))
             bar.set_postfix(step=progress.step, loss=round(losses["total"], 4), refresh=True)
         if progress.step % config.validate_every == 0:
-            _log(out, {"step": progress.step} | validate(run.average, config))
-        if progress.step % config.checkpoint_every == 0 or progress.done:
+            log.write({"step": progress.step} | validate(run.average, config, group=group))
+        if (progress.step % config.checkpoint_every == 0 or is_done) and group.is_first:
             run.save(out / "last.pt")
-        if progress.done:
+        if is_done:
             break
     bar.close()
-    return _finished(run, out)
+    weights = _finished(run, out, log)
+    log.close()
+    return weights
 
 
 class Timed:
@@ -87,17 +95,19 @@ class Timed:
         return result
 
 
-def _finished(run: RunState, out: Path) -> Path:
+def _finished(run: RunState, out: Path, log: Log) -> Path:
     """Validate and write the averaged student with its card."""
-    result = validate(run.average, run.config)
-    _log(out, {"step": run.progress.step, "final": True} | result)
+    result = validate(run.average, run.config, group=run.group)
+    log.write({"step": run.progress.step, "final": True} | result)
     card = {
         "classes": list(run.config.model.classes),
         "validation": result,
         "seconds": round(run.progress.seconds, 1),
         "training": to_dict(run.config),
     }
-    save_weights(out / "student.safetensors", run.average.state_dict(), run.config.model, card)
+    if run.group.is_first:
+        save_weights(out / "student.safetensors", run.average.state_dict(), run.config.model, card)
+    run.group.wait()
     return out / "student.safetensors"
 
 
@@ -133,30 +143,35 @@ def _check_start(found: ModelConfig, config: TrainConfig) -> None:
 
 def _step(run: RunState, batch: Batch) -> dict[str, float]:
     run.learning.train()
-    config = run.config
-    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        output = run.model(*batch.inputs())
-        camera = run.learning["hint"](output.camera, batch.camera_lines)
-        taught = run.learning["scheme"](batch, output) if config.scheme else {}
-    losses = map_losses(output, batch, config.model.query_groups) | {"camera": camera}
-    total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
-    if taught:
-        total = total + torch.stack(list(taught.values())).sum()
-    values = {name: float(value.detach()) for name, value in (losses | taught | {"total": total}).items()}
+    total, losses = run.stepping(batch)
+    values = {name: float(value.detach()) for name, value in (losses | {"total": total}).items()}
     if not math.isfinite(values["total"]):
-        raise FloatingPointError(f"loss is not finite: {values}; lower learning_rate or look at this batch")
+        raise FloatingPointError(
+            f"loss is not finite: {values} on the frames {_names(run.config.data, batch)}; lower learning_rate or look "
+            "at them"
+        )
     run.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    nn.utils.clip_grad_norm_(run.learning.parameters(), config.clip)
+    nn.utils.clip_grad_norm_(run.learning.parameters(), run.config.clip)
     run.optimizer.step()
     return values
 
 
-def _batches(config: TrainConfig, first_step: int, modalities: Sequence[str] = ("camera",)) -> Iterator[Batch]:
+def _names(folder: str, batch: Batch) -> str:
+    samples = SampleFolder(folder)
+    rows = [] if batch.rows is None else batch.rows.tolist()
+    return ", ".join(f"{folder}/{samples.token(row % len(samples))}" for row in rows)
+
+
+def _batches(
+    config: TrainConfig, first_step: int, modalities: Sequence[str] = ("camera",), group: Group = ALONE
+) -> Iterator[Batch]:
     """Endless; epoch e is the same shuffle in every run with the same seed and the same data.
 
-    The folder is read again for each epoch: a generator that runs beside the training adds to the next one.
+    Of every step's frames each process of the group takes its share. The folder is read again for each epoch: a
+    generator that runs beside the training adds to the next one.
     """
+    local = group.local_batch(config.batch)
     epoch, skip = divmod(first_step, max(1, len(TrainingSet(config.data, config)) // config.batch))
     while True:
         dataset = TrainingSet(config.data, config, modalities)
@@ -164,19 +179,12 @@ def _batches(config: TrainConfig, first_step: int, modalities: Sequence[str] = (
         order = torch.randperm(
             len(dataset), generator=torch.Generator().manual_seed(config.seed * 1009 + epoch)
         ).tolist()
-        chosen = order[skip * config.batch :]
+        if len(order) < config.batch and group.size > 1:
+            raise ValueError(f"{config.data} has {len(order)} frames, too few for one batch of {config.batch}")
+        whole = len(order) - len(order) % config.batch or len(order)  # a folder smaller than a batch is one
+        chosen = order[skip * config.batch : whole]
         loader: DataLoader = DataLoader(
-            dataset,
-            config.batch,
-            sampler=chosen,
-            num_workers=config.workers,
-            collate_fn=collate,
-            drop_last=len(order) >= config.batch,
+            dataset, local, sampler=chosen[group.rank :: group.size], num_workers=config.workers, collate_fn=collate
         )
         yield from loader
         epoch, skip = epoch + 1, 0
-
-
-def _log(out: Path, row: dict) -> None:
-    with (out / "log.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")

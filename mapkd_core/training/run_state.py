@@ -14,41 +14,34 @@ from mapkd_core import distillation
 from mapkd_core.config import TrainConfig, from_dict, to_dict
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.answers import attach
-from mapkd_core.training.camera_hint import CameraHint
 from mapkd_core.training.checkpoint import load_training, load_weights, save_training
+from mapkd_core.training.learning import Learning
 from mapkd_core.training.optim import make_optimizer
+from mapkd_core.training.parallel import Group
 
 _TEACHERS = "scheme.frozen."  # they come from files of their own, and do not change
 
 
 class RunState:
-    """learning: "model", the student, "hint", the training-only head, and "scheme" where a teacher teaches.
+    """learning: all that learns; `stepping` is the same with gradients averaged over the processes of `group`.
 
     average: the student that is kept.
     """
 
-    def __init__(self, model: MapModel, config: TrainConfig, device: torch.device) -> None:
-        self.config = config
-        self.model = model.to(device, memory_format=torch.channels_last)
-        hint = CameraHint(config.model.camera_width, len(config.model.classes)).to(device)
-        self.learning = nn.ModuleDict({"model": self.model, "hint": hint})
+    def __init__(self, model: MapModel, config: TrainConfig, group: Group) -> None:
+        self.config, self.group = config, group
+        self.model = model.to(group.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        learning = Learning(config, self.model).to(group.device)
         if config.scheme:
             scheme, hashes = _scheme(config)
-            self.learning["scheme"] = scheme.to(device, memory_format=torch.channels_last)
+            learning["scheme"] = scheme.to(group.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             if config.answers:
-                attach(scheme, hashes, config, device)
+                _attach(scheme, hashes, config, group)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        learning["model"] = self.model = group.norms(self.model)  # type: ignore[assignment]
+        self.learning, self.stepping = learning, group.wrapped(learning)
         self.optimizer = make_optimizer(self.learning, config)
         self.progress = Progress(config)
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """What student and teachers together want to see of every frame; teachers whose answers are stored, nothing."""
-        awake = []
-        if "scheme" in self.learning:
-            scheme = self.learning["scheme"]
-            awake = [network for name, network in scheme.frozen.items() if name not in scheme.stored]
-        return tuple(sorted({m for network in (self.model, *awake) for m in network.config.modalities}))
 
     def update_average(self) -> None:
         """A young average forgets faster."""
@@ -61,6 +54,7 @@ class RunState:
         tensors = {"learning": learning, "average": self.average.state_dict()}
         progress = {"step": self.progress.step, "seconds": self.progress.seconds}
         content = tensors | progress | {"optimizer": self.optimizer.state_dict(), "config": to_dict(self.config)}
+        content["random"] = torch.get_rng_state()
         save_training(path, content)
 
     def restore(self, path: Path) -> None:
@@ -76,6 +70,17 @@ class RunState:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress.restore(state["step"], state["seconds"])
+        if "random" in state:
+            torch.set_rng_state(state["random"])
+
+
+def _attach(scheme: distillation.Scheme, hashes: dict[str, str], config: TrainConfig, group: Group) -> None:
+    """One process computes what is missing, the others wait and read."""
+    if group.is_first:
+        attach(scheme, hashes, config, group.device)
+    group.wait()
+    if not group.is_first:
+        attach(scheme, hashes, config, group.device)
 
 
 def _scheme(config: TrainConfig) -> tuple[distillation.Scheme, dict[str, str]]:

@@ -12,13 +12,15 @@ import torch
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.batch import TrainingSet, to_batch
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.training.parallel import ALONE, Group
 
 
 @torch.no_grad()
-def validate(model: MapModel, config: TrainConfig, limit: int = 240) -> dict[str, float]:
+def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Group = ALONE) -> dict[str, float]:
     """{"miou": ..., "iou_<class>": ...} in percent over at most `limit` evenly spread samples; {} without the folder.
 
-    IoU as HDMapNet's: argmax over background and classes, intersections and unions summed over all frames.
+    IoU as HDMapNet's: argmax over background and classes, intersections and unions summed over all frames. The
+    processes of a group share the samples and all get the result.
     """
     if not Path(config.validation).is_dir():
         return {}
@@ -26,17 +28,21 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240) -> dict[str
     plain = replace(config, camera_dropout=0.0)
     device = next(model.parameters()).device
     classes = config.model.classes
-    hits, unions = np.zeros(len(classes)), np.zeros(len(classes))
+    counts = torch.zeros(2, len(classes), dtype=torch.float64)  # intersections, unions
     model.eval()
-    for i in np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int)):
+    for buffer in model.buffers():
+        group.first_says(buffer)  # batch norms of processes on CPUs differ a little
+    chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
+    for i in chosen[group.rank :: group.size]:
         batch = to_batch(samples[int(i)], plain).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             output = model(*batch.inputs())
             labels = output.semantic.argmax(1)
         for k in range(len(classes)):
             predicted, true = labels == k + 1, batch.labels == k + 1
-            hits[k] += float((predicted & true).sum())
-            unions[k] += float((predicted | true).sum())
+            counts[0, k] += float((predicted & true).sum())
+            counts[1, k] += float((predicted | true).sum())
+    hits, unions = group.total(counts.to(device)).cpu().numpy()
     iou = 100 * hits / np.maximum(unions, 1)
     return {"miou": round(float(iou.mean()), 2)} | {
         f"iou_{c}": round(float(v), 2) for c, v in zip(classes, iou, strict=True)

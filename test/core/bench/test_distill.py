@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench of schemes on two frames: each run once, gone on with, never mixed; its table worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+
+from mapkd_core.bench import distill, distill_table
+from mapkd_core.bench.distill_markdown import markdown
+from mapkd_core.bench.distill_plot import plot
+from mapkd_core.bench.distill_rows import ABLATIONS, MAIN, order, rows
+from mapkd_core.config import TrainConfig, to_dict
+from mapkd_core.data.samples import write
+
+
+@pytest.fixture
+def bench(tmp_path, tiny, make_sample, monkeypatch) -> distill.Bench:
+    rng = np.random.default_rng(0)
+    rich = [replace(make_sample(s), points=rng.uniform(-3, 3, (40, 5)).astype(np.float32)) for s in (0.0, 0.6)]
+    for split in ("training", "validation", "test"):
+        write(tmp_path / split, "a", [replace(sample, hd=sample.elements) for sample in rich])
+    student = TrainConfig(tiny, str(tmp_path / "training"), str(tmp_path / "validation"), batch=2, steps=2, warmup=1,
+                          precision="fp32", workers=0)  # fmt: skip
+    known = replace(tiny, bev_width=12, lidar_width=8, prior_width=16)
+    for name, modalities in (
+        ("", ("camera",)),
+        ("_teacher", ("camera", "lidar", "sd", "hd")),
+        ("_coach", ("camera", "hd")),
+    ):
+        model = replace(known if name else tiny, modalities=modalities)
+        (tmp_path / f"roads_v1_smoke{name}.yaml").write_text(yaml.safe_dump(to_dict(replace(student, model=model))))
+    monkeypatch.setattr(distill, "CONFIGS", tmp_path)
+    return distill.Bench("smoke", tmp_path / "runs")
+
+
+def test_rows_are_trained_once_and_gathered(bench, monkeypatch, tmp_path):
+    assert distill.run(bench, ["student", "mapkd"], seeds=1) == []
+    found = distill_table.table(bench, repeats=1)
+    assert list(found["rows"]) == ["teacher", "coach", "student", "mapkd"] and found["steps"] == 2
+    row, cost = found["rows"]["mapkd"], found["costs"]
+    assert row["validation"]["frames"] == row["test"]["frames"] == 2 and 0 <= row["test"]["miou"]["mean"] <= 1
+    assert cost["mapkd"] == cost["student"] and cost["teacher"]["parameters_m"] > cost["student"]["parameters_m"]
+    told = json.loads((bench.run_folder("mapkd", 0) / "config.json").read_text())
+    assert told["teacher"] == str(bench.weights("teacher")) and told["coach"] and told["variants"] == 2
+    plot(found, tmp_path / "plot.svg")
+    assert "student alone" in "\n".join(markdown(found)) and (tmp_path / "plot.svg").stat().st_size > 1000
+    monkeypatch.setattr(distill, "train", lambda *_: pytest.fail("trained again"))
+    assert distill.run(bench, ["student", "mapkd"], seeds=1) == []
+
+
+def test_a_run_that_was_stopped_goes_on(bench, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distill, "scores", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            distill.run(bench, ["student"], seeds=1)
+    asked = []
+    (bench.run_folder("student", 0) / "student.safetensors").unlink()  # as if killed after its last checkpoint
+    monkeypatch.setattr(distill, "train", lambda *a, resume: asked.append(resume) or stopped())
+    with pytest.raises(KeyboardInterrupt):
+        distill.run(bench, ["student"], seeds=1)
+    assert asked == [True]
+
+
+def test_no_run_begins_when_the_time_is_over(bench, monkeypatch):
+    clock = iter(range(0, 100000, 100))
+    monkeypatch.setattr(distill.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(distill, "_run", lambda *_: None)
+    left = distill.run(bench, ["student", "response"], seeds=2, minutes=4)
+    assert left == [("response", 0), ("student", 1), ("response", 1)]
+
+
+def test_other_settings_in_a_folder_are_refused(bench):
+    distill.run(bench, ["student"], seeds=1)
+    with pytest.raises(ValueError, match="student/0 holds a run with variants = 2, now 3 is asked for"):
+        distill.run(replace(bench, steps=3), ["student"], seeds=1)
+    with pytest.raises(FileNotFoundError, match="holds no finished run"):
+        distill_table.table(replace(bench, out=bench.out / "none"))
+
+
+def test_order_is_teachers_then_seeds_with_ablations_beside_the_first():
+    found = order([], 2, 1)
+    first = [name for name, seed in found if seed == 0]
+    assert first == ["teacher", "coach", *rows()] and [n for n, s in found if s == 1] == list(rows())[: -len(ABLATIONS)]
+    assert order(["student"], 2, 1) == [("student", 0), ("student", 1)]
+    assert order(["response"], 1, 1) == [("teacher", 0), ("response", 0)]
+    with pytest.raises(ValueError, match="row 'mapkdd' is unknown; known: teacher, coach, student"):
+        order(["mapkdd"], 1, 1)
+
+
+def test_students_differ_in_nothing_but_their_teaching(bench):
+    alone = distill.config(bench, "student", 1)
+    for name in MAIN:
+        taught = distill.config(bench, name, 1)
+        same = replace(taught, model=alone.model, scheme="", scheme_settings={}, teacher="", coach="", answers="")
+        assert same == alone, name
+
+
+def test_mean_and_deviation():
+    assert distill_table._spread([0.3, 0.4, 0.5]) == {"mean": 0.4, "deviation": 0.1}
+    assert distill_table._spread([0.3, None]) == {"mean": 0.3, "deviation": None}
+    assert distill_table._spread([None]) == {"mean": None, "deviation": None}
