@@ -35,10 +35,11 @@ from mapkd_core.types import CLASSES, Camera, MapElement
 Matrix = NDArray[np.float64]
 ODOM, BASE, LIDAR = "odom", "base_link", "lidar_top"
 TRUTH_TOPIC = "/truth/vector_map"
+PRIOR_TOPICS = {"sd": "/prior/sd_map", "hd": "/prior/hd_map"}
 
 # Version 8 spells QoS the way that every distribution since Humble reads; 9 (Jazzy's) is newer than Humble.
 _METADATA_VERSION: Literal[8] = 8
-_LATCHED = ("/tf_static", TRUTH_TOPIC)  # a subscriber that comes late still gets these
+_LATCHED = ("/tf_static", TRUTH_TOPIC, *PRIOR_TOPICS.values())  # a subscriber that comes late still gets these
 
 _Bag = TypeVar("_Bag", bound="BagFile")  # typing.Self is newer than Python 3.10
 
@@ -107,6 +108,11 @@ class BagFile:
     ) -> None:
         """True map in the ego frame at `stamp_ns`, which should be the anchor image's."""
         self._write(TRUTH_TOPIC, stamp_ns, to_messages.vector_map(stamp_ns, BASE, elements, grid, labelled))
+
+    def add_prior(self, kind: str, stamp_ns: int, elements: Sequence[MapElement], grid: BevGrid) -> None:
+        """What a map from before the drive says, once, in the odom frame; kind: sd or hd. grid: how far it reaches."""
+        message = to_messages.vector_map(stamp_ns, ODOM, elements, grid, source=kind)
+        self._write(PRIOR_TOPICS[kind], stamp_ns, message)
 
     def copy(self, message: BagMessage) -> None:
         """A message of another bag, byte for byte."""

@@ -15,11 +15,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mapkd_core.bags.priors import drive_priors
 from mapkd_core.bags.write import BagWriter, encode_jpeg
 from mapkd_core.geometry import inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import Camera, Frame, MapElement
 from mapkd_core.worlds import drive
+from mapkd_core.worlds.lidar import sensor
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.rig import nuscenes_rig, scaled
 from mapkd_core.worlds.road_map import RoadMap
@@ -50,6 +52,7 @@ class WorldDrive:
     start_s: float
     offsets_s: dict[str, float]
     jpeg_quality: int
+    has_lidar: bool
 
 
 def write_world_drive(
@@ -65,6 +68,7 @@ def write_world_drive(
     start_s: float | None = None,
     are_cameras_in_turn: bool = True,
     jpeg_quality: int = 90,
+    for_teachers: bool = False,
     workers: int = 2,
     progress: bool = True,
 ) -> int:
@@ -73,6 +77,7 @@ def write_world_drive(
     image_size: width and height of every picture. rig: instead of the nominal nuScenes rig. start_s: on the drive's
     clock, its beginning by default; a drive that is too short is rendered up to its end.
     are_cameras_in_turn: cameras fire one after the other over 43 ms as nuScenes' do, instead of all at once.
+    for_teachers: add a LiDAR turn to every frame, stamped as it, and the SD and HD prior of the whole drive.
     """
     if duration_s <= 0 or rate_hz <= 0 or workers < 1:
         raise ValueError(f"duration {duration_s} s, rate {rate_hz} Hz, {workers} workers: all must be positive")
@@ -87,12 +92,23 @@ def write_world_drive(
         raise ValueError(
             f"road map {road_map.name!r} has no drive left after {begin:.2f} s: it ends at {road_map.ego[-1, 0]:.2f} s"
         )
-    world = WorldDrive(road_map, seed, cameras, grid or BevGrid(), frames, rate_hz, begin, offsets_s, jpeg_quality)
-    with BagWriter(path, rig=cameras, grid=world.grid, labelled=road_map.labelled) as writer:
+    world = WorldDrive(
+        road_map, seed, cameras, grid or BevGrid(), frames, rate_hz, begin, offsets_s, jpeg_quality, for_teachers
+    )
+    labelled = road_map.labelled
+    with BagWriter(path, rig=cameras, ego_T_lidar=sensor.MOUNT, grid=world.grid, labelled=labelled) as writer:
         rendered = _rendered(world, min(workers, frames))
         for frame, truth, encoded in tqdm(rendered, "rendering", frames, unit="frame", disable=not progress):
             writer.add(frame, truth, encoded=encoded)
+            if for_teachers and writer.frames == 1:
+                _add_priors(writer, road_map, seed)
     return frames
+
+
+def _add_priors(writer: BagWriter, road_map: RoadMap, seed: int) -> None:
+    priors = drive_priors(road_map, seed)
+    writer.add_prior("sd", START_NS, priors.sd, priors.grid)
+    writer.add_prior("hd", START_NS, priors.hd, priors.grid)
 
 
 _Item = tuple[Frame, tuple[MapElement, ...], dict[str, bytes]]
@@ -150,18 +166,18 @@ def _work(world: WorldDrive, share: int, shares: int, results: Any) -> None:
 
 def _render_share(world: WorldDrive, share: int, shares: int) -> Iterator[_Item]:
     """Frames `share`, `share` + `shares`, ...: poses and truth, with the pictures as JPEG."""
-    renderer = Renderer(world.road_map, world.seed)
+    renderer = Renderer(world.road_map, world.seed, lidar_sweeps=int(world.has_lidar))
     for number in range(share, world.frames, shares):
         time_s = world.start_s + number / world.rate_hz
         stamp_ns = START_NS + round(number / world.rate_hz * 1e9)
-        map_T_ego = drive.pose_at(world.road_map, time_s)
+        map_T_ego = drive.pose_at(world.road_map, time_s)  # planar, as recorded poses are, whatever the relief
+        times = [time_s + world.offsets_s[camera.name] for camera in world.rig]
+        seen = renderer.frame(time_s, world.rig, times)
         cameras, encoded = [], {}
-        for camera in world.rig:
-            offset_s = world.offsets_s[camera.name]
-            camera_ns = stamp_ns + round(offset_s * 1e9)
-            image = renderer.frame(time_s + offset_s, (camera,)).cameras[0].image
-            encoded[camera.name] = encode_jpeg(np.ascontiguousarray(image), world.jpeg_quality)
-            moved = inverse(map_T_ego) @ drive.pose_at(world.road_map, time_s + offset_s) if offset_s else np.eye(4)
+        for camera, shown, at_s in zip(world.rig, seen.cameras, times, strict=True):
+            encoded[camera.name] = encode_jpeg(np.ascontiguousarray(shown.image), world.jpeg_quality)
+            moved = inverse(map_T_ego) @ drive.pose_at(world.road_map, at_s) if at_s != time_s else np.eye(4)
+            camera_ns = stamp_ns + round(world.offsets_s[camera.name] * 1e9)
             cameras.append(replace(camera, stamp_ns=camera_ns, ego_T_camera=moved @ camera.ego_T_camera))
         truth = local_elements(world.road_map, map_T_ego, world.grid)
-        yield Frame(tuple(cameras), stamp_ns, None, map_T_ego), truth, encoded
+        yield Frame(tuple(cameras), stamp_ns, seen.points, map_T_ego), truth, encoded

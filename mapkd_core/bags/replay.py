@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mapkd_core.bags import from_messages, to_messages
+from mapkd_core.bags.bag_file import PRIOR_TOPICS, TRUTH_TOPIC
 from mapkd_core.bags.dialects import canonical_names, normalise
 from mapkd_core.bags.read import BagDrive
 from mapkd_core.bags.storage import BagMessage
@@ -39,7 +40,7 @@ class ReplayTopic(NamedTuple):
 def replay_topics(drive: BagDrive) -> tuple[ReplayTopic, ...]:
     """All topics that `replay_messages` yields."""
     names = canonical_names(drive.dialect)
-    latched = ("/tf_static", "/truth/vector_map")
+    latched = ("/tf_static", TRUTH_TOPIC, *PRIOR_TOPICS.values())
     topics = {
         ReplayTopic(name, topic.type_name, topic.is_latched or name in latched)
         for topic in drive.reader.topics

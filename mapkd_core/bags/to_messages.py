@@ -117,8 +117,12 @@ def vector_map(
     elements: Sequence[MapElement],
     grid: BevGrid,
     labelled: Sequence[str] = CLASSES,
+    source: str = TRUTH,
 ) -> Any:
-    """Truth as mapkd/msg/VectorMap. `model_id` is "truth", or "truth:divider,boundary" where not all is labelled."""
+    """Truth or a prior as mapkd/msg/VectorMap.
+
+    `model_id` is `source`, "truth" say, or "truth:divider,boundary" where not all is labelled.
+    """
     status = make(
         "mapkd/msg/InputStatus",
         camera_names=[],
@@ -132,7 +136,7 @@ def vector_map(
         polylines=[_polyline(element) for element in elements],
         range_min=_point32((grid.x_min, grid.y_min, 0.0)),
         range_max=_point32((grid.x_max, grid.y_max, 0.0)),
-        model_id=TRUTH if set(CLASSES) <= set(labelled) else f"{TRUTH}:{','.join(labelled)}",
+        model_id=source if set(CLASSES) <= set(labelled) else f"{source}:{','.join(labelled)}",
         input=status,
     )
 

@@ -5,7 +5,8 @@ DIR is a frame folder (frame.json, six images, LiDAR; docs/formats.md) and gives
 untouched. With --nuscenes a scene of a nuScenes-format dataset is converted: all pictures and LiDAR turns with their
 poses, and the true map at key frames where the map expansion is there; interrupted, the same command goes on where it
 stopped. With --world or --roads a drive is rendered: six cameras with CameraInfo, /odom, /tf, /tf_static and the true
-map on /truth/vector_map. Any ROS 2 tool plays the result; `mapkd ros replay` plays it through the map node.
+map on /truth/vector_map; --teacher adds /lidar_top, /prior/sd_map and /prior/hd_map. Any ROS 2 tool plays the result;
+`mapkd ros replay` plays it through the map node.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, metavar="S", help="length of the drive, at most")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="where to begin in the drive")
     parser.add_argument("--rate", type=float, default=12.0, metavar="HZ", help="frames a second")
+    parser.add_argument(
+        "--teacher", action="store_true", help="with --world or --roads: LiDAR turns, SD and HD prior, too"
+    )
     parser.add_argument("--size", default="800x450", metavar="WxH", help="rendered pictures, in pixels")
 
 
@@ -116,5 +120,6 @@ def _render(options: argparse.Namespace, out: Path) -> int:
         road_map, look = road_map_file.load(options.roads), options.look
     start_s = float(road_map.ego[0, 0]) + options.start
     return write_world_drive(
-        road_map, look, out, options.seconds, options.rate, image_size=size(options.size), start_s=start_s
-    )
+        road_map, look, out, options.seconds, options.rate, image_size=size(options.size), start_s=start_s,
+        for_teachers=options.teacher,
+    )  # fmt: skip

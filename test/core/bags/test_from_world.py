@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rendered drive in a bag: calibration, motion and truth belong together, whoever rendered which frame."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mapkd_core.bags.bag_file import PRIOR_TOPICS
+from mapkd_core.bags.from_messages import elements
 from mapkd_core.bags.from_world import NUSCENES_OFFSETS_S, START_NS, write_world_drive
 from mapkd_core.bags.read import BagDrive
+from mapkd_core.bags.replay import replay_topics
 from mapkd_core.bags.storage import BagReader
+from mapkd_core.bags.typestore import typestore
 from mapkd_core.geometry import apply_planar, planar
+from mapkd_core.types import SD_CLASS
+from mapkd_core.worlds.relief import draw_relief
 from mapkd_core.worlds.road_map import RoadMap
 
 SPEED = 8.0
@@ -68,6 +76,33 @@ def test_the_number_of_workers_does_not_change_a_byte(bag, straight_road, tmp_pa
         assert {(m.topic, m.stamp_ns, bytes(m.data)) for m in one.messages()} <= {
             (m.topic, m.stamp_ns, bytes(m.data)) for m in many.messages()
         }
+
+
+def test_a_bag_for_teachers_has_lidar_and_priors(straight_road, tmp_path):
+    path = tmp_path / "drive.mcap"
+    road = replace(straight_road, sd_roads=(straight_road.centrelines[0],), sd_road_types=("residential",))
+    options = {"image_size": (32, 18), "workers": 1, "progress": False, "for_teachers": True}
+    assert draw_relief(2).is_flat
+    assert write_world_drive(road, 2, path, 0.2, 10.0, **options) == 2
+    with BagDrive(path) as drive:
+        frames = list(drive.frames())
+        latched = {topic.name for topic in replay_topics(drive) if topic.is_latched}
+        assert drive.dialect.truth == "/truth/vector_map" and len(drive.truth()) == 2, "a prior is not taken for truth"
+    for frame in frames:
+        assert frame.points.shape[1] == 5 and len(frame.points) > 5000
+        ground = frame.points[np.abs(frame.points[:, 1] - 3.0) < 2.0]  # the road beside the vehicle
+        assert abs(np.median(ground[:, 2])) < 0.05, "points are in the ego frame again"
+        assert set(np.unique(frame.points[:, 4])) <= set(range(32))
+    assert {"/prior/sd_map", "/prior/hd_map", "/truth/vector_map"} <= latched
+    with BagReader(path) as bag:
+        found = {
+            m.topic: typestore().deserialize_cdr(m.data, m.type_name) for m in bag.messages({*PRIOR_TOPICS.values()})
+        }
+    sd, hd = found["/prior/sd_map"], found["/prior/hd_map"]
+    assert (sd.model_id, hd.model_id, sd.header.frame_id) == ("sd", "hd", "odom")
+    (line,) = elements(sd)
+    assert line.class_name == SD_CLASS and np.allclose(line.vertices_m[[0, -1]], [(-40, -3), (60, -3)], atol=1e-4)
+    assert {e.class_name for e in elements(hd)} <= {"divider", "boundary", "ped_crossing"} and elements(hd)
 
 
 @pytest.mark.parametrize(
