@@ -18,9 +18,11 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from mapkd_ros.conversions import image_array
+from mapkd_ros.conversions import image_array, stamp_ns
 from mapkd_ros.qos_events import on_mismatch
 
+# CameraInfos kept per camera: more than a second of them, as images may wait for others and for the inference.
+_KEPT_INFOS = 32
 # More undecoded images of one camera than this means that decoding cannot keep up.
 _MAX_UNDECODED = 4
 
@@ -49,7 +51,7 @@ class CameraImage:
 
 
 class CameraInput(message_filters.SimpleFilter):
-    """A filter that signals a `CameraImage` for every image of one camera.
+    """A filter that signals a `CameraImage` for every image of one camera; `close` frees its subscriptions.
 
     transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone.
     counts: received, infos, qos_incompatible, decode_overload. first_arrival_s, last_arrival_s:
@@ -59,7 +61,7 @@ class CameraInput(message_filters.SimpleFilter):
     def __init__(self, node: Node, name: str, transport: str, qos: QoSProfile, pool: Executor) -> None:
         super().__init__()
         self.name = name
-        self.info: CameraInfo | None = None
+        self._kept: deque[tuple[int, CameraInfo]] = deque(maxlen=_KEPT_INFOS)
         self.counts: Counter[str] = Counter()
         self.last_arrival_s: float | None = None
         self.first_arrival_s = float("inf")
@@ -81,6 +83,26 @@ class CameraInput(message_filters.SimpleFilter):
         """Image topics listened to."""
         return tuple(self._images)
 
+    @property
+    def info(self) -> CameraInfo | None:
+        """The newest that arrived."""
+        return self._kept[-1][1] if self._kept else None
+
+    def info_at(self, at_ns: int) -> CameraInfo | None:
+        """That of an image: of the same stamp, else the newest before it, else the newest.
+
+        Where a calibration changes on the way, an image that had to wait must not get that of the images after it.
+        """
+        kept = tuple(self._kept)  # the executor adds while the worker reads
+        before = [(stamp, info) for stamp, info in kept if stamp <= at_ns]
+        return max(before, key=lambda pair: pair[0])[1] if before else self.info
+
+    def close(self) -> None:
+        """Free the subscriptions; what is being decoded is decoded."""
+        for name in list(self._images):
+            self._node.destroy_subscription(self._images.pop(name).sub)
+        self._node.destroy_subscription(self._infos)
+
     def _on_image(self, message: Any, topic: str) -> None:
         if len(self._images) > 1:
             self._keep_only(topic)
@@ -101,7 +123,7 @@ class CameraInput(message_filters.SimpleFilter):
 
     def _on_info(self, message: CameraInfo) -> None:
         self.counts["infos"] += 1
-        self.info = message
+        self._kept.append((stamp_ns(message.header.stamp), message))
 
     def _count_mismatch(self) -> None:
         self.counts["qos_incompatible"] += 1

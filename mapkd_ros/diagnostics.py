@@ -82,7 +82,7 @@ class CameraHealth:
     """
 
     def __init__(self, name: str, max_age_s: float) -> None:
-        self.name, self._max_age_s = name, max_age_s
+        self.name, self.max_age_s = name, max_age_s
         self.rejected = 0
         self.last_rejection = ""
         self.last_skew_ms = 0.0
@@ -110,7 +110,7 @@ class CameraHealth:
             if source.counts["qos_incompatible"]:
                 fault = "only publishers with incompatible QoS, see qos.image_reliability, on"
             return WARN, "waiting_image", f"{fault} {' or '.join(source.topics)} yet"
-        if age_s > self._max_age_s:
+        if age_s > self.max_age_s:
             return WARN, "stale", f"no image for {age_s:.1f} s"
         if source.info is None:
             return WARN, "waiting_camera_info", f"no CameraInfo on {self.name.lower()}/camera_info yet"

@@ -44,6 +44,13 @@ class MapHealth:
         self._latency_ms = 0.0
         self.counts: Counter[str] = Counter(published=0, no_usable_camera=0, failed=0, without_ego_motion=0)
 
+    def change(self, parameters: DiagnosticsParameters) -> None:
+        """Other limits from the next report on."""
+        with self._lock:
+            self._parameters = parameters
+            for camera in self._cameras.values():
+                camera.max_age_s = parameters.max_image_age_s
+
     def cameras(
         self, frame_set: FrameSet, rejected: Mapping[str, str], doubts: Mapping[str, str] | None = None
     ) -> dict[str, str]:
@@ -70,12 +77,13 @@ class MapHealth:
             self._last_output_s, self._failure = time.monotonic(), ""
 
     def dropped(self, reason: str, message: str) -> None:
-        """A set gave no output: counted and logged, at most once in a while."""
+        """A set gave no output, or something was refused: counted; a message is logged, at most once in a while."""
         with self._lock:
             self.counts[reason] += 1
             if reason in _LOSSES:
                 self._failure = message
-            self._log.error(reason, message)
+            if message:
+                self._log.error(reason, message)
 
     def report(self, sets: CameraSyncFilter, worker: LatestWorker) -> DiagnosticArray:
         """All statuses, output first."""

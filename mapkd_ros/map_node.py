@@ -1,185 +1,164 @@
 # SPDX-License-Identifier: Apache-2.0
 """Six cameras in, a local map out: frame -> map -> messages, stamped with the anchor camera's capture time.
 
+A managed (lifecycle) node: configure loads the network, activate listens and publishes, deactivate frees the
+subscriptions, cleanup frees the network. With `autostart: true` it does the first two by itself.
+
 Topics (relative): in <camera>/image or <camera>/image/compressed, <camera>/camera_info, odom, /tf, /tf_static; out
 map/semantic_map, map/vector_map, map/input_status, map/processing_time, map/layer_info, /diagnostics, ~/ready.
-The executor only stores messages; decoding runs in a pool, everything else in one worker with a queue of one.
+Service ~/reset.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from mapkd.msg import BevLayerInfo, BevSemanticMap, InputStatus, ProcessingTime, VectorMap
-from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from tf2_msgs.msg import TFMessage
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import Trigger
 
-from mapkd_core.types import Frame, LocalMap
+from mapkd_core.types import Frame
 from mapkd_ros import qos
-from mapkd_ros.camera_input import CameraInput
-from mapkd_ros.conversions import odometry_pose, stamp_ns
-from mapkd_ros.frames import AssembledFrame, FrameAssembler
-from mapkd_ros.map_health import MapHealth
-from mapkd_ros.map_messages import header, input_status, layer_info, processing_time, semantic_map, vector_map
+from mapkd_ros.diagnostics import WARN, status
+from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters, ModelParameters
-from mapkd_ros.parameters import declare
-from mapkd_ros.pose_track import PoseTrack
-from mapkd_ros.qos_events import on_mismatch
+from mapkd_ros.map_pipeline import MapPipeline, Predictor
+from mapkd_ros.parameters import declare, fixed_names, validated
 from mapkd_ros.readiness import Readiness
 from mapkd_ros.spinning import run
-from mapkd_ros.sync_filter import CameraSyncFilter
-from mapkd_ros.synchroniser import FrameSet
-from mapkd_ros.transforms import TransformBuffer
-from mapkd_ros.worker import LatestWorker
 
-_START_GRACE_S = 0.5
+# Longer than any inference but one that hangs.
+_DEACTIVATION_S = 5.0
 
 
-class Predictor(Protocol):
-    """What the node needs of mapkd_core.mapper.Mapper. classes: names of the layers; model_id: optional."""
+class MapNode(LifecycleNode):
+    """The map node. make: gives the predictor of the parameters `model.*` when the node is configured."""
 
-    classes: tuple[str, ...]
-
-    def predict(self, frame: Frame) -> LocalMap: ...
-
-
-class MapNode(Node):
-    """The map node; a predictor may be handed in, else the parameters `model.*` make one."""
-
-    def __init__(self, predictor: Predictor | None = None, **options: Any) -> None:
+    def __init__(self, make: Callable[[ModelParameters], Predictor] | None = None, **options: Any) -> None:
         super().__init__("map_node", automatically_declare_parameters_from_overrides=True, **options)
-        self._settings = declare(self, MapParameters)
-        self._predictor = predictor or make_predictor(self._settings.model)
-        self._transforms, self._odometry = TransformBuffer(), PoseTrack()
-        frames = self._settings.frames
-        self._assembler = FrameAssembler(
-            self._transforms,
-            self._odometry,
-            base_frame=frames.base,
-            odom_frame=frames.odom,
-            frame_ids=self._settings.frame_ids(),
-            is_rectified=self._settings.cameras.images_are_rectified,
-        )
-        self._make_publishers()
-        self._make_inputs()
-        self._health = MapHealth(self, self._inputs, self._settings.diagnostics)
-        self._last_epoch = 0
-        self._worker = LatestWorker(self._process, self._on_error, "inference")
-        self._make_timers()
-        self._readiness = Readiness(self)
-        self._readiness.announce()
-        self.get_logger().info(f"waiting for {', '.join(' or '.join(item.topics) for item in self._inputs.values())}")
-
-    def close(self) -> None:
-        """End the threads; waits for the inference in hand, but at most a second."""
-        self._decoders.shutdown(wait=False, cancel_futures=True)
-        self._worker.close(timeout_s=1.0)
-        self.get_logger().info(f"ended with {self._health.summary(self._sets, self._worker)}")
-
-    def _make_publishers(self) -> None:
-        self._semantic = self.create_publisher(BevSemanticMap, "map/semantic_map", qos.OUTPUT)
-        self._vectors = self.create_publisher(VectorMap, "map/vector_map", qos.OUTPUT)
-        self._status = self.create_publisher(InputStatus, "map/input_status", qos.OUTPUT)
-        self._times = self.create_publisher(ProcessingTime, "map/processing_time", qos.OUTPUT)
+        self._make = make or make_predictor
+        self._settings = declare(self, MapParameters, is_managed=True)
+        self._predictor: Predictor | None = None
+        self._outputs: MapOutputs | None = None
+        self._pipeline: MapPipeline | None = None
+        self._fault: Exception | None = None
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.OUTPUT)
-        self._legend = self.create_publisher(BevLayerInfo, "map/layer_info", qos.LATCHED)
-        self._legend.publish(layer_info(self._predictor.classes, header(self.get_clock().now().nanoseconds, "")))
+        self.create_timer(
+            self._settings.diagnostics.period_s, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._readiness = Readiness(self)
+        if self._settings.autostart:
+            self._start()
 
-    def _make_inputs(self) -> None:
-        parameters = self._settings
-        self._decoders = ThreadPoolExecutor(parameters.decode_threads, "decode")
-        profile = qos.images(parameters.qos.image_reliability, parameters.qos.image_depth)
-        self._inputs = {
-            name: CameraInput(self, name, parameters.transport(name), profile, self._decoders)
-            for name in parameters.cameras.names
-        }
-        # On simulated time the waits must stretch with it, or a slow replay would lose every late camera.
-        is_simulated = self.get_parameter("use_sim_time").value
-        now_ns = (lambda: self.get_clock().now().nanoseconds) if is_simulated else time.monotonic_ns
-        self._sets = CameraSyncFilter(self._inputs, parameters.policy(), now_ns)
-        self._sets.registerCallback(lambda frame_set: self._worker.submit((time.monotonic(), frame_set)))
-        self._hear(Odometry, "odom", self._on_odometry, qos.ODOMETRY)
-        self._hear(TFMessage, "/tf", lambda m: self._transforms.add_message(m, False), qos.TRANSFORMS)
-        self._hear(TFMessage, "/tf_static", lambda m: self._transforms.add_message(m, True), qos.STATIC_TRANSFORMS)
+    def close(self) -> bool:
+        """End the threads; waits for the inference in hand, but at most a second: False when it takes longer."""
+        return self._pipeline is None or self._pipeline.close(timeout_s=1.0)
 
-    def _hear(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
-        events = on_mismatch(self, topic, lambda: self._health.counts.update(qos_incompatible=1))
-        self.create_subscription(kind, topic, callback, profile, event_callbacks=events)
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and offer the topics; FAILURE, with the reason logged, where the weights do not fit."""
+        return self._try("configure", self._configure)
 
-    def _make_timers(self) -> None:
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(0.02, self._sets.poll, clock=steady)
-        self.create_timer(self._settings.diagnostics.period_s, self._report, clock=steady)
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen and publish."""
+        return self._try("activate", self._activate)
 
-    def _on_odometry(self, message: Odometry) -> None:
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Publish no more and free subscriptions and threads; waits for the inference in hand."""
+        return self._try("deactivate", self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the network."""
+        return self._try("clean up", self._free)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state: free all."""
+        return self._try("shut down", lambda: (self._deactivate(), self._free()))
+
+    def _start(self) -> None:
+        """Raises what went wrong, so that a process without a manager ends with a message."""
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise self._fault or RuntimeError("map_node could not start by itself")
+
+    def _try(self, what: str, step: Callable[[], Any]) -> TransitionCallbackReturn:
         try:
-            self._odometry.add(stamp_ns(message.header.stamp), odometry_pose(message))
+            step()
+        except Exception as error:  # rclpy would swallow it
+            self._fault = error
+            if not (self._settings.autostart and self._pipeline is None):
+                self.get_logger().error(f"could not {what}: {type(error).__name__}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        self._predictor = self._make(self._settings.model)
+        self._outputs = MapOutputs(self, self._predictor.classes, self._settings.frames.base)
+
+    def _activate(self) -> None:
+        if self._predictor is None or self._outputs is None:
+            raise RuntimeError("no network: configure the node first")
+        self._pipeline = MapPipeline(self, self._predictor, self._outputs, self._settings)
+        self._readiness.announce()
+        topics = (" or ".join(camera.topics) for camera in self._pipeline.inputs.cameras.values())
+        self.get_logger().info(f"waiting for {', '.join(topics)}")
+
+    def _deactivate(self) -> None:
+        self._readiness.withdraw()
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None and not pipeline.close(_DEACTIVATION_S):
+            self.get_logger().error(f"an inference hangs since {_DEACTIVATION_S} s: its thread stays; restart the node")
+
+    def _free(self) -> None:
+        if self._outputs is not None:
+            self._outputs.close()
+        self._predictor = self._outputs = None
+        gc.collect()
+        # Only where it is there already: the import of torch takes seconds.
+        if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+    def _on_parameters(self, changed: list[Any]) -> SetParametersResult:
+        """All or none of them; those that are read at configuration only while the node is unconfigured."""
+        values = {name: item.value for name, item in self.get_parameters_by_prefix("").items()}
+        asked = {item.name: item.value for item in changed}
+        fixed = fixed_names(MapParameters, [name for name in asked if asked[name] != values.get(name)])
+        if fixed and self._predictor is not None:
+            reason = f"{', '.join(fixed)}: read at configuration; deactivate and clean up the node first, or restart it"
+            return SetParametersResult(successful=False, reason=reason)
+        try:
+            settings = validated(MapParameters, values | asked)
         except ValueError as error:
-            self._health.dropped("odometry_rejected", f"odometry not used: {error}")
+            return SetParametersResult(successful=False, reason=str(error))
+        self._settings = settings
+        if self._pipeline is not None:
+            self._pipeline.change(settings)
+        return SetParametersResult(successful=True)
 
-    def _process(self, job: tuple[float, FrameSet]) -> None:
-        """In the worker: one set becomes one map."""
-        complete_s, frame_set = job
-        begin_s = time.monotonic()
-        assembled = self._assemble(frame_set)
-        states = self._health.cameras(frame_set, assembled.rejected, assembled.doubts)
-        offsets_ns = {camera.name: camera.stamp_ns - frame_set.stamp_ns for camera in assembled.frame.cameras}
-        # Against the last map that went out: what fell out in between must not hide a reset.
-        status = input_status(states, offsets_ns, frame_set.epoch != self._last_epoch)
-        self._status.publish(status)
-        if len(offsets_ns) < self._settings.sync.min_cameras:
-            self._health.dropped("no_usable_camera", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
-            return
-        ready_s = time.monotonic()
-        local_map = self._predictor.predict(assembled.frame)
-        times_ms = {"queue": 1e3 * (begin_s - complete_s), "assemble": 1e3 * (ready_s - begin_s), **local_map.times_ms}
-        self._publish(local_map, frame_set.stamp_ns, status, times_ms, assembled.has_ego_motion)
-        self._last_epoch = frame_set.epoch
-
-    def _assemble(self, frame_set: FrameSet) -> AssembledFrame:
-        """At the start calibration and transforms may come a moment after the images: that costs no frame."""
-        deadline_s = self._inputs[frame_set.anchor].first_arrival_s + _START_GRACE_S
-        while True:
-            infos = {name: item.info for name, item in self._inputs.items() if item.info is not None}
-            assembled = self._assembler.assemble(frame_set, infos, lambda image: image.array())
-            if not assembled.rejected or time.monotonic() > deadline_s:
-                return assembled
-            time.sleep(0.02)
-
-    def _publish(
-        self, local_map: LocalMap, at_ns: int, status: InputStatus, times_ms: dict[str, float], has_motion: bool
-    ) -> None:
-        begin_s = time.monotonic()
-        head = header(at_ns, self._settings.frames.base)
-        model_id = str(getattr(self._predictor, "model_id", ""))
-        self._vectors.publish(vector_map(local_map, head, status, model_id))
-        if local_map.probability is not None:
-            self._semantic.publish(semantic_map(local_map, head, status))
-        times_ms["publish"] = 1e3 * (time.monotonic() - begin_s)
-        latency_ms = (self.get_clock().now().nanoseconds - at_ns) / 1e6
-        # Simulated clocks tick coarsely and may lag behind the newest image: never negative.
-        self._times.publish(processing_time(times_ms, head, max(0.0, latency_ms)))
-        self._health.published(times_ms, latency_ms, has_motion)
-
-    def _on_error(self, error: Exception) -> None:
-        if self.context.ok():
-            self._health.dropped("failed", f"a frame gave no map: {type(error).__name__}: {error}")
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._pipeline is not None
+        response.message = "frames and motion forgotten" if response.success else "the node is not active"
+        if self._pipeline is not None:
+            self._pipeline.reset()
+        return response
 
     def _report(self) -> None:
-        if self._transforms.rejected:
-            self._health.counts["transforms_rejected"] = self._transforms.rejected
-        self._diagnostics.publish(self._health.report(self._sets, self._worker))
+        self._diagnostics.publish(self._pipeline.report() if self._pipeline is not None else self._idle())
+
+    def _idle(self) -> DiagnosticArray:
+        state = "inactive" if self._predictor is not None else "unconfigured"
+        array = DiagnosticArray(status=[status(f"{self.get_name()}: output", WARN, f"no map: the node is {state}", {})])
+        array.header.stamp = self.get_clock().now().to_msg()
+        return array
 
 
 def make_predictor(parameters: ModelParameters) -> Predictor:
@@ -191,7 +170,7 @@ def make_predictor(parameters: ModelParameters) -> Predictor:
         parameters.backend,
         parameters.device,
         parameters.vectors,
-        min_confidence=None if parameters.min_confidence < 0 else parameters.min_confidence,
+        min_confidence=parameters.confidence(),
         threads=parameters.threads or None,
     )
     if parameters.warm_up:

@@ -20,9 +20,15 @@ class ModelParameters:
     backend: str = parameter("auto", "runtime of the network: auto, torch or onnx")
     device: str = parameter("auto", "device of the network: auto, cpu, cuda or cuda:N")
     vectors: str = parameter("auto", "where polylines come from: auto, query or raster")
-    min_confidence: float = parameter(-1.0, "polylines below it are left out; -1 = as the model card says", -1.0, 1.0)
+    min_confidence: float = parameter(
+        -1.0, "polylines below it are left out; -1 = as the model card says", -1.0, 1.0, live=True
+    )
     threads: int = parameter(0, "threads of the network; 0 = the runtime's choice", 0, 256)
     warm_up: bool = parameter(True, "predict once on black images before the first real frame")
+
+    def confidence(self) -> float | None:
+        """What Mapper takes; None = as the card says."""
+        return None if self.min_confidence < 0 else self.min_confidence
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,19 @@ class CameraParameters:
 @dataclass(frozen=True)
 class SyncParameters:
     anchor: str = parameter("CAM_FRONT", "camera whose capture time stamps the output")
-    max_skew_s: float = parameter(0.05, "largest distance of a camera's capture time from the anchor's [s]", 0.0, 1.0)
-    wait_s: float = parameter(0.1, "longest wait for the other cameras after the anchor's frame [s]", 0.0, 5.0)
-    silent_s: float = parameter(0.5, "a camera silent for so long is not waited for [s]", 0.01, 60.0)
-    missing: str = parameter("mask", "what to do without a camera's frame", choices=MISSING_POLICIES)
-    min_cameras: int = parameter(1, "fewest cameras that make an output", 1, 8)
-    max_reuse_age_s: float = parameter(0.3, "oldest frame that missing: reuse takes [s]", 0.0, 5.0)
-    jump_back_s: float = parameter(1.0, "stamps that go back by more restart everything (bag loop) [s]", 0.05, 3600.0)
+    max_skew_s: float = parameter(
+        0.05, "largest distance of a camera's capture time from the anchor's [s]", 0.0, 1.0, live=True
+    )
+    wait_s: float = parameter(
+        0.1, "longest wait for the other cameras after the anchor's frame [s]", 0.0, 5.0, live=True
+    )
+    silent_s: float = parameter(0.5, "a camera silent for so long is not waited for [s]", 0.01, 60.0, live=True)
+    missing: str = parameter("mask", "what to do without a camera's frame", choices=MISSING_POLICIES, live=True)
+    min_cameras: int = parameter(1, "fewest cameras that make an output", 1, 8, live=True)
+    max_reuse_age_s: float = parameter(0.3, "oldest frame that missing: reuse takes [s]", 0.0, 5.0, live=True)
+    jump_back_s: float = parameter(
+        1.0, "stamps that go back by more restart everything (bag loop) [s]", 0.05, 3600.0, live=True
+    )
 
 
 @dataclass(frozen=True)
@@ -64,19 +76,26 @@ class QosParameters:
 @dataclass(frozen=True)
 class DiagnosticsParameters:
     period_s: float = parameter(1.0, "period of /diagnostics, on the steady clock [s]", 0.05, 60.0)
-    max_image_age_s: float = parameter(0.5, "a camera without an image for longer is stale [s]", 0.01, 60.0)
-    warn_output_age_s: float = parameter(0.5, "WARN when no map went out for longer [s]", 0.01, 3600.0)
-    error_output_age_s: float = parameter(2.0, "ERROR when no map went out for longer [s]", 0.01, 3600.0)
-    warn_latency_ms: float = parameter(300.0, "WARN when capture to publishing takes longer [ms]", 1.0, 1e6)
+    max_image_age_s: float = parameter(0.5, "a camera without an image for longer is stale [s]", 0.01, 60.0, live=True)
+    warn_output_age_s: float = parameter(0.5, "WARN when no map went out for longer [s]", 0.01, 3600.0, live=True)
+    error_output_age_s: float = parameter(2.0, "ERROR when no map went out for longer [s]", 0.01, 3600.0, live=True)
+    warn_latency_ms: float = parameter(300.0, "WARN when capture to publishing takes longer [ms]", 1.0, 1e6, live=True)
+
+
+@dataclass(frozen=True)
+class PublishParameters:
+    semantic_map: bool = parameter(True, "publish map/semantic_map; false saves 80 kB per class and map", live=True)
 
 
 @dataclass(frozen=True)
 class MapParameters:
+    autostart: bool = parameter(True, "configure and activate by itself; false = wait for a lifecycle manager")
     model: ModelParameters = field(default_factory=ModelParameters)
     cameras: CameraParameters = field(default_factory=CameraParameters)
     sync: SyncParameters = field(default_factory=SyncParameters)
     frames: FrameParameters = field(default_factory=FrameParameters)
     qos: QosParameters = field(default_factory=QosParameters)
+    publish: PublishParameters = field(default_factory=PublishParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)
     decode_threads: int = parameter(2, "threads that decode images as they arrive", 1, 16)
 

@@ -23,7 +23,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Specification:
-    """One parameter: type is bool, int, float or str; is_array for a tuple of it; low and high are inclusive."""
+    """One parameter: type is bool, int, float or str; is_array for a tuple of it; low and high are inclusive.
+
+    live: may be set while the node runs; the others are read once.
+    """
 
     name: str
     type: type
@@ -33,13 +36,20 @@ class Specification:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    live: bool = False
 
 
 def parameter(
-    default: Any, description: str, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+    default: Any,
+    description: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Any:
     """Dataclass field that is a ROS parameter."""
-    return field(default=default, metadata={"description": description, "low": low, "high": high, "choices": choices})
+    limits = {"low": low, "high": high, "choices": choices}
+    return field(default=default, metadata={"description": description, "live": live, **limits})
 
 
 def specifications(kind: type, prefix: str = "") -> Iterator[Specification]:
@@ -81,9 +91,15 @@ def unknown_names(kind: type, names: list[str]) -> dict[str, str]:
     return {name: next(iter(difflib.get_close_matches(name, known, 1)), "") for name in strangers}
 
 
-def declare(node: Any, kind: type[T]) -> T:
+def fixed_names(kind: type, names: list[str]) -> list[str]:
+    """Those of the names that are declared and may not be set while the node runs."""
+    return [spec.name for spec in specifications(kind) if spec.name in names and not spec.live]
+
+
+def declare(node: Any, kind: type[T], is_managed: bool = False) -> T:
     """Declare the dataclass on a node made with automatically_declare_parameters_from_overrides=True; read it back.
 
+    is_managed: a callback of the node says when one that is not live may be set; otherwise ROS refuses that always.
     ValueError for a value of the wrong type or out of range; a warning for each override that means nothing.
     """
     overrides = {name: item.value for name, item in node.get_parameters_by_prefix("").items()}
@@ -97,7 +113,7 @@ def declare(node: Any, kind: type[T]) -> T:
         value = check(spec, overrides.get(spec.name, spec.default))
         # rclpy infers the type of an empty list as bytes; a list of one empty string is never a valid value here.
         node.declare_parameter(
-            spec.name, list(value) if spec.is_array else value, _descriptor(spec), ignore_override=True
+            spec.name, list(value) if spec.is_array else value, _descriptor(spec, is_managed), ignore_override=True
         )
     return result
 
@@ -125,16 +141,20 @@ def _build(kind: type[T], values: Mapping[str, Any], prefix: str) -> T:
     return kind(**arguments)
 
 
-def _descriptor(spec: Specification) -> Any:
+def _descriptor(spec: Specification, is_managed: bool) -> Any:
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 
     types = {bool: "BOOL", int: "INTEGER", float: "DOUBLE", str: "STRING"}
     name = f"PARAMETER_{types[spec.type]}{'_ARRAY' if spec.is_array else ''}"
     descriptor = ParameterDescriptor(
-        name=spec.name, type=getattr(ParameterType, name), description=spec.description, read_only=True
+        name=spec.name,
+        type=getattr(ParameterType, name),
+        description=spec.description,
+        read_only=not (spec.live or is_managed),
     )
-    if spec.choices:
-        descriptor.additional_constraints = f"one of {', '.join(spec.choices)}"
+    constraints = [f"one of {', '.join(spec.choices)}"] if spec.choices else []
+    constraints += ["while the node is unconfigured"] if is_managed and not spec.live else []
+    descriptor.additional_constraints = "; ".join(constraints)
     if spec.low is not None and spec.high is not None and not spec.is_array:
         kind, target = (
             (FloatingPointRange, "floating_point_range") if spec.type is float else (IntegerRange, "integer_range")

@@ -21,11 +21,15 @@ class PoseUnavailableError(LookupError):
 class PoseTrack:
     """Samples of a_T_b of the last `keep_ns`, by stamp. A step back of more than `jump_back_ns` starts anew.
 
+    max_gap_ns: between two samples farther apart nothing is interpolated, for a vehicle turns and stops in between.
+        nuScenes' bags have one pose in 0.5 s.
     Thread-safe: callbacks write, the worker reads.
     """
 
-    def __init__(self, keep_ns: int = 10_000_000_000, jump_back_ns: int = 1_000_000_000) -> None:
-        self._keep_ns, self._jump_back_ns = keep_ns, jump_back_ns
+    def __init__(
+        self, keep_ns: int = 10_000_000_000, jump_back_ns: int = 1_000_000_000, max_gap_ns: int = 1_000_000_000
+    ) -> None:
+        self._keep_ns, self._jump_back_ns, self._max_gap_ns = keep_ns, jump_back_ns, max_gap_ns
         self._stamps_ns: list[int] = []
         self._poses: list[Matrix] = []
         self._lock = threading.Lock()
@@ -38,6 +42,12 @@ class PoseTrack:
         with self._lock:
             self._add(stamp_ns, a_T_b)
 
+    def clear(self) -> None:
+        """Forget all samples."""
+        with self._lock:
+            self._stamps_ns.clear()
+            self._poses.clear()
+
     def latest(self) -> Matrix:
         """The newest sample; PoseUnavailableError when there is none."""
         with self._lock:
@@ -46,7 +56,10 @@ class PoseTrack:
             return self._poses[-1]
 
     def at(self, stamp_ns: int, extrapolate_ns: int = 0) -> Matrix:
-        """a_T_b at `stamp_ns`; beyond the ends by at most `extrapolate_ns`, else PoseUnavailableError."""
+        """a_T_b at `stamp_ns`; beyond the ends by at most `extrapolate_ns`, and in no gap over `max_gap_ns`.
+
+        Else PoseUnavailableError.
+        """
         with self._lock:
             return self._at(stamp_ns, extrapolate_ns)
 
@@ -81,6 +94,11 @@ class PoseTrack:
         elif stamp_ns < first_ns:
             right = min(bisect_left(self._stamps_ns, first_ns + _BASELINE_NS), len(self) - 1)
         begin_ns, end_ns = self._stamps_ns[left], self._stamps_ns[right]
+        if end_ns - begin_ns > self._max_gap_ns and stamp_ns not in (begin_ns, end_ns):
+            raise PoseUnavailableError(
+                f"stamp {stamp_ns} ns: the poses to take it from are {(end_ns - begin_ns) / 1e6:.0f} ms apart, "
+                f"more than {self._max_gap_ns / 1e6:.0f} ms"
+            )
         return interpolate(self._poses[left], self._poses[right], (stamp_ns - begin_ns) / (end_ns - begin_ns))
 
 

@@ -25,6 +25,12 @@ class Readiness:
             self._publisher = self._node.create_publisher(Empty, f"~/{TOPIC}", qos.LATCHED)
             self._publisher.publish(Empty())
 
+    def withdraw(self) -> None:
+        """No longer ready."""
+        if self._publisher is not None:
+            self._node.destroy_publisher(self._publisher)
+        self._publisher = None
+
 
 def is_ready(node: Node, name: str) -> bool:
     """Whether a node of the same namespace, as `node` sees the graph, is ready."""

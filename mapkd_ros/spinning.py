@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -22,9 +23,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     """Exit code: 0 after SIGINT, SIGTERM or the node's own end (SystemExit's code), 1 when it cannot start.
 
-    A node may have `close()`, called before it is destroyed: threads end there, reports are written. Signals are
-    handled here and not by rclpy, which would invalidate the context before `close()` could publish or log; after the
-    end they are ignored.
+    A node may have `close()`, called before it is destroyed: threads end there, reports are written. Where it gives
+    False a thread of it still works, perhaps inside a library: the process then ends at once with the exit code, for an
+    interpreter that takes itself down under such a thread crashes, or waits for it. Signals are handled here and not by
+    rclpy, which would invalidate the context before `close()` could publish or log; after the end they are ignored.
     """
     stop = threading.Event()
     for number in _SIGNALS:
@@ -34,7 +36,7 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     except RuntimeError as error:  # a parameter file that is not there or no YAML, an argument that is none
         print(f"mapkd: wrong --ros-args or parameter file: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
-    node, code = None, 0
+    node, code, has_ended = None, 0, True
     try:
         node = make_node()
         executor = SingleThreadedExecutor()
@@ -53,22 +55,28 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         code = 1
     finally:
         if node is not None:
-            code = _close(node) or code
+            failed, has_ended = _close(node)
+            code = failed or code
             node.destroy_node()
         if rclpy.ok():  # no try_shutdown in Humble
             rclpy.shutdown()
         # The work is done: a signal that comes while the interpreter ends must not make a failure of it.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+    if not has_ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 
-def _close(node: Any) -> int:
-    """Exit code 1 where a report or a bag could not be completed: a full disk must not end in a traceback."""
+def _close(node: Any) -> tuple[int, bool]:
+    """Exit code, and whether all threads have ended.
+
+    1 where a report or a bag could not be completed: a full disk must not end in a traceback.
+    """
     try:
-        if hasattr(node, "close"):
-            node.close()
+        return 0, not hasattr(node, "close") or node.close() is not False
     except (ValueError, OSError) as error:
         node.get_logger().fatal(f"could not end as it should: {error}")
-        return 1
-    return 0
+        return 1, True

@@ -73,6 +73,11 @@ class TransformBuffer:
         except PoseUnavailableError:
             return self.lookup(target, source, None)
 
+    def forget_motion(self) -> None:
+        """Forget the moving transforms; static ones stay."""
+        with self._lock:
+            self._edges = {child: edge for child, edge in self._edges.items() if not isinstance(edge[1], PoseTrack)}
+
     def _path_to_root(self, frame: str) -> list[str]:
         path = [frame]
         while path[-1] in self._edges:

@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 import rclpy
 from geometry_msgs.msg import TransformStamped
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
@@ -72,6 +74,21 @@ class Bench(Node):
 
     def spin(self, seconds: float) -> None:
         self.until(lambda: False, seconds)
+
+    def call(self, kind: type, name: str, request, timeout_s: float = 60.0):
+        """The answer of a service."""
+        client = self.create_client(kind, name)
+        assert self.until(client.service_is_ready, timeout_s), name
+        answer = client.call_async(request)
+        assert self.until(answer.done, timeout_s), name
+        self.destroy_client(client)
+        return answer.result()
+
+    def set(self, node: str, **values):
+        """Results of setting parameters of `node`, all at once; __ in a name stands for a dot."""
+        messages = [Parameter(name.replace("__", "."), value=v).to_parameter_msg() for name, v in values.items()]
+        request = SetParametersAtomically.Request(parameters=messages)
+        return self.call(SetParametersAtomically, f"{node}/set_parameters_atomically", request).result
 
     def connect(self, transport: str = "compressed", cameras=CAMERAS) -> None:
         """Publishers for all cameras, extrinsics on /tf_static; waits for the node under test to listen."""

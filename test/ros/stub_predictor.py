@@ -25,6 +25,10 @@ class StubPredictor:
 
     def __init__(self, delay_s: float = 0.0, fail_every: int = 0) -> None:
         self.delay_s, self.fail_every, self.calls = delay_s, fail_every, 0
+        self.min_confidence = 0.0
+
+    def set_min_confidence(self, value: float | None) -> None:
+        self.min_confidence = value or 0.0
 
     def predict(self, frame: Frame) -> LocalMap:
         self.calls += 1
@@ -41,6 +45,7 @@ class StubPredictor:
         )
         names = tuple(camera.name for camera in frame.cameras)
         observed = np.ones(self.grid.shape, bool)
+        elements = tuple(e for e in elements if e.confidence >= self.min_confidence)
         return LocalMap(self.grid, elements, CLASSES, probability, observed, frame.stamp_ns, names, {"inference": 1.0})
 
 
@@ -52,7 +57,7 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--fail-every", type=int, default=0)
     options, ros_arguments = parser.parse_known_args()
-    return run(lambda: MapNode(StubPredictor(options.delay, options.fail_every)), ros_arguments)
+    return run(lambda: MapNode(lambda _: StubPredictor(options.delay, options.fail_every)), ros_arguments)
 
 
 if __name__ == "__main__":

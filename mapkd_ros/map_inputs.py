@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an active map node listens to, and what that fills: cameras, transforms, odometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from tf2_msgs.msg import TFMessage
+
+from mapkd_ros import qos
+from mapkd_ros.camera_input import CameraInput
+from mapkd_ros.conversions import odometry_pose, stamp_ns
+from mapkd_ros.map_parameters import MapParameters
+from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
+from mapkd_ros.qos_events import on_mismatch
+from mapkd_ros.transforms import TransformBuffer
+
+Dropped = Callable[[str, str], None]  # (reason, message): counted and logged
+
+
+class MapInputs:
+    """Subscriptions from activation to deactivation; `close` frees them and ends the decoders.
+
+    cameras: name -> CameraInput. transforms, odometry: what /tf, /tf_static and odom have told so far.
+    """
+
+    def __init__(self, node: Node, settings: MapParameters, dropped: Dropped) -> None:
+        self._node, self._base_frame, self._dropped = node, settings.frames.base.lstrip("/"), dropped
+        self.transforms, self.odometry = TransformBuffer(), PoseTrack()
+        self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
+        profile = qos.images(settings.qos.image_reliability, settings.qos.image_depth)
+        self.cameras = {
+            name: CameraInput(node, name, settings.transport(name), profile, self._decoders)
+            for name in settings.cameras.names
+        }
+        self._heard: list[Any] = []
+        self._hear(Odometry, "odom", self._on_odometry, qos.ODOMETRY)
+        self._hear(TFMessage, "/tf", lambda m: self.transforms.add_message(m, False), qos.TRANSFORMS)
+        self._hear(TFMessage, "/tf_static", lambda m: self.transforms.add_message(m, True), qos.STATIC_TRANSFORMS)
+
+    def close(self) -> None:
+        for camera in self.cameras.values():
+            camera.close()
+        for subscription in self._heard:
+            self._node.destroy_subscription(subscription)
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    def forget(self) -> None:
+        """Motion starts anew; mounts stay."""
+        self.odometry.clear()
+        self.transforms.forget_motion()
+
+    def _hear(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
+        events = on_mismatch(self._node, topic, lambda: self._dropped("qos_incompatible", ""))
+        self._heard.append(self._node.create_subscription(kind, topic, callback, profile, event_callbacks=events))
+
+    def _on_odometry(self, message: Odometry) -> None:
+        try:
+            self.odometry.add(stamp_ns(message.header.stamp), self._odom_T_base(message))
+        except (ValueError, PoseUnavailableError) as error:
+            self._dropped("odometry_rejected", f"odometry not used: {error}")
+
+    def _odom_T_base(self, message: Odometry) -> Any:
+        """The pose of the base, whichever of the vehicle's frames the odometry is of: an IMU's, an antenna's.
+
+        Without a child_frame_id it is taken for the base's. PoseUnavailableError for a frame that nobody can place.
+        """
+        odom_T_child, child = odometry_pose(message), message.child_frame_id.lstrip("/")
+        if child in ("", self._base_frame):
+            return odom_T_child
+        try:
+            return odom_T_child @ self.transforms.lookup(child, self._base_frame, None)
+        except PoseUnavailableError as error:
+            raise PoseUnavailableError(
+                f"its child_frame_id is {child}, frames.base is {self._base_frame}: {error}"
+            ) from error

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the map node publishes of a map: topics map/semantic_map, map/vector_map, map/input_status and others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from mapkd.msg import BevLayerInfo, BevSemanticMap, InputStatus, ProcessingTime, VectorMap
+from rclpy.node import Node
+
+from mapkd_core.types import LocalMap
+from mapkd_ros import qos
+from mapkd_ros.map_messages import header, layer_info, processing_time, semantic_map, vector_map
+
+
+class MapOutputs:
+    """Publishers of a configured node; `close` frees them. What goes out bears the capture time, never now()."""
+
+    def __init__(self, node: Node, classes: tuple[str, ...], base_frame: str) -> None:
+        self._node, self._base_frame = node, base_frame
+        self._semantic = node.create_publisher(BevSemanticMap, "map/semantic_map", qos.OUTPUT)
+        self._vectors = node.create_publisher(VectorMap, "map/vector_map", qos.OUTPUT)
+        self._status = node.create_publisher(InputStatus, "map/input_status", qos.OUTPUT)
+        self._times = node.create_publisher(ProcessingTime, "map/processing_time", qos.OUTPUT)
+        self._legend = node.create_publisher(BevLayerInfo, "map/layer_info", qos.LATCHED)
+        self._legend.publish(layer_info(classes, header(node.get_clock().now().nanoseconds, "")))
+
+    def close(self) -> None:
+        for publisher in (self._semantic, self._vectors, self._status, self._times, self._legend):
+            self._node.destroy_publisher(publisher)
+
+    def status(self, status: InputStatus) -> None:
+        """How each camera fared, also where no map comes of it."""
+        self._status.publish(status)
+
+    def publish(
+        self,
+        local_map: LocalMap,
+        at_ns: int,
+        status: InputStatus,
+        times_ms: Mapping[str, float],
+        model_id: str,
+        with_raster: bool = True,
+    ) -> tuple[dict[str, float], float]:
+        """One map in all its forms; stage times with that of publishing, and the latency from capture on, in ms.
+
+        with_raster: false leaves map/semantic_map out. The latency is negative for a stamp of the future.
+        """
+        begin_s = time.monotonic()
+        head = header(at_ns, self._base_frame)
+        self._vectors.publish(vector_map(local_map, head, status, model_id))
+        if local_map.probability is not None and with_raster:
+            self._semantic.publish(semantic_map(local_map, head, status))
+        spent_ms = {**times_ms, "publish": 1e3 * (time.monotonic() - begin_s)}
+        latency_ms = (self._node.get_clock().now().nanoseconds - at_ns) / 1e6
+        # Simulated clocks tick coarsely and may lag behind the newest image: never negative.
+        self._times.publish(processing_time(spent_ms, head, max(0.0, latency_ms)))
+        return spent_ms, latency_ms
