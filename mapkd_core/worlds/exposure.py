@@ -33,11 +33,13 @@ class Exposure:
         self.target = float(shared.uniform(78, 128) * rng.normal(1.0, 0.08) * dark)
         self._adapts = shared.uniform(0.4, 0.9)
         balance = np.array(look.ambient) * shared.normal(1.0, 0.025, 3) * rng.normal(1.0, 0.015, 3)
-        self._colour = _saturation(shared.uniform(0.45, 1.0)) * balance[:, None]
+        vivid = shared.uniform(0.45, 1.0)
         # Some meter on the lower picture only: the road comes out right and the sky burns out.
         self._meter_from = 0.5 if shared.random() < 0.4 else 0.0
         self._gamma = shared.uniform(0.85, 1.2)
         self._contrast = shared.uniform(1.05, 1.65) if look.light in _HARD_LIGHT else shared.uniform(0.9, 1.35)
+        # Contrast spreads the channels too: without this, hard light would come out in poster colours.
+        self._colour = _saturation(vivid / max(self._contrast, 1.0)) * balance[:, None]
         self._drift = _Wander(rng, shared.uniform(0.02, 0.16))
         self._warmth = _Wander(rng, shared.uniform(0.0, 0.05))
 
