@@ -17,12 +17,17 @@ from mapkd_core.models.prior import LAYERS, PriorAttention, PriorEncoder
 from mapkd_core.models.query_head import QueryHead
 from mapkd_core.models.raster_head import RasterHead
 from mapkd_core.models.refinement import Refinement
+from mapkd_core.models.resnet_decoder import FullRasterHead, ResNetDecoder
 from mapkd_core.models.simulated_lidar import SimulatedLidar
+from mapkd_core.models.trunk import TrunkEncoder
 from mapkd_core.models.views.dual import DualView
 from mapkd_core.models.views.ground import GroundView
 from mapkd_core.models.views.lift_splat import LiftSplatView
+from mapkd_core.models.views.perspective import PerspectiveView
 
 VIEWS: dict[str, Any] = {"ground": GroundView, "lift_splat": LiftSplatView, "dual": DualView}
+PAPER_VIEWS: dict[str, Any] = {"perspective": PerspectiveView}  # HDMapNet's: heavy, and for one rig of six cameras
+DECODERS = ("light", "resnet")
 MODALITIES = ("camera", "lidar", "simulated_lidar", *LAYERS)
 PLACE_CHANNELS = 3  # seen, x, y
 
@@ -39,13 +44,13 @@ def build(config: ModelConfig) -> MapModel:
     lidar = _lidar(config)
     priors = {m: PriorEncoder(LAYERS[m], config.prior_width) for m in LAYERS if m in config.modalities}
     inputs = view.out_channels + PLACE_CHANNELS + (config.lidar_width if lidar else 0)
-    attention = PriorAttention(4 * width, config.prior_width) if priors else None
+    attention = PriorAttention(config.bottleneck_width, config.prior_width) if priors else None
     return MapModel(
         config,
-        camera=CameraEncoder(config.camera_width, config.detail_width),
+        camera=_camera(config),
         view=view,
-        decoder=BevDecoder(inputs, width, attention),
-        raster=RasterHead(width, len(config.classes), config.embedding),
+        decoder=_decoder(config, inputs, attention),
+        raster=_raster(config),
         query=QueryHead(config, (2 * width, 4 * width)),
         lidar=lidar,
         priors=dict(priors),
@@ -83,6 +88,29 @@ def _check_modalities(config: ModelConfig) -> None:
         raise ValueError(f"modalities = {config.modalities}: lidar and simulated_lidar stand in one place; take one")
 
 
+def _camera(config: ModelConfig) -> CameraEncoder | TrunkEncoder:
+    if config.view in PAPER_VIEWS:
+        return TrunkEncoder(config.camera_width)
+    return CameraEncoder(config.camera_width, config.detail_width)
+
+
+def _decoder(config: ModelConfig, inputs: int, attention: PriorAttention | None) -> BevDecoder | ResNetDecoder:
+    """Raises ValueError for an unknown decoder, and for a neck where there is none."""
+    if config.decoder not in DECODERS:
+        raise ValueError(f"unknown decoder {config.decoder!r}; known: {', '.join(DECODERS)}")
+    if config.decoder == "resnet":
+        return ResNetDecoder(inputs, config.bev_width, config.neck_width, attention)
+    if config.neck_width:
+        raise ValueError(f"neck_width = {config.neck_width}: the light decoder has no neck; use decoder: resnet, or 0")
+    return BevDecoder(inputs, config.bev_width, attention)
+
+
+def _raster(config: ModelConfig) -> RasterHead | FullRasterHead:
+    if config.decoder == "resnet":
+        return FullRasterHead(config.bev_width, (1 + len(config.classes), config.embedding, 2))
+    return RasterHead(config.bev_width, len(config.classes), config.embedding)
+
+
 def _lidar(config: ModelConfig) -> PillarEncoder | SimulatedLidar | None:
     if "simulated_lidar" in config.modalities:
         return SimulatedLidar(config)
@@ -98,6 +126,7 @@ def _refinement(config: ModelConfig) -> Refinement | None:
 
 
 def _view(config: ModelConfig) -> Any:
-    if config.view not in VIEWS:
-        raise ValueError(f"unknown view transform {config.view!r}; known: {', '.join(VIEWS)}")
-    return VIEWS[config.view]
+    known = VIEWS | PAPER_VIEWS
+    if config.view not in known:
+        raise ValueError(f"unknown view transform {config.view!r}; known: {', '.join(known)}")
+    return known[config.view]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mapkd_core.config import ModelConfig
 from mapkd_core.models.camera import CameraEncoder
 from mapkd_core.models.simulated_lidar import SimulatedLidar
+from mapkd_core.models.trunk import TrunkEncoder
 
 
 @dataclass
@@ -25,7 +26,8 @@ class MapOutput:
     the decoder.
     semantic: B 1+K 2Y 2X logits, channel 0 background. embedding: B E 2Y 2X. direction: B 2 2Y 2X.
     fused: B w Y X, all inputs through the decoder's stem. bottleneck: B 4w Y/4 X/4, inside the decoder, before any
-    prior. lidar_bev: B L Y X, a coach's from its simulated LiDAR; None without either.
+    prior. Their channels are those of the light decoder; `config` knows them of every one (bev_channels,
+    bottleneck_width). lidar_bev: B L Y X, a coach's from its simulated LiDAR; None without either.
     coarse: the semantic logits before a refinement; None where the network has none, and they are `semantic`.
     queries: per refinement (scores B Q K logits, points B Q P 2 in [0, 1]), the last is the answer.
     """
@@ -67,7 +69,7 @@ class MapModel(nn.Module):
         self.config = config
         self.camera, self.view, self.decoder, self.raster, self.query = camera, view, decoder, raster, query
         centres = torch.from_numpy(config.decoder_grid.centres()).float()
-        place = centres / torch.tensor([config.grid.x_max, config.grid.y_max])
+        place = centres / centres.new_tensor([config.grid.x_max, config.grid.y_max])
         self.register_buffer("place", place.permute(2, 0, 1)[None], persistent=False)  # 1 2 Y X
 
     def forward(
@@ -106,10 +108,10 @@ class MapModel(nn.Module):
         )
 
     @property
-    def camera_encoders(self) -> list[CameraEncoder]:
+    def camera_encoders(self) -> list[CameraEncoder | TrunkEncoder]:
         """All that look at pictures, a coach's second one last. What starts one of them starts them all."""
         second = [self.lidar.encoder] if isinstance(self.lidar, SimulatedLidar) else []
-        return [cast(CameraEncoder, self.camera), *second]
+        return [cast(CameraEncoder | TrunkEncoder, self.camera), *second]
 
     def _lidar_bev(self, images: Tensor, points: Tensor | None, frustum: Tensor | None) -> Tensor | None:
         if self.lidar is None:

@@ -104,9 +104,10 @@ class _Attention(nn.Module):
 def _random_lines(count: int, points: int) -> Tensor:
     """count P 2 in [0, 1]: straight pieces across the range, most along the driving direction; training moves them."""
     generator = torch.Generator().manual_seed(0)
-    centre = torch.rand(count, 1, 2, generator=generator)
-    angle = torch.randn(count, 1, generator=generator) * 0.5
-    length = 0.1 + 0.8 * torch.rand(count, 1, generator=generator)
-    t = torch.linspace(-0.5, 0.5, points).expand(count, -1)
+    told = {"generator": generator, "device": generator.device}  # numbers, even in a network made on the meta device
+    centre = torch.rand(count, 1, 2, **told)
+    angle = torch.randn(count, 1, **told) * 0.5
+    length = 0.1 + 0.8 * torch.rand(count, 1, **told)
+    t = torch.linspace(-0.5, 0.5, points, device=generator.device).expand(count, -1)
     offsets = torch.stack([t * length * angle.cos(), t * length * angle.sin()], -1)
     return (centre + offsets).clamp(0, 1)

@@ -2,7 +2,7 @@
 """A coach's LiDAR, simulated from the pictures by a second image encoder and lift-splat (MapKD, arXiv 2508.15653).
 
 No point, no depth and no LiDAR feature is ever shown to it. It stands where a teacher's pillars stand, so that its BEV
-can be taught by theirs. Its encoder is of the student's kind and shares no weight with the coach's first one.
+can be taught by theirs. Its encoder is of the coach's first one's kind and shares no weight with it.
 B batch, N cameras, H W picture, D depths, h w features, L channels, Y X decoder cells.
 """
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mapkd_core.config import ModelConfig
 from mapkd_core.models.camera import CameraEncoder
 from mapkd_core.models.mobilenet import ConvNorm
+from mapkd_core.models.trunk import TrunkEncoder
 from mapkd_core.models.views.lift_splat import LiftSplatView
 
 
@@ -22,7 +23,8 @@ class SimulatedLidar(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.lidar_width
-        self.encoder = CameraEncoder(config.camera_width, 0)
+        is_paper = config.view == "perspective"
+        self.encoder = TrunkEncoder(config.camera_width) if is_paper else CameraEncoder(config.camera_width, 0)
         self.splat = LiftSplatView(config, width)
         self.bev = nn.Sequential(ConvNorm(width, width, 3), ConvNorm(width, width, 3))
 

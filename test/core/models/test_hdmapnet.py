@@ -55,8 +55,8 @@ def test_warp_follows_the_mounting(small):
     pose = torch.eye(4)
     pose[:3, :3] = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # optical axis along +y
     pose[:3, 3] = torch.tensor([1.0, 0.0, 1.5])
-    warped = small._warp(maps, pose[None, None])[0, 0, 0].numpy()
-    centres = small.centres.numpy()
+    warped = small.view.warp(maps, pose[None, None])[0, 0, 0].numpy()
+    centres = small.view.centres.numpy()
     centre = (centres * warped[..., None]).sum((0, 1)) / warped.sum()
     np.testing.assert_allclose(centre, (1.0, 1.5), atol=0.05)
 
@@ -91,5 +91,5 @@ def test_it_learns(make_sample):
     inputs = [torch.from_numpy(m).float()[None] for m in (p.images, p.K, p.ego_T_camera)]
     output = network(*inputs)
     (output.semantic.square().mean() + output.embedding.mean() + output.direction.square().mean()).backward()
-    reached = [network.trunk._conv_stem, *(view[0] for view in network.views)]
+    reached = [network.camera.backbone._conv_stem, *(view[0] for view in network.view.views)]
     assert all(layer.weight.grad is not None and layer.weight.grad.abs().sum() > 0 for layer in reached)

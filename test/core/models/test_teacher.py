@@ -110,7 +110,7 @@ def test_a_student_is_given_nothing_and_has_no_parts_for_it(tiny, rich):
 def test_a_teacher_needs_points_and_known_modalities(teacher, make_sample):
     with pytest.raises(ValueError, match="a network has a LiDAR branch, but these samples have no points"):
         to_batch(make_sample(), TrainConfig(model=teacher))
-    with pytest.raises(ValueError, match="know camera, lidar, sd, hd"):
+    with pytest.raises(ValueError, match="know camera, lidar, simulated_lidar, sd, hd"):
         build(replace(teacher, modalities=("camera", "radar")))
 
 
