@@ -11,6 +11,7 @@ import pytest
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import rig
 from mapkd_core.worlds.appearance import draw_look
+from mapkd_core.worlds.relief import FLAT
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.road_map import Agent, RoadMap
 from mapkd_core.worlds.visibility import on_grid, seen_cells
@@ -32,7 +33,8 @@ def road_with_a_lorry() -> RoadMap:
 
 @pytest.fixture(scope="module")
 def seen() -> dict[bool, np.ndarray]:
-    worlds = {solids: Renderer(road_with_a_lorry(), 1, LOOK, solids=solids) for solids in (True, False)}
+    options = {"relief": FLAT, "suspension": False}
+    worlds = {solids: Renderer(road_with_a_lorry(), 1, LOOK, solids=solids, **options) for solids in (True, False)}
     return {solids: seen_cells(world, 0.0, CAMERAS, GRID) for solids, world in worlds.items()}
 
 
