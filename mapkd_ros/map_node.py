@@ -82,7 +82,12 @@ class MapNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """From any state: free all."""
-        return self._try("shut down", lambda: (self._deactivate(), self._free()))
+
+        def free_all() -> None:
+            self._deactivate()
+            self._free()
+
+        return self._try("shut down", free_all)
 
     def _start(self) -> None:
         """Raises what went wrong, so that a process without a manager ends with a message."""

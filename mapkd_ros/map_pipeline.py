@@ -29,12 +29,14 @@ _POLL_S = 0.02
 
 
 class Predictor(Protocol):
-    """What the node needs of mapkd_core.mapper.Mapper. classes: names of the layers.
+    """What the node needs of mapkd_core.mapper.Mapper.
 
     Optional: model_id, and set_min_confidence(value or None), which changes the threshold between two predictions.
     """
 
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the layers."""
 
     def predict(self, frame: Frame) -> LocalMap: ...
 

@@ -28,22 +28,31 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     interpreter that takes itself down under such a thread crashes, or waits for it. Signals are handled here and not by
     rclpy, which would invalidate the context before `close()` could publish or log; after the end they are ignored.
     """
-    stop = threading.Event()
+    stop, is_starting = threading.Event(), True
+
+    def on_signal(*_: object) -> None:
+        stop.set()
+        if is_starting:  # a network may take long to load
+            raise KeyboardInterrupt
+
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except KeyboardInterrupt:
+        return 0
     except RuntimeError as error:  # a parameter file that is not there or no YAML, an argument that is none
         print(f"mapkd: wrong --ros-args or parameter file: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     node, code, has_ended = None, 0, True
     try:
         node = make_node()
+        is_starting = False
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not stop.is_set():
             executor.spin_once(timeout_sec=_POLL_S)
-    except ExternalShutdownException:
+    except (ExternalShutdownException, KeyboardInterrupt):
         pass
     except SystemExit as end:
         code = int(end.code or 0)
@@ -54,6 +63,7 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         get_logger("mapkd").fatal(str(error))
         code = 1
     finally:
+        is_starting = False
         if node is not None:
             failed, has_ended = _close(node)
             code = failed or code

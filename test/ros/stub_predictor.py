@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A predictor without a network, for tests of the nodes, and a process that runs the map node with it.
 
-python stub_predictor.py [--delay SECONDS] [--fail-every N] [--hang] --ros-args ...
+python stub_predictor.py [--delay SECONDS] [--fail-every N] [--inside-a-library] --ros-args ...
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class StubPredictor:
     classes = CLASSES
     model_id = "stub@1"
 
-    def __init__(self, delay_s: float = 0.0, fail_every: int = 0) -> None:
+    def __init__(self, delay_s: float = 0.0, fail_every: int = 0, is_inside: bool = False) -> None:
+        self.is_inside = is_inside
         self.delay_s, self.fail_every, self.calls = delay_s, fail_every, 0
         self.min_confidence = 0.0
 
@@ -35,6 +36,8 @@ class StubPredictor:
         if self.fail_every and self.calls % self.fail_every == 0:
             raise RuntimeError(f"stub fails on call {self.calls}")
         time.sleep(self.delay_s)
+        if self.is_inside:  # many seconds in compiled code that lets other threads run
+            np.linalg.svd(np.random.default_rng(0).normal(size=(4000, 4000)))
         count = float(len(frame.cameras))
         red = float(frame.cameras[0].image[..., 0].mean()) / 10
         probability = np.zeros((len(CLASSES), *self.grid.shape), np.uint8)
@@ -56,8 +59,10 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--fail-every", type=int, default=0)
+    parser.add_argument("--inside-a-library", action="store_true")
     options, ros_arguments = parser.parse_known_args()
-    return run(lambda: MapNode(lambda _: StubPredictor(options.delay, options.fail_every)), ros_arguments)
+    make = lambda _: StubPredictor(options.delay, options.fail_every, options.inside_a_library)  # noqa: E731
+    return run(lambda: MapNode(make), ros_arguments)
 
 
 if __name__ == "__main__":

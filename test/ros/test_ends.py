@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from mapkd.msg import VectorMap
-from rig import Process
+from rig import Process, newest
 
 from mapkd_ros import qos
 from mapkd_ros.processes import NodeGroup, NodeProcess
+
+# An interrupted node ends within two seconds; a busy machine gets as much again.
+END_S = 4.0
 
 # The console command with the lightest of the nodes.
 RUN = """
@@ -46,6 +50,18 @@ sys.exit(code)
 """
 
 
+# A node whose network takes its time to load.
+LOADING = """
+import sys, time
+from mapkd_ros.map_node import MapNode
+from mapkd_ros.spinning import run
+def make(_):
+    print("loading", flush=True)
+    time.sleep(60)
+sys.exit(run(lambda: MapNode(make)))
+"""
+
+
 def children(process: Process) -> list[int]:
     pid = process.process.pid
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -75,6 +91,24 @@ def test_nodes_started_before_one_that_cannot_start_are_ended(tmp_path, monkeypa
     with pytest.raises(FileNotFoundError):
         group.__init__([NodeProcess("marker_node"), NodeProcess("none/map_node")], logs=tmp_path)
     assert started and all(process.poll() is not None for process in started)
+
+
+def test_an_inference_inside_a_library_does_not_outlive_a_sigint(bench, map_node):
+    """The thread is a daemon in compiled code: an interpreter that takes itself down under it may crash or hang."""
+    process = map_node("--inside-a-library", "--ros-args", "-p", "diagnostics.period_s:=0.1")
+    diagnostics = bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect()
+    bench.capture(1_700_000_000_000_000_000)
+    assert bench.until(lambda: float(newest(diagnostics, "output")[2].get("busy_s", 0)) > 0.1), process.output
+    code, seconds = process.interrupt()
+    assert code == 0 and seconds < END_S and "Traceback" not in process.output, (code, seconds, process.output)
+
+
+def test_a_sigint_while_the_network_loads_ends_the_node(bench, start):
+    process = start("-c", LOADING)
+    assert bench.until(lambda: "loading" in process.output), process.output
+    code, seconds = process.interrupt()
+    assert code == 0 and seconds < END_S and "Traceback" not in process.output, (code, seconds, process.output)
 
 
 def test_a_disk_that_is_full_ends_the_recording_with_a_message(bench, start, tmp_path, monkeypatch):
