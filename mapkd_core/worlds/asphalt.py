@@ -36,7 +36,7 @@ def _tar(gain: NDArray[np.uint8], grid: BevGrid, road_map: RoadMap, look: Look, 
     """Black seams that run along a lane for a long way, and snakes of sealed cracks: lines that are no markings."""
     for line in road_map.centrelines:
         length = float(polylines.arc_lengths(line)[-1])
-        for _ in range(rng.poisson(look.upkeep.tar * length / 35)):
+        for _ in range(rng.poisson(look.upkeep.tar * length / 45)):
             start = rng.uniform(-5, length)
             s = np.arange(max(start, 0.0), min(start + rng.uniform(8, 70), length), 0.7)
             if len(s) < 4:
@@ -46,7 +46,7 @@ def _tar(gain: NDArray[np.uint8], grid: BevGrid, road_map: RoadMap, look: Look, 
             headings = polylines.heading_at(line, s)
             left = np.stack([-np.sin(headings), np.cos(headings)], -1)
             path = polylines.at(line, s) + (rng.uniform(-2.0, 2.0) + sway)[:, None] * left
-            width = _width(rng.uniform(0.04, 0.16), grid)
+            width = _width(rng.uniform(0.03, 0.11), grid)
             cv2.polylines(gain, [_pixels(grid, path)], False, int(rng.uniform(40, 75)), width, cv2.LINE_8, 4)
 
 
