@@ -19,7 +19,7 @@ from mapkd_core.data.camera_truth import camera_lines
 from mapkd_core.data.clipping import clip
 from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
 from mapkd_core.data.samples import Sample, SampleFolder
-from mapkd_core.data.teacher_inputs import as_tensors, stack_points, teacher_inputs
+from mapkd_core.data.teacher_inputs import as_tensors, check_there, stack_points, teacher_inputs
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import plan
 from mapkd_core.types import MapElement
@@ -71,6 +71,7 @@ class TrainingSet(Dataset):
 
     def __init__(self, folder: Path | str, config: TrainConfig, modalities: Sequence[str] = ("camera",)) -> None:
         self.samples, self.modalities = SampleFolder(folder), modalities
+        check_there(self.samples, {*modalities, *config.model.modalities})
         self.config = config
         self.epoch = 0
 

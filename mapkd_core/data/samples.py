@@ -123,6 +123,12 @@ class SampleFolder:
             relief = Relief(truth["relief_waves"][frame], truth["relief_plane"][frame])
         return Sample(prepared, elements, self._cloud(world, frame), sd, hd, light, seen, relief)
 
+    @property
+    def modalities(self) -> set[str]:
+        """What some frame has: camera, and of lidar, sd and hd what is there."""
+        priors = {name for name in ("sd", "hd") for truth in self._truth if truth.get(f"{name}_counts", np.zeros(1)).any()}
+        return {"camera", *priors} | ({"lidar"} if any(points is not None for points in self._points) else set())
+
     def elements(self, i: int) -> tuple[MapElement, ...]:
         """The truth of frame i, without reading its pictures."""
         world, frame = self.index[i]
