@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes frames hard: IoU by the light of the world, and apart for ground that a camera sees and ground that none
-does, because something stands before it or it lies in no picture.
+"""What makes frames hard: IoU by the light of the world, and apart for ground that a camera sees, ground that is hidden
+behind something in every picture, and ground that no camera looks at.
 
-The sums are those of `iou`: a light's IoU is that of the set of its frames; of a frame, the two parts share no cell.
+The sums are those of `iou`: a light's IoU is that of the set of its frames; of a frame, the three parts share no cell.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mapkd_core.evaluation.iou import IouAccumulator
 from mapkd_core.grid import BevGrid
 
-SEEN, HIDDEN = "seen", "hidden"
+SIGHTS = ("seen", "hidden", "in no picture")
 
 
 class Difficulty:
@@ -26,7 +26,7 @@ class Difficulty:
         self._lights: dict[str, IouAccumulator] = {}
         self._sights: dict[str, IouAccumulator] = {}
         self.frames_by_light: dict[str, int] = {}
-        self._truth_cells, self._truth_seen = 0, 0
+        self._truth_cells = dict.fromkeys(SIGHTS, 0)
 
     def add(
         self,
@@ -35,8 +35,12 @@ class Difficulty:
         labelled: Iterable[str],
         light: str,
         seen: NDArray[np.bool_] | None,
+        observed: NDArray[np.bool_] | None = None,
     ) -> None:
-        """One frame: labels as of `IouAccumulator.add`. light: empty, seen (bool [Y, X]): None where unknown."""
+        """One frame: labels as of `IouAccumulator.add`. light: empty, seen (bool [Y, X]): None where unknown.
+
+        observed: bool [Y, X], cells that lie in some picture, hidden or not; None for all.
+        """
         known = tuple(labelled)
         if light:
             self.frames_by_light[light] = self.frames_by_light.get(light, 0) + 1
@@ -45,23 +49,24 @@ class Difficulty:
             return
         if seen.shape != self._grid.shape:
             raise ValueError(f"the mask of seen cells has shape {seen.shape}, the grid has {self._grid.shape}")
-        for name, cells in ((SEEN, seen), (HIDDEN, ~seen)):
-            self._of(self._sights, name).add(predicted, truth, known, cells)
+        pictured = np.ones(seen.shape, bool) if observed is None else observed | seen
         lines = np.isin(truth, [k + 1 for k, name in enumerate(self._classes) if name in known])
-        self._truth_cells += int(lines.sum())
-        self._truth_seen += int((lines & seen).sum())
+        for name, cells in zip(SIGHTS, (seen, pictured & ~seen, ~pictured), strict=True):
+            self._of(self._sights, name).add(predicted, truth, known, cells)
+            self._truth_cells[name] += int((lines & cells).sum())
 
     def by_light(self) -> dict[str, dict[str, float]]:
         """Light -> class -> IoU, in the order of the lights' names."""
         return {light: self._lights[light].iou() for light in sorted(self._lights)}
 
     def by_sight(self) -> dict[str, dict[str, float]]:
-        """seen and hidden -> class -> IoU; empty where no frame told."""
+        """One of SIGHTS -> class -> IoU; empty where no frame told."""
         return {name: accumulator.iou() for name, accumulator in self._sights.items()}
 
-    def truth_seen(self) -> float:
-        """Share of the true lines' cells that some camera sees; NaN where no frame told."""
-        return self._truth_seen / self._truth_cells if self._truth_cells else float("nan")
+    def truth_by_sight(self) -> dict[str, float]:
+        """One of SIGHTS -> share of the true lines' cells that lie there; empty where no frame told."""
+        total = sum(self._truth_cells.values())
+        return {name: count / total for name, count in self._truth_cells.items()} if total else {}
 
     def _of(self, kept: dict[str, IouAccumulator], name: str) -> IouAccumulator:
         return kept.setdefault(name, IouAccumulator(self._grid, self._classes, (0.0,)))

@@ -80,7 +80,7 @@ class Evaluator:
         target = rasterise(truth, self._grid, self._classes, clear_overlap=self._clear_overlap)
         self._iou.add(labels, target, known, predicted.observed if self._observed_only else None)
         self._ap.add(predicted.elements, truth, known)
-        self._difficulty.add(labels, target, known, light, seen)
+        self._difficulty.add(labels, target, known, light, seen, predicted.observed)
         if self._raster_calibration and predicted.probability is not None:
             self._raster_calibration.add(predicted.probability, labels, target, known)
 
@@ -119,7 +119,7 @@ class Evaluator:
             iou_by_light=self._difficulty.by_light(),
             frames_by_light=dict(sorted(self._difficulty.frames_by_light.items())),
             iou_by_sight=self._difficulty.by_sight(),
-            truth_seen=self._difficulty.truth_seen(),
+            truth_by_sight=self._difficulty.truth_by_sight(),
             ece=errors(self.reliability()),
         )
 

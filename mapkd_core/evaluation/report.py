@@ -20,8 +20,8 @@ class Report:
     iou: class -> IoU. iou_by_distance: band in metres -> class -> IoU. ap: class -> threshold in metres -> AP.
     frames, truths, detections: what went in. protocol: how AP was computed. notes: what a reader must know.
     iou_by_light, iou_by_sight: light of the world, or whether a camera sees the ground -> class -> IoU, with the number
-    of frames by light and the share of the true lines' cells that are seen. ece: what -> class -> calibration error of
-    the scores (`map_calibration`). Empty, or NaN, where they were not known.
+    of frames by light and the share of the true lines' cells by sight (`difficulty`). ece: what -> class -> calibration
+    error of the scores (`map_calibration`). Empty where they were not known.
     """
 
     classes: tuple[str, ...]
@@ -36,7 +36,7 @@ class Report:
     iou_by_light: dict[str, dict[str, float]] = field(default_factory=dict)
     frames_by_light: dict[str, int] = field(default_factory=dict)
     iou_by_sight: dict[str, dict[str, float]] = field(default_factory=dict)
-    truth_seen: float = math.nan
+    truth_by_sight: dict[str, float] = field(default_factory=dict)
     ece: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
@@ -80,8 +80,10 @@ class Report:
             rows = [[light, str(self.frames_by_light[light]), *self._ious(v)] for light, v in self.iou_by_light.items()]
             lines += ["", *table(["IoU by light", "frames", *self.classes, "mean"], rows)]
         if self.iou_by_sight:
-            shares = {"seen": self.truth_seen, "hidden": 1 - self.truth_seen}
-            rows = [[name, percent(shares[name]), *self._ious(v)] for name, v in self.iou_by_sight.items()]
+            shares = self.truth_by_sight
+            rows = [
+                [name, percent(shares.get(name, math.nan)), *self._ious(v)] for name, v in self.iou_by_sight.items()
+            ]
             lines += ["", *table(["IoU of ground", "of the lines", *self.classes, "mean"], rows)]
         if self.ece:
             lines += ["", *table(["ECE of", *self.classes, "mean"], ([n, *self._ious(v)] for n, v in self.ece.items()))]

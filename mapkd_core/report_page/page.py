@@ -83,8 +83,7 @@ def _difficulty(report: Mapping[str, Any]) -> list[str]:
     """Tables by light, by sight, and of calibration; none where the evaluation knew nothing of it."""
     classes = list(report["class_ap"])
     by_light, by_sight, ece = (report.get(key) or {} for key in ("iou_by_light", "iou_by_sight", "ece"))
-    frames, seen = report.get("frames_by_light", {}), report.get("truth_seen")
-    shares = {"seen": seen, "hidden": None if seen is None else 1 - seen}
+    frames, shares = report.get("frames_by_light", {}), report.get("truth_by_sight", {})
     parts = []
     if by_light:
         rows = [[light, number(frames.get(light)), *_row(values, classes)] for light, values in by_light.items()]

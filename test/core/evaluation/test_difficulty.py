@@ -28,7 +28,7 @@ def test_the_light_of_a_frame_decides_where_it_counts():
         "sun": {"divider": 6 / 9, "boundary": 3 / 4},
     }
     assert difficulty.frames_by_light == {"sun": 2, "night": 1}
-    assert difficulty.by_sight() == {} and np.isnan(difficulty.truth_seen())
+    assert difficulty.by_sight() == {} and difficulty.truth_by_sight() == {}
 
 
 def test_seen_and_hidden_ground_are_scored_apart():
@@ -37,13 +37,28 @@ def test_seen_and_hidden_ground_are_scored_apart():
     # Seen: divider 1 hit, 1 missed, 1 false; boundary 1 hit, 1 missed. Hidden: divider 1 hit, 1 missed.
     assert difficulty.by_sight()["seen"] == {"divider": 1 / 3, "boundary": 1 / 2}
     assert difficulty.by_sight()["hidden"]["divider"] == 1 / 2 and np.isnan(difficulty.by_sight()["hidden"]["boundary"])
-    assert difficulty.truth_seen() == 4 / 6 and difficulty.by_light() == {}
+    assert (
+        difficulty.truth_by_sight() == {"seen": 4 / 6, "hidden": 2 / 6, "in no picture": 0.0}
+        and difficulty.by_light() == {}
+    )
+
+
+def test_ground_in_no_picture_is_told_from_hidden_ground():
+    difficulty = Difficulty(GRID, CLASSES)
+    pictured = SEEN.copy()
+    pictured[0, :3] = (False, True, True)  # what is seen is in a picture, whatever a coarser mask says
+    difficulty.add(FOUND, TRUTH, CLASSES, "", SEEN, pictured)
+    # Hidden: the third divider cell, found. In no picture: the fourth, missed.
+    assert (
+        difficulty.by_sight()["hidden"]["divider"] == 1.0 and difficulty.by_sight()["in no picture"]["divider"] == 0.0
+    )
+    assert difficulty.truth_by_sight() == {"seen": 4 / 6, "hidden": 1 / 6, "in no picture": 1 / 6}
 
 
 def test_classes_without_truth_do_not_count():
     difficulty = Difficulty(GRID, CLASSES)
     difficulty.add(FOUND, TRUTH, ["divider"], "rain", SEEN)
-    assert np.isnan(difficulty.by_light()["rain"]["boundary"]) and difficulty.truth_seen() == 2 / 4
+    assert np.isnan(difficulty.by_light()["rain"]["boundary"]) and difficulty.truth_by_sight()["seen"] == 2 / 4
 
 
 def test_a_mask_of_another_grid_is_refused():

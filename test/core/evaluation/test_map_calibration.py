@@ -50,7 +50,7 @@ def test_the_evaluator_reports_light_sight_and_calibration():
     report = evaluator.report()
     assert report.ece["drawn"]["divider"] == pytest.approx(0.2) and report.ece["lines"]["divider"] == 0.0
     assert report.iou_by_light["dusk"]["divider"] == report.iou_by_sight["hidden"]["divider"] == 1.0
-    assert report.truth_seen == pytest.approx(0.5)
+    assert report.truth_by_sight["seen"] == pytest.approx(0.5)
     text = report.markdown()
     assert "| dusk " in text and "| hidden " in text and "| drawn " in text
     plain = report.as_dict()
@@ -58,4 +58,4 @@ def test_the_evaluator_reports_light_sight_and_calibration():
     without = Evaluator(grid)
     without.add(LocalMap(grid, truth, probability=probability), truth)
     assert without.reliability() == {} and "ECE" not in without.report().markdown()
-    assert without.report().as_dict()["truth_seen"] is None
+    assert without.report().as_dict()["truth_by_sight"] == {}

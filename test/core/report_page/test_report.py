@@ -21,7 +21,7 @@ REPORT = {
 }  # fmt: skip
 DIFFICULTY = {
     "iou_by_light": {"night": {"divider": 0.1, "boundary": None}, "sun": {"divider": 0.5, "boundary": 0.6}},
-    "frames_by_light": {"night": 1, "sun": 11}, "truth_seen": 0.75,
+    "frames_by_light": {"night": 1, "sun": 11}, "truth_by_sight": {"seen": 0.75, "hidden": 0.25},
     "iou_by_sight": {"seen": {"divider": 0.5, "boundary": 0.7}, "hidden": {"divider": 0.02, "boundary": 0.04}},
     "ece": {"cells": {"divider": 0.01, "boundary": 0.02}, "lines": {"divider": 0.3, "boundary": None}},
 }  # fmt: skip
