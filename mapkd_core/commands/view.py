@@ -115,7 +115,9 @@ def _draw(shown: Shown, mapper: Mapper | None, path: Path, options: argparse.Nam
     truth = None if shown.truth is None else clip_all(shown.truth, grid)
     if mapper is None:
         title = "no truth" if truth is None else "truth"
-        sheet = contact_sheet(shown.frame, LocalMap(grid, truth or ()), caption=shown.token, title=title, under=under)
+        known = LocalMap(grid, truth or ())
+        ground = shown.relief.height
+        sheet = contact_sheet(shown.frame, known, caption=shown.token, title=title, under=under, z_m=ground)
     else:
         caption = shown.token if miou is None else f"{shown.token}: mIoU {100 * miou:.1f}"
         sheet = contact_sheet(shown.frame, mapper.predict(shown.frame), truth, caption=caption, under=under)

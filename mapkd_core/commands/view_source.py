@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from mapkd_core.types import CLASSES, SD_CLASS, Frame, MapElement
+from mapkd_core.worlds.relief import FLAT, Relief
 
 if TYPE_CHECKING:
     from mapkd_core.bags.read import BagDrive
@@ -24,6 +25,7 @@ class Shown(NamedTuple):
     """world, number: where it comes from. truth: in the ego frame, reaching as far as the source has it; None without.
 
     labelled: the classes that the truth speaks about. priors: name -> elements of a map from before the drive.
+    relief: the ground in the ego frame, on which the truth lies in the images.
     """
 
     world: str
@@ -32,6 +34,7 @@ class Shown(NamedTuple):
     truth: tuple[MapElement, ...] | None
     labelled: tuple[str, ...] = CLASSES
     priors: dict[str, tuple[MapElement, ...]] = {}  # noqa: RUF012  # never written to
+    relief: Relief = FLAT
 
     @property
     def token(self) -> str:
@@ -83,7 +86,7 @@ class _SampleSource:
             sample = self._samples[i]
             frame = replace(sample_frame(sample), points=sample.points)
             priors = {name: lines for name, lines in (("sd", sample.sd), ("hd", sample.hd)) if lines}
-            yield Shown(self._samples.names[world], number, frame, sample.elements, CLASSES, priors)
+            yield Shown(self._samples.names[world], number, frame, sample.elements, CLASSES, priors, sample.relief)
 
 
 class _FolderSource:

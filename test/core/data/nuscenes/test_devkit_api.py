@@ -9,8 +9,10 @@ import shapely
 from numpy.testing import assert_allclose
 
 from mapkd_core.data.nuscenes_worlds.map_records import map_records
+from mapkd_core.geometry import apply_planar, inverse
 from mapkd_core.worlds import drive, procedural, road_map_file
 from mapkd_core.worlds.area import drivable_area
+from mapkd_core.worlds.relief import draw_relief
 
 TOLERANCE_M = 0.01
 SCENE = "procedural-200000"
@@ -62,6 +64,8 @@ def test_boxes_are_the_agents_of_the_world(nusc, world, offset):
     start = float(world.ego[0, 0]) + 0.05
     truth = {(b.x, b.y): b for b in drive.boxes_at(world, start)}
     centres = np.array(list(truth)) + offset
+    pose = drive.pose_at(world, start)
+    ground = draw_relief(int(SCENE.split("-")[1])).seen_from(pose)
     for token in sample["anns"]:
         box = nusc.get_box(token)
         apart = np.hypot(*(centres - box.center[:2]).T)
@@ -69,7 +73,8 @@ def test_boxes_are_the_agents_of_the_world(nusc, world, offset):
         assert apart.min() < TOLERANCE_M
         assert_allclose(box.wlh, [match.width, match.length, match.height])
         assert np.cos(box.orientation.yaw_pitch_roll[0] - match.yaw) > 0.9999
-        assert box.center[2] == pytest.approx(match.height / 2)
+        foot = ground.height(apply_planar(inverse(pose), (match.x, match.y)))  # above the planar pose's plane
+        assert box.center[2] == pytest.approx(foot + match.height / 2)
     pedestrians = [b for b in boxes if b.name == "human.pedestrian.adult"]
     assert len(pedestrians) == sum(b.kind == "PEDESTRIAN" for b in truth.values() if _near(b, world, start))
 
