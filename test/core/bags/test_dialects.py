@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from converted_drive import image_message
+from raw_mcap import mcap_bytes
 
 from mapkd_core.bags.dialects import camera_name, identify
 from mapkd_core.bags.read import BagDrive
@@ -92,7 +94,7 @@ def test_an_mcap_file_of_other_messages_is_refused_with_a_remedy(tmp_path, drive
         ("/cam_front/image", "camera.Picture", "flatbuffer", [(drive_of.START_NS, b"abc")]),
         ("/diagnostics", "diagnostic_msgs/DiagnosticArray", "json", [(drive_of.START_NS, b"{}")]),
     ]
-    (tmp_path / "scene.mcap").write_bytes(drive_of.mcap_bytes(channels))
+    (tmp_path / "scene.mcap").write_bytes(mcap_bytes(channels))
     with pytest.raises(BagError, match=r"flatbuffer, json.*camera\.Picture.*mapkd bag --nuscenes"):
         BagDrive(tmp_path / "scene.mcap")
 
@@ -109,9 +111,7 @@ def test_ros1_messages_in_an_mcap_file_are_read(nuscenes2bag, sidecar, tmp_path,
             kind = connection.msgtype.replace("/msg/", "/")
             channels.setdefault((name, kind), []).append((stamp_ns, raw))
     path = tmp_path / "old.mcap"
-    path.write_bytes(
-        drive_of.mcap_bytes([(name, kind, "ros1", items) for (name, kind), items in channels.items()], "ros1")
-    )
+    path.write_bytes(mcap_bytes([(name, kind, "ros1", items) for (name, kind), items in channels.items()], "ros1"))
     with BagDrive(path, sidecar) as drive:
         assert drive.dialect.writer == "nuscenes2mcap of 2022"
         assert drive.reader.damage is None
@@ -156,5 +156,5 @@ def test_cdr_and_ros1_give_the_same_bytes(nuscenes2bag, drive_of):
         message = next(drive.reader.messages({"cam_front/raw"}))
     content = typestore().deserialize_cdr(message.data, message.type_name)
     again = typestore().serialize_cdr(content, message.type_name)
-    want = drive_of.image_message(drive_of.START_NS, "cam_front", drive_of.picture("CAM_FRONT", 0))
+    want = image_message(drive_of.START_NS, "cam_front", drive_of.picture("CAM_FRONT", 0))
     assert bytes(again) == bytes(typestore().serialize_cdr(want, message.type_name))

@@ -7,6 +7,8 @@ then the mountings. The sweeps between come at their own stamps.
 
 import numpy as np
 import pytest
+from converted_drive import Sink
+from raw_mcap import mcap_bytes
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from mapkd_core.bags import to_messages
@@ -143,7 +145,7 @@ def write(path, drive_of, message, case, **options):
         )
     items = [(topic, schema, encoding, content) for (topic, schema, encoding), content in channels.items()]
     schemas = {schema: message.definition for _, schema, encoding, _ in items if encoding == "protobuf"}
-    path.write_bytes(drive_of.mcap_bytes(items, schemas=schemas, **options))
+    path.write_bytes(mcap_bytes(items, schemas=schemas, **options))
     return path
 
 
@@ -165,7 +167,7 @@ def watonomous_bag(tmp_path, drive_of):
     """Upper case, compressed, TF of each keyframe and of the next one, CAN poses logged late with the keyframe."""
     keyframes = drive_of.frames(5)[::2]
     with Writer(tmp_path / "scene-0061", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-        sink = drive_of.Sink(writer, typestore())
+        sink = Sink(writer, typestore())
         can_ns = drive_of.START_NS - 60_000_000
         for number, frame in enumerate(drive_of.frames(5)):
             if number % 2 == 0:

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from backports import zstd
+from raw_mcap import mcap_bytes
 
 from mapkd_core.bags import from_messages
 from mapkd_core.bags.read import BagDrive
@@ -123,6 +124,6 @@ def test_damage_is_named_and_costs_only_what_is_damaged(foxglove_writer, tmp_pat
         assert drive.reader.skipped["/tf"] == 3
     stamp_ns = drive_of.START_NS
     channel = ("/cam_front/image_rect_compressed", "foxglove.CompressedImage", "protobuf", [(stamp_ns, b"abc")])
-    (tmp_path / "bare.mcap").write_bytes(drive_of.mcap_bytes([channel]))
+    (tmp_path / "bare.mcap").write_bytes(mcap_bytes([channel]))
     with pytest.raises(BagError, match=r"own definition of foxglove\.CompressedImage cannot be used"):
         BagDrive(tmp_path / "bare.mcap")
