@@ -126,7 +126,7 @@ class SampleFolder:
     @property
     def modalities(self) -> set[str]:
         """What some frame has: camera, and of lidar, sd and hd what is there."""
-        priors = {name for name in ("sd", "hd") for truth in self._truth if truth.get(f"{name}_counts", np.zeros(1)).any()}
+        priors = {name for name in ("sd", "hd") if any(t.get(f"{name}_counts", np.zeros(1)).any() for t in self._truth)}
         return {"camera", *priors} | ({"lidar"} if any(points is not None for points in self._points) else set())
 
     def elements(self, i: int) -> tuple[MapElement, ...]:

@@ -45,6 +45,8 @@ def _train(config: TrainConfig, out: Path, resume: bool, group: Group) -> Path:
     progress = run.progress
     if resume:
         run.restore(out / "last.pt")
+    if Path(config.validation).is_dir():
+        TrainingSet(config.validation, config)  # refused now and not at the first validation, if it lacks something
     log = Log(out, config, group)
     bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0, disable=not group.is_first)
     batches = Timed(_batches(config, progress.step, run.learning.modalities, group))

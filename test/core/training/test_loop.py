@@ -196,7 +196,8 @@ def test_the_log_tells_what_the_loader_costs(monkeypatch):
 def test_a_scheme_trains_the_student_and_resumes(config, make_sample, tmp_path, monkeypatch):
     """Teacher with a LiDAR, student without: the batch carries what either needs; checkpoints leave the teacher out."""
     rng = np.random.default_rng(0)
-    rich = [replace(make_sample(s), points=rng.uniform(-3, 3, (40, 5)).astype(np.float32)) for s in (0.0, 0.6)]
+    plain = [make_sample(shift) for shift in (0.0, 0.6)]
+    rich = [replace(s, points=rng.uniform(-3, 3, (40, 5)).astype(np.float32), hd=s.elements) for s in plain]
     write(Path(config.data), "a", rich)
     known = replace(config.model, modalities=("camera", "lidar", "hd"), lidar_width=8, prior_width=16)
     teacher = train(replace(config, model=known, steps=1), tmp_path / "teacher")
