@@ -14,7 +14,7 @@ from torch import Tensor
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.clipping import clip
 from mapkd_core.data.rasterise import layers
-from mapkd_core.data.samples import Sample
+from mapkd_core.data.samples import Sample, SampleFolder
 from mapkd_core.models.lidar import NO_POINT_M
 from mapkd_core.models.views.lift_splat import LiftSplatView
 from mapkd_core.types import CLASSES, SD_CLASS
@@ -47,6 +47,17 @@ def teacher_inputs(sample: Sample, config: ModelConfig, modalities: Collection[s
             drawn = layers(inside, config.decoder_grid, PRIOR_CLASSES[name], PRIOR_THICKNESS)
             found[name] = drawn.astype(np.float32)
     return found
+
+
+def check_there(samples: SampleFolder, modalities: Collection[str]) -> None:
+    """Raises ValueError where a network is to get what no frame of the folder has: it would learn to do without."""
+    absent = sorted({"lidar", *PRIOR_CLASSES} & set(modalities) - samples.modalities)
+    if absent:
+        raise ValueError(
+            f"a network gets {', '.join(sorted(modalities))}, but the samples in {samples.folder} have no "
+            f"{' and no '.join(absent)}; make samples for teachers with `mapkd dataset --benchmark small`, or leave it "
+            "out of model.modalities"
+        )
 
 
 def stack_points(clouds: Sequence[Tensor]) -> Tensor:

@@ -13,8 +13,10 @@ import torch
 from mapkd_core.bench.cost import operations, parameters
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera
+from mapkd_core.mapper import SHIPPED
 from mapkd_core.models.build import VIEWS, build, plan
 from mapkd_core.models.inference import export, make_runner, onnx_runner, torch_runner
+from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.worlds.rig import nuscenes_rig
 
 # All of them run in TensorRT 10 and in ONNX Runtime on every device; adding one is a decision, not an accident.
@@ -41,6 +43,15 @@ def test_student_is_light(view):
     images, table = _inputs(config, 6)
     assert parameters(model) <= 5e6
     assert operations(model, torch.from_numpy(images)[None], torch.from_numpy(table)[None]) <= 10e9
+
+
+def test_shipped_weights_fit_a_student_that_no_part_of_a_teacher_has_changed():
+    """Counted, not measured. A change here is a change of the student: of its weights and of its speed."""
+    model, _ = load_weights(SHIPPED)
+    images, table = _inputs(model.config, 6)
+    assert model.config == ModelConfig() and len(model.state_dict()) == 476
+    assert parameters(model) == 3_180_543
+    assert operations(model, torch.from_numpy(images)[None], torch.from_numpy(table)[None]) == 8_186_770_944
 
 
 @pytest.mark.parametrize("view", VIEWS)

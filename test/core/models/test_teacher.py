@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mapkd_core.config import TrainConfig
-from mapkd_core.data.batch import collate, to_batch
+from mapkd_core.data.batch import TrainingSet, collate, to_batch
+from mapkd_core.data.samples import write
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import build
 from mapkd_core.models.lidar import NO_POINT_M, PillarEncoder
@@ -114,9 +115,19 @@ def test_a_teacher_needs_points_and_known_modalities(teacher, make_sample):
         build(replace(teacher, modalities=("camera", "radar")))
 
 
-def test_a_teacher_trains(teacher, rich, tmp_path):
-    from mapkd_core.data.samples import write
+@pytest.mark.parametrize(("lacking", "told"), [("points", "lidar"), ("sd", "sd"), ("hd", "hd")])
+def test_samples_without_what_a_network_gets_are_refused_before_the_first_step(teacher, rich, tmp_path, lacking, told):
+    """One frame that has it is enough: elsewhere there may be no road."""
+    bare = replace(rich(), **{lacking: None if lacking == "points" else ()})
+    write(tmp_path / "data", "a", [bare])
+    config = TrainConfig(teacher, str(tmp_path / "data"), str(tmp_path / "none"), steps=1, workers=0)
+    with pytest.raises(ValueError, match=f"gets camera, hd, lidar, sd, but the samples in .* have no {told};"):
+        train(config, tmp_path / "run")
+    write(tmp_path / "data", "b", [rich()])
+    TrainingSet(tmp_path / "data", config, EVERYTHING)
 
+
+def test_a_teacher_trains(teacher, rich, tmp_path):
     write(tmp_path / "data", "a", [rich(), rich(40)])
     config = TrainConfig(
         teacher, str(tmp_path / "data"), str(tmp_path / "data"), batch=2, steps=2, precision="fp32", workers=0
