@@ -70,7 +70,10 @@ class Renderer:
         area = drivable_area(road_map)
         low = grid_around(road_map.ego, FAR_MARGIN_M, LOW_CELL_M)
         painter = GroundPainter(road_map, area, self.look, seed, low)
-        self.scene = Scene(road_map, area, painter.distance, low, self.look, seed, enabled=solids, relief=self.relief)
+        self.scene = Scene(
+            road_map, area, painter.distance, low, self.look, seed,
+            enabled=solids, relief=self.relief, dropped=painter.dropped,
+        )  # fmt: skip
         painter.shadows = self.scene.static_shadows()
         near = grid_around(road_map.ego, NEAR_MARGIN_M, near_cell_m)
         far = grid_around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
@@ -86,6 +89,7 @@ class Renderer:
                 seed=seed,
                 wet=self.look.wet,
                 relief=self.relief,
+                dropped=painter.dropped,
             )
             if lidar_sweeps
             else None

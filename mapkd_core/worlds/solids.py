@@ -13,6 +13,7 @@ from mapkd_core.worlds import sprites, uprights, vehicles
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.canvas import Canvas
 from mapkd_core.worlds.drive import Box
+from mapkd_core.worlds.dropped import DroppedKerbs
 from mapkd_core.worlds.kerbs import Kerbs
 from mapkd_core.worlds.occluders import Occluders
 from mapkd_core.worlds.relief import FLAT, Relief
@@ -39,11 +40,12 @@ class Scene:
         seed: int,
         enabled: bool = True,
         relief: Relief = FLAT,
+        dropped: DroppedKerbs | None = None,
     ) -> None:
         rng = np.random.default_rng([seed, ROADSIDE_STREAM])
         self.enabled, self._look, self._seed, self._relief = enabled, look, seed, relief
         self.roadside = build_roadside(distance, grid, road_map.ego, look, rng)
-        self._kerbs = Kerbs(area, look, rng, relief=relief)
+        self._kerbs = Kerbs(area, look, rng, relief=relief, dropped=dropped)
         self._people = tuple(sprites.levels(sprites.person(rng)) for _ in range(12))
         self._tail, self._tail_colours = _own_tail(rng)
         self._meshes: dict[tuple[str, float, float, float], vehicles.Quads] = {}
@@ -60,7 +62,8 @@ class Scene:
         per_metre = self._shadow_per_metre()
         out = []
         for start, end, z in zip(walls.start, walls.end, walls.z, strict=True):
-            out.append((np.stack([start, end, end + z[1] * per_metre, start + z[1] * per_metre]), 1.0))
+            low, high = z[:, None] * per_metre  # what hangs over the road leaves light below it
+            out.append((np.stack([start + low, end + low, end + high, start + high]), 1.0))
         angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
         wobble = 1 + 0.25 * np.sin(3 * angle) * np.cos(5 * angle)
         ring = np.stack([np.cos(angle), np.sin(angle)], -1) * wobble[:, None]
