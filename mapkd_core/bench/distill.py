@@ -9,59 +9,23 @@ variants of the same frames, in an order that the seed alone decides. out/<size>
 from __future__ import annotations
 
 import json
-import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mapkd_core import distillation
+from mapkd_core.bench.distill_config import Bench, config, keep_camera, network
 from mapkd_core.bench.distill_rows import NETWORKS, order, rows
 from mapkd_core.bench.distill_scores import scores
-from mapkd_core.config import TrainConfig, load, to_dict
-from mapkd_core.data.roads_v1 import CONFIGS, SIZES
-from mapkd_core.data.samples import SampleFolder
-from mapkd_core.models.map_model import MapModel
+from mapkd_core.config import TrainConfig, to_dict
+from mapkd_core.training import refine
 from mapkd_core.training.answers import filled
 from mapkd_core.training.checkpoint import load_weights, read_card
 from mapkd_core.training.loop import train
-from mapkd_core.writing import aside, write_json
-
-COACH_LEARNS = {"tgpd_teacher": 0.8, "msrd_teacher": 0.8}  # weights of MapKD's coach script
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What is compared. steps, variants: of every student, 0 takes the size's own and one per epoch. changes:
-    `key=value` for all runs, as of `mapkd train`. answers_gb: the most that stored answers may take, in all.
-    """
-
-    size: str = "small"
-    out: Path = Path("out/distill")
-    steps: int = 0
-    variants: int = 0
-    answers_gb: float = 24.0
-    changes: tuple[str, ...] = ()
-
-    @property
-    def camera(self) -> Path:
-        """Where all camera encoders start, if they do not from nothing."""
-        return self.folder / "camera.safetensors"
-
-    @property
-    def folder(self) -> Path:
-        return self.out / self.size
-
-    def run_folder(self, row: str, seed: int) -> Path:
-        return self.folder / row / str(seed)
-
-    def weights(self, row: str) -> Path:
-        """Of a network that teaches."""
-        return self.run_folder(row, 0) / "student.safetensors"
+from mapkd_core.writing import write_json
 
 
 def run(
@@ -73,7 +37,7 @@ def run(
     other settings.
     """
     started, runs = time.monotonic(), order(names, seeds, ablation_seeds)
-    _keep_camera(bench)
+    keep_camera(bench)
     for i, (name, seed) in enumerate(runs):
         if not is_done(bench, name, seed):
             if minutes > 0 and time.monotonic() - started > 60 * minutes:
@@ -95,64 +59,6 @@ def is_done(bench: Bench, name: str, seed: int) -> bool:
     return True
 
 
-def config(bench: Bench, name: str, seed: int) -> TrainConfig:
-    """The settings of one run. Raises ValueError for an unknown size."""
-    if bench.size not in SIZES:
-        raise ValueError(f"size {bench.size!r} of roads-v1 is unknown; known: {', '.join(SIZES)}")
-    base = _load(bench, SIZES[bench.size].config)
-    if name in NETWORKS:
-        return _started(bench, _network(bench, name, base))
-    row = rows()[name]
-    steps = bench.steps or base.steps
-    model = distillation.student_of(row.scheme, base.model) if row.scheme else base.model
-    alone = replace(
-        _started(bench, base), model=replace(model, view=row.view or model.view), seed=seed, steps=steps,
-        variants=bench.variants or _epochs(base, steps), modality_dropout=0.0,
-    )  # fmt: skip
-    if not row.scheme:
-        return alone
-    return replace(
-        alone, scheme=row.scheme, scheme_settings=dict(row.settings), teacher=str(bench.weights("teacher")),
-        coach=str(bench.weights("coach")) if row.coach else "", answers=str(bench.folder / "answers"),
-        answers_gb=bench.answers_gb,
-    )  # fmt: skip
-
-
-def _keep_camera(bench: Bench) -> None:
-    """A copy of the weights that camera encoders start from: the shipped ones may change between two sittings."""
-    given = _load(bench, SIZES[bench.size].config).camera if bench.size in SIZES else ""
-    if given and not bench.camera.is_file():
-        with aside(bench.camera) as unfinished:
-            shutil.copyfile(given, unfinished)
-
-
-def _network(bench: Bench, name: str, base: TrainConfig) -> TrainConfig:
-    """Teacher or coach, by the size's own file; the coach learns from the teacher as in MapKD."""
-    found = _load(bench, SIZES[bench.size].config.replace(".yaml", f"_{name}.yaml"))
-    if name == "coach":
-        settings = found.scheme_settings if found.scheme else COACH_LEARNS
-        found = replace(found, scheme=found.scheme or "mapkd", scheme_settings=settings)
-        found = replace(found, teacher=str(bench.weights("teacher")))
-    return replace(found, data=base.data, validation=base.validation)
-
-
-def _load(bench: Bench, file: str) -> TrainConfig:
-    if not (CONFIGS / file).is_file():
-        raise FileNotFoundError(f"{CONFIGS / file} is missing: size {bench.size} of roads-v1 has no such network")
-    found = load(TrainConfig, CONFIGS / file, bench.changes)
-    every = max(1, min(found.checkpoint_every, 200))
-    return replace(found, minutes=0.0, checkpoint_every=every, validate_every=10**9)
-
-
-def _started(bench: Bench, found: TrainConfig) -> TrainConfig:
-    return replace(found, camera=str(bench.camera)) if found.camera else found
-
-
-def _epochs(config: TrainConfig, steps: int) -> int:
-    """So many variants that no run sees one twice."""
-    return math.ceil(steps / max(1, len(SampleFolder(config.data)) // config.batch))
-
-
 def _run(bench: Bench, name: str, seed: int, runs: Sequence[tuple[str, int]]) -> None:
     folder, wanted = bench.run_folder(name, seed), config(bench, name, seed)
     weights = folder / "student.safetensors"
@@ -161,6 +67,8 @@ def _run(bench: Bench, name: str, seed: int, runs: Sequence[tuple[str, int]]) ->
         _same_settings(folder, bench, name, seed)
     if wanted.answers:
         _store_answers(bench, wanted, runs)
+    if wanted.refinement and not Path(wanted.refinement).is_file():
+        refine.pretrain(network(bench, "refinement", wanted), Path(wanted.refinement).parent)
     if not weights.is_file():
         train(wanted, folder, resume=(folder / "last.pt").is_file())
     card = read_card(weights)
@@ -182,10 +90,9 @@ def _store_answers(bench: Bench, wanted: TrainConfig, runs: Sequence[tuple[str, 
             known[n] for n, _ in runs if n in known and known[n].scheme and (teacher != "coach" or known[n].coach)
         ]
         fields = {f for row in readers for f in distillation.load(row.scheme).Distil.reads}
-        network, card = load_weights(bench.weights(teacher))
-        assert isinstance(network, MapModel)
+        frozen, card = load_weights(bench.weights(teacher))
         started = time.monotonic()
-        filled(network.to(device), card["sha256"], wanted, sorted(fields), device)
+        filled(frozen.to(device), card["sha256"], wanted, sorted(fields), device)
         if (seconds := time.monotonic() - started) > 5:
             _add_seconds(bench.folder / "answers" / "seconds.json", teacher, seconds)
 
@@ -203,5 +110,5 @@ def _same_settings(folder: Path, bench: Bench, name: str, seed: int) -> None:
     if other:
         raise ValueError(
             f"{folder} holds a run with {other[0]} = {found.get(other[0])!r}, now {wanted[other[0]]!r} is asked for: "
-            "remove the folder, or choose another --runs"
+            "remove the folder, or choose another folder of --runs"
         )

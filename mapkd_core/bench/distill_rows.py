@@ -10,6 +10,8 @@ from typing import Any
 from mapkd_core import distillation
 
 NETWORKS = ("teacher", "coach")  # rows of their own, trained once: students of all seeds learn from the same
+# What each thing that the teacher knows is worth; trained where asked for by name, nobody learns from them.
+LESSER = {"teacher_c": "teacher, C", "teacher_c_l": "teacher, C+L", "teacher_c_l_sd": "teacher, C+L+SD"}
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,13 @@ def order(names: Sequence[str], seeds: int, ablation_seeds: int) -> list[tuple[s
     Raises ValueError for an unknown row.
     """
     known = rows()
-    if unknown := [name for name in names if name not in known and name not in NETWORKS]:
-        raise ValueError(f"row {unknown[0]!r} is unknown; known: {', '.join((*NETWORKS, *known))}")
+    if unknown := [name for name in names if name not in (*known, *NETWORKS, *LESSER)]:
+        raise ValueError(f"row {unknown[0]!r} is unknown; known: {', '.join((*NETWORKS, *LESSER, *known))}")
     wanted = [name for name in known if name in names or not names]
     taught = [known[name] for name in wanted if known[name].scheme]
-    needed = {"teacher": bool(taught), "coach": any(row.coach for row in taught)}
-    runs = [(name, 0) for name in NETWORKS if needed[name] or name in names or not names]
+    with_coach = not names or "coach" in names or any(row.coach for row in taught)  # which learns from the teacher
+    needed = {"teacher": with_coach or bool(taught) or "teacher" in names, "coach": with_coach}
+    runs = [(name, 0) for name in NETWORKS if needed[name]] + [(name, 0) for name in LESSER if name in names]
     for seed in range(max(seeds, ablation_seeds)):
         runs += [(n, seed) for n in wanted if seed < (ablation_seeds if known[n].of else seeds)]
     return runs

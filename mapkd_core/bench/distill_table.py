@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from mapkd_core.bench import cost
-from mapkd_core.bench.distill import Bench, config, is_done
-from mapkd_core.bench.distill_rows import NETWORKS, Row, rows
+from mapkd_core.bench.distill import is_done
+from mapkd_core.bench.distill_config import Bench, config
+from mapkd_core.bench.distill_rows import LESSER, NETWORKS, Row, rows
 from mapkd_core.bench.distill_scores import SPLITS, VECTORS
 from mapkd_core.bench.machine import describe
 from mapkd_core.bench.timing import interleaved, spread
@@ -30,7 +31,7 @@ def table(bench: Bench, repeats: int = 10) -> dict[str, Any]:
 
     Raises FileNotFoundError where no run is finished.
     """
-    found = {name: results for name in (*NETWORKS, *rows()) if (results := _results(bench, name))}
+    found = {name: results for name in (*LESSER, *NETWORKS, *rows()) if (results := _results(bench, name))}
     if not found:
         raise FileNotFoundError(f"{bench.folder} holds no finished run; leave --only-table out to train some")
     student = config(bench, "student", 0)
@@ -52,7 +53,7 @@ def _results(bench: Bench, name: str) -> list[dict[str, Any]]:
 
 
 def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    row = rows().get(name, Row(name))
+    row = rows().get(name, Row(LESSER.get(name, name)))
     told = {"label": row.label, "of": row.of, "scheme": row.scheme, "settings": dict(row.settings)}
     told |= {"seeds": [r["seed"] for r in results], "steps": results[0]["steps"]}
     told["seconds"] = _spread([r["seconds"] for r in results])

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The table as JSON and as text. Raises ValueError for numbers below their least."""
     from mapkd_core.bench import distill
+    from mapkd_core.bench.distill_config import Bench
     from mapkd_core.bench.distill_markdown import markdown
     from mapkd_core.bench.distill_table import table
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     for name, lowest in least.items():
         if (value := getattr(options, name)) is not None and value < lowest:
             raise ValueError(f"{name.replace('_', '-')} = {value}; must be at least {lowest}")
-    bench = distill.Bench(
+    bench = Bench(
         options.benchmark, options.runs or Path("out/distill"), options.steps or 0, options.variants,
         options.answers_gb, tuple(options.set),
     )  # fmt: skip

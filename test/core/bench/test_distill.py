@@ -10,20 +10,23 @@ import numpy as np
 import pytest
 import yaml
 
-from mapkd_core.bench import distill, distill_table
+from mapkd_core.bench import distill, distill_config, distill_table
+from mapkd_core.bench.distill_config import Bench
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.bench.distill_plot import plot
 from mapkd_core.bench.distill_rows import ABLATIONS, MAIN, order, rows
 from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data.samples import write
+from mapkd_core.types import MapElement
 
 
 @pytest.fixture
-def bench(tmp_path, tiny, make_sample, monkeypatch) -> distill.Bench:
+def bench(tmp_path, tiny, make_sample, monkeypatch) -> Bench:
     rng = np.random.default_rng(0)
     rich = [replace(make_sample(s), points=rng.uniform(-3, 3, (40, 5)).astype(np.float32)) for s in (0.0, 0.6)]
     for split in ("training", "validation", "test"):
-        write(tmp_path / split, "a", [replace(sample, hd=sample.elements) for sample in rich])
+        road = (MapElement("road", np.array([(-8.0, 0.0), (8.0, 0.0)])),)
+        write(tmp_path / split, "a", [replace(sample, sd=road, hd=sample.elements) for sample in rich])
     student = TrainConfig(tiny, str(tmp_path / "training"), str(tmp_path / "validation"), batch=2, steps=2, warmup=1,
                           precision="fp32", workers=0)  # fmt: skip
     known = replace(tiny, bev_width=12, lidar_width=8, prior_width=16)
@@ -34,8 +37,8 @@ def bench(tmp_path, tiny, make_sample, monkeypatch) -> distill.Bench:
     ):
         model = replace(known if name else tiny, modalities=modalities)
         (tmp_path / f"roads_v1_smoke{name}.yaml").write_text(yaml.safe_dump(to_dict(replace(student, model=model))))
-    monkeypatch.setattr(distill, "CONFIGS", tmp_path)
-    return distill.Bench("smoke", tmp_path / "runs")
+    monkeypatch.setattr(distill_config, "CONFIGS", tmp_path)
+    return Bench("smoke", tmp_path / "runs")
 
 
 def test_rows_are_trained_once_and_gathered(bench, monkeypatch, tmp_path):
@@ -91,14 +94,14 @@ def test_order_is_teachers_then_seeds_with_ablations_beside_the_first():
     assert first == ["teacher", "coach", *rows()] and [n for n, s in found if s == 1] == list(rows())[: -len(ABLATIONS)]
     assert order(["student"], 2, 1) == [("student", 0), ("student", 1)]
     assert order(["response"], 1, 1) == [("teacher", 0), ("response", 0)]
-    with pytest.raises(ValueError, match="row 'mapkdd' is unknown; known: teacher, coach, student"):
+    with pytest.raises(ValueError, match="row 'mapkdd' is unknown; known: teacher, coach, .*student, student_dual"):
         order(["mapkdd"], 1, 1)
 
 
 def test_students_differ_in_nothing_but_their_teaching(bench):
-    alone = distill.config(bench, "student", 1)
+    alone = distill_config.config(bench, "student", 1)
     for name in MAIN:
-        taught = distill.config(bench, name, 1)
+        taught = distill_config.config(bench, name, 1)
         same = replace(taught, model=alone.model, scheme="", scheme_settings={}, teacher="", coach="", answers="")
         assert same == alone, name
 
