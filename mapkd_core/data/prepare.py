@@ -36,7 +36,9 @@ def prepare(frame: Frame, config: ModelConfig) -> Prepared:
     Raises ValueError for a frame without cameras or with more than MOST_CAMERAS, a picture of another size than its
     calibration says, and a bad K.
     """
-    if not 1 <= len(frame.cameras) <= MOST_CAMERAS:
+    if not frame.cameras:
+        raise ValueError("the frame has no camera; give it at least one")
+    if len(frame.cameras) > MOST_CAMERAS:
         raise ValueError(f"the frame has {len(frame.cameras)} cameras; give it 1 to {MOST_CAMERAS}")
     images = np.zeros((len(frame.cameras), 3, config.image_height, config.image_width), np.uint8)
     for image, camera in zip(images, frame.cameras, strict=True):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data.batch import TrainingSet, collate
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel, MapOutput
+from mapkd_core.writing import aside
 
 _AUGMENTATION = ("mirror", "turn", "shift", "calibration_noise", "camera_dropout", "modality_dropout", "variants")
 
@@ -82,9 +82,8 @@ class AnswerStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         # The values last: they say that the field is there.
         for file, kind, size in ((f"{name}.done.npy", np.bool_, ()), (f"{name}.npy", np.float16, shape)):
-            aside = self.folder / f".{file}.{os.getpid()}"
-            np.lib.format.open_memmap(aside, "w+", kind, (self.rows, *size))
-            os.replace(aside, self.folder / file)
+            with aside(self.folder / file) as unfinished:
+                np.lib.format.open_memmap(unfinished, "w+", kind, (self.rows, *size))
         self._open(name)
 
 
