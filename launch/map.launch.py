@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_path
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 
-from mapkd_ros.dds import dds_environment
+from mapkd_ros.dds import dds_advice, dds_environment
 
 _BOOL = ["true", "false"]
 
@@ -41,7 +41,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "dds_profile",
                 default_value="auto",
-                description="Fast DDS: auto = shared memory where there is room, none, or the path of a profile (XML)",
+                description="DDS: auto = the shipped profile where it fits, none, or the path of a profile (XML)",
             ),
             DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
             OpaqueFunction(function=_set_dds_profile),
@@ -50,9 +50,10 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
-def _set_dds_profile(context: LaunchContext) -> list[SetEnvironmentVariable]:
-    environment = dds_environment(context.launch_configurations["dds_profile"])
-    return [SetEnvironmentVariable(name, value) for name, value in environment.items()]
+def _set_dds_profile(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    profile = context.launch_configurations["dds_profile"]
+    advice = [LogInfo(msg=text)] if (text := dds_advice(profile)) else []
+    return [*advice, *(SetEnvironmentVariable(name, value) for name, value in dds_environment(profile).items())]
 
 
 def _start_nodes(context: LaunchContext) -> list[Node]:

@@ -54,8 +54,8 @@ class CameraInput(message_filters.SimpleFilter):
     """A filter that signals a `CameraImage` for every image of one camera; `close` frees its subscriptions.
 
     transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone.
-    counts: received, infos, qos_incompatible, decode_overload. first_arrival_s, last_arrival_s:
-        time.monotonic() of the oldest and the newest image.
+    counts: received, infos, qos_incompatible, decode_overload, lost (on the way, as the middleware counts).
+    first_arrival_s, last_arrival_s: time.monotonic() of the oldest and the newest image.
     """
 
     def __init__(self, node: Node, name: str, transport: str, qos: QoSProfile, pool: Executor) -> None:
@@ -71,7 +71,9 @@ class CameraInput(message_filters.SimpleFilter):
         self._images = {}
         for kind in _KINDS[transport]:
             topic = f"{name.lower()}/image" + ("/compressed" if kind is CompressedImage else "")
-            options["event_callbacks"] = on_mismatch(node, topic, self._count_mismatch, "qos.image_reliability")
+            options["event_callbacks"] = on_mismatch(
+                node, topic, self._count_mismatch, "qos.image_reliability", lambda n: self.counts.update(lost=n)
+            )
             self._images[topic] = message_filters.Subscriber(node, kind, topic, **options)
             self._images[topic].registerCallback(self._on_image, topic)
         topic = f"{name.lower()}/camera_info"

@@ -15,21 +15,37 @@ _NEEDED_BYTES = 1_000_000_000
 def dds_environment(profile: str) -> dict[str, str]:
     """Environment variables for the nodes; none for no change.
 
-    profile: auto = the shared-memory profile where /dev/shm has room (a container's often has not), shared_memory,
-    none, or the path of a Fast DDS profile. FileNotFoundError for a profile that is not there.
+    profile: auto = the shipped profile where it fits (`dds_advice` says why not), shared_memory, none, or the path of a
+    profile of the middleware in use. FileNotFoundError for a profile that is not there.
     """
-    if profile == "none" or (profile == "auto" and not _has_shared_memory()):
+    if profile == "none" or (profile == "auto" and dds_advice(profile)):
         return {}
-    path = share("config/dds/fastdds_shared_memory.xml") if profile in ("auto", "shared_memory") else Path(profile)
+    shipped = "cyclonedds.xml" if _is_cyclone() else "fastdds_shared_memory.xml"
+    path = share(f"config/dds/{shipped}") if profile in ("auto", "shared_memory") else Path(profile)
     if not path.is_file():
         raise FileNotFoundError(f"no DDS profile at {path}; use auto, none, shared_memory or the path of an XML file")
+    if _is_cyclone():
+        return {"CYCLONEDDS_URI": path.resolve().as_uri()}
     # Humble and Jazzy know only the old name; newer ones warn about it.
     is_old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
     return {"FASTRTPS_DEFAULT_PROFILES_FILE" if is_old else "FASTDDS_DEFAULT_PROFILES_FILE": str(path.resolve())}
 
 
-def _has_shared_memory() -> bool:
+def dds_advice(profile: str, shared_memory: Path = Path("/dev/shm")) -> str:
+    """Why `auto` leaves the shipped profile out, with the remedy; empty where it does not."""
+    if profile != "auto" or _is_cyclone():
+        return ""
     try:
-        return shutil.disk_usage("/dev/shm").free > _NEEDED_BYTES
-    except OSError:
-        return False
+        free = shutil.disk_usage(shared_memory).free
+    except OSError as error:
+        return f"DDS: no shared-memory profile, raw images may get lost: {error}; use compressed ones"
+    if free > _NEEDED_BYTES:
+        return ""
+    return (
+        f"DDS: no shared-memory profile, raw images may get lost: {shared_memory} has {free / 1e6:.0f} MB free, the "
+        f"nodes need {_NEEDED_BYTES / 1e6:.0f} (docker run --shm-size=1g); or use compressed images"
+    )
+
+
+def _is_cyclone() -> bool:
+    return "cyclonedds" in os.environ.get("RMW_IMPLEMENTATION", "")

@@ -69,6 +69,8 @@ class ThrottledLog:
         return True
 
 
+# Best effort may lose one now and then; what is told is more of those sent since the last report, and more than one.
+_LOSS = 0.05
 # A lost image now and then is no fault of a camera's clock.
 _MISSED = 5
 
@@ -88,7 +90,7 @@ class CameraHealth:
         self.last_skew_ms = 0.0
         self.missed = 0
         self.doubt = ""
-        self._rate, self._unstamped = RateMeter(), GrowthMeter()
+        self._rate, self._unstamped, self._transport = RateMeter(), GrowthMeter(), GrowthMeter()
 
     def used(self, skew_ms: float, doubt: str = "") -> None:
         self.last_rejection, self.last_skew_ms, self.missed = "", skew_ms, 0
@@ -104,6 +106,8 @@ class CameraHealth:
         Once per report: it compares with the counts of the last one.
         """
         unstamped = self._unstamped.read({"unstamped": sync.get("unstamped", 0)})
+        sent = self._transport.read({key: source.counts[key] for key in ("received", "lost")})
+        lost = sent.get("lost", 0)
         age_s = None if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
         if age_s is None:
             fault = "no image on" if publishers else "no publisher on"
@@ -118,6 +122,10 @@ class CameraHealth:
             return WARN, "rejected", self.last_rejection
         if unstamped:
             return WARN, "unstamped", "images have header.stamp 0 and cannot be used; the driver must stamp them"
+        if lost > max(1.0, _LOSS * sum(sent.values())):
+            text = f"{lost} of {sum(sent.values())} images lost on the way"
+            text += ": use the shipped DDS profile, or compressed images"
+            return WARN, "losing", text
         if self.missed >= _MISSED:
             text = f"no image within sync.max_skew_s of the anchor's in the last {self.missed} sets; check its clock"
             return WARN, "out_of_step", text
@@ -139,6 +147,8 @@ class CameraHealth:
             "skew_ms": self.last_skew_ms,
             "rejected": self.rejected,
         }
-        values |= {key: source.counts[key] for key in ("received", "infos", "qos_incompatible", "decode_overload")}
+        values |= {
+            key: source.counts[key] for key in ("received", "lost", "infos", "qos_incompatible", "decode_overload")
+        }
         values |= {f"sync_{reason}": count for reason, count in sorted(sync.items()) if reason != "received"}
         return status(f"{node_name}: {self.name}", level, message, values)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A publisher whose QoS does not fit is named: the middleware delivers nothing of it, and says so nowhere else."""
+"""What the middleware keeps to itself: publishers whose QoS does not fit, and messages lost on the way."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ _REMEDIES = {
 
 
 def on_mismatch(
-    node: Node, topic: str, count: Callable[[], None], reliability_parameter: str = ""
+    node: Node,
+    topic: str,
+    count: Callable[[], None],
+    reliability_parameter: str = "",
+    lost: Callable[[int], None] | None = None,
 ) -> SubscriptionEventCallbacks:
-    """For create_subscription. count: called once for each such publisher.
+    """For create_subscription. count: called once for each publisher with QoS that does not fit, which is logged.
 
     reliability_parameter: that of this node which would let a best-effort publisher through, if there is one.
+    lost: called with the number of messages that were sent and never came, as the gaps in their numbers tell.
     """
 
     def tell(event: Any) -> None:
@@ -38,4 +43,6 @@ def on_mismatch(
             f"{topic}: a publisher offers incompatible QoS ({policy.lower()}); nothing of it arrives; {remedy}"
         )
 
-    return SubscriptionEventCallbacks(incompatible_qos=tell)
+    if lost is None:
+        return SubscriptionEventCallbacks(incompatible_qos=tell)
+    return SubscriptionEventCallbacks(incompatible_qos=tell, message_lost=lambda event: lost(event.total_count_change))

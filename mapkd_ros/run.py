@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from mapkd_ros.dds import dds_environment
+from mapkd_ros.dds import dds_advice, dds_environment
 from mapkd_ros.processes import NodeGroup, NodeProcess
 from mapkd_ros.share import share
 
@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         nodes = _map_nodes(options) if options.what == "map" else _replay_nodes(options)
         environment = dds_environment(options.dds_profile)
+        if advice := dds_advice(options.dds_profile):
+            print(advice, file=sys.stderr)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -111,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     add = shared.add_argument
     add("--params", type=Path, action="append", default=[], metavar="FILE", help="parameter YAML after the shipped one")
     add("--set", action="append", default=[], metavar="NODE:NAME=VALUE", help="one parameter of one node")
-    add("--dds-profile", default="auto", help="auto, none, shared_memory, or the path of a Fast DDS profile")
+    add("--dds-profile", default="auto", help="auto, none, shared_memory, or the path of a profile")
     add("--no-markers", action="store_true", help="without marker_node (RViz)")
     add("--logs", type=Path, metavar="DIR", help="write each node's output to a file there, not to the terminal")
     add("--log-level", default="info", choices=("debug", "info", "warn", "error"))

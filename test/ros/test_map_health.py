@@ -83,6 +83,17 @@ def test_images_without_a_stamp_are_told():
     assert rig.told()["A"][0] == OK, "none since the last report"
 
 
+def test_images_lost_on_the_way_are_told_with_the_remedy_but_not_a_single_one():
+    rig = Rig()
+    rig.inputs["A"].counts.update(received=15, lost=45)
+    rig.inputs["B"].counts.update(received=15, lost=1)
+    told = rig.told()
+    assert told["A"][0] == WARN and told["A"][1].startswith("45 of 60 images lost on the way: use the shipped DDS")
+    assert told["B"] == (OK, "active")
+    rig.inputs["A"].counts.update(received=12)
+    assert rig.told()["A"][0] == OK, "none since the last report"
+
+
 def test_two_drivers_on_one_topic_are_told():
     rig = Rig()
     rig.publishers = 2

@@ -36,6 +36,27 @@ def test_a_track_interpolates_and_bounds_extrapolation():
         PoseTrack().at(0)
 
 
+def test_nothing_is_interpolated_over_a_long_gap():
+    """Two poses 2 s apart: a vehicle may have turned and stopped in between. At the samples themselves all is known."""
+    track = PoseTrack()
+    for second in (0, 2, 3):
+        track.add(second * SECOND, planar(second, 0, 0))
+    with pytest.raises(PoseUnavailableError, match="2000 ms apart, more than 1000 ms"):
+        track.at(SECOND)
+    assert track.at(0)[0, 3] == 0 and track.at(2 * SECOND)[0, 3] == 2
+    assert track.at(5 * SECOND // 2)[0, 3] == pytest.approx(2.5), "half a second and a second are no long gaps"
+
+
+def test_a_forgotten_motion_leaves_the_mounts():
+    buffer = TransformBuffer()
+    buffer.add("odom", "base", 0, planar(5, 0, 0))
+    buffer.add("base", "camera", 0, planar(1, 0, 0), is_static=True)
+    buffer.forget_motion()
+    assert buffer.lookup("base", "camera", None)[0, 3] == 1
+    with pytest.raises(PoseUnavailableError):
+        buffer.lookup("odom", "base", None)
+
+
 @pytest.mark.parametrize("ahead", [True, False])
 def test_noise_of_close_samples_is_not_extrapolated(ahead):
     """10 m/s in steps of 1 ms with a millimetre of noise: from two neighbours, 100 ms ahead would be 10 cm off."""
