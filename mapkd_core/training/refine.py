@@ -45,7 +45,8 @@ def pretrain(config: TrainConfig, out: Path) -> Path:
 
     Raises ValueError where the network has no refinement, FloatingPointError on a loss that is not finite.
     """
-    model = _fresh(config.model).train()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = _fresh(config.model).train().to(device)
     optimizer, progress = make_optimizer(model, config), Progress(config)
     folder, rng = SampleFolder(config.data), np.random.default_rng(config.seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ def pretrain(config: TrainConfig, out: Path) -> Path:
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(progress.step, share, config)
         chosen = rng.integers(0, len(folder), config.batch)
-        labels = torch.stack([true_map(folder, int(i), config, rng) for i in chosen])
+        labels = torch.stack([true_map(folder, int(i), config, rng) for i in chosen]).to(device)
         loss = _step(model, optimizer, labels, config, rng)
         progress.advance()
         bar.n = round(1000 * share)
@@ -108,7 +109,8 @@ def hide(labels: Tensor, classes: int, cell_m: float, rng: np.random.Generator) 
     coarse = rng.random((b, math.ceil(y / side) + 1, math.ceil(x / side) + 1)) < share
     top, left = rng.integers(0, side, 2)
     hidden = torch.from_numpy(coarse.repeat(side, 1).repeat(side, 2)[:, top : top + y, left : left + x].copy())
-    sure = torch.from_numpy(rng.uniform(*SURE, (b, 1, 1, 1))).float()
+    hidden = hidden.to(labels.device)
+    sure = torch.from_numpy(rng.uniform(*SURE, (b, 1, 1, 1))).float().to(labels.device)
     told = functional.one_hot(labels, 1 + classes).permute(0, 3, 1, 2) * sure
     return told.masked_fill(hidden.unsqueeze(1), 0.0), hidden
 
@@ -117,10 +119,10 @@ def hide(labels: Tensor, classes: int, cell_m: float, rng: np.random.Generator) 
 def score(model: Refinement, config: TrainConfig, limit: int = 64) -> dict[str, float]:
     """{"masked_loss", "masked_miou"} over the hidden cells of at most `limit` validation maps, the same every time."""
     folder, rng, classes = SampleFolder(config.validation), np.random.default_rng(0), config.model.classes
-    model.eval()
+    device = next(model.eval().parameters()).device
     losses, hits, unions = [], np.zeros(len(classes)), np.zeros(len(classes))
     for i in np.unique(np.linspace(0, len(folder) - 1, min(limit, len(folder))).round().astype(int)):
-        labels = true_map(folder, int(i), config).unsqueeze(0)
+        labels = true_map(folder, int(i), config).unsqueeze(0).to(device)
         told, hidden = hide(labels, len(classes), config.model.grid.cell, rng)
         answer = model(told)
         losses.append(float(masked_loss(answer, labels, hidden)))
@@ -147,7 +149,7 @@ def _fresh(config: ModelConfig) -> Refinement:
 
 def _step(model: Refinement, optimizer: Any, labels: Tensor, config: TrainConfig, rng: np.random.Generator) -> float:
     told, _ = hide(labels, len(config.model.classes), config.model.grid.cell, rng)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         answer = model(told)
     total = torch.stack(semantic_losses(answer, labels)).sum()
     if not math.isfinite(value := float(total.detach())):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from mapkd_core import cli
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.batch import to_batch
 from mapkd_core.data.samples import SampleFolder, write
@@ -108,6 +110,15 @@ def test_pretraining_learns_what_is_hidden(run, pretrained):
     assert before["masked_loss"] == pytest.approx(math.log(4), abs=1e-3)  # it knows nothing
     assert learned["masked_loss"] < 0.7 * before["masked_loss"]
     assert card["validation"] == learned and card["kind"] == "refinement"
+
+
+def test_the_command_pretrains_it(run, tmp_path, capsys):
+    changes = {"data": run.data, "validation": run.data, "steps": 2, "batch": 2, "precision": "fp32"}
+    network = "model={refinement_layers: 1, refinement_width: 32, grid: {x_min: -6, x_max: 6, y_min: -3, y_max: 3}}"
+    settings = [f"{key}={value}" for key, value in changes.items()]
+    assert cli.main(["train", *settings, network, "--refinement", "--out", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["weights"] == str(tmp_path / refine.FILE) and set(told["validation"]) == {"masked_loss", "masked_miou"}
 
 
 def test_true_maps_are_the_truth_of_the_frames(run, make_sample):
