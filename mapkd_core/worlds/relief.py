@@ -8,6 +8,7 @@ a^2 / 2 [(cos t - 1)^2 + (sin t - t)^2] with t = k r (own derivation: value minu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,10 +43,8 @@ class Relief:
     def height(self, xy_m: ArrayLike) -> NDArray[np.float64]:
         """z (...) in metres at points (..., 2)."""
         xy = np.asarray(xy_m, np.float64)
-        z = self.plane[0] + xy @ self.plane[1:]
-        for a, kx, ky, phase in self.waves.tolist():
-            z += a * np.sin(kx * xy[..., 0] + ky * xy[..., 1] + phase)
-        return z
+        a, k, phase = self.waves[:, 0], self.waves[:, 1:3], self.waves[:, 3]
+        return self.plane[0] + xy @ self.plane[1:] + np.sin(xy @ k.T + phase) @ a
 
     def gradient(self, xy_m: ArrayLike) -> NDArray[np.float64]:
         """dz/dx, dz/dy (..., 2) at points (..., 2)."""
@@ -62,11 +61,14 @@ class Relief:
         if self.is_flat:
             return planar
         slope = self.gradient(planar[:2, 3])
-        ahead = np.append(planar[:2, 0], planar[:2, 0] @ slope)
-        up = np.append(-slope, 1.0)
-        x, z = ahead / np.linalg.norm(ahead), up / np.linalg.norm(up)
-        rotation = np.stack([x, np.cross(z, x), z], -1)
-        return transform(rotation, np.append(planar[:2, 3], self.height(planar[:2, 3])))
+        (c, s), (sx, sy) = planar[:2, 0].tolist(), slope.tolist()
+        rise, steep = c * sx + s * sy, math.sqrt(1 + sx * sx + sy * sy)
+        along = math.sqrt(1 + rise * rise)
+        x0, x1, x2 = c / along, s / along, rise / along
+        z0, z1, z2 = -sx / steep, -sy / steep, 1 / steep
+        y0, y1, y2 = z1 * x2 - z2 * x1, z2 * x0 - z0 * x2, z0 * x1 - z1 * x0  # z cross x
+        place = (*planar[:2, 3], self.height(planar[:2, 3]))
+        return transform([[x0, y0, z0], [x1, y1, z1], [x2, y2, z2]], place)
 
     def seen_from(self, map_T_ego: ArrayLike) -> Relief:
         """The same ground in the ego frame that stands tangent on it at the planar pose map_T_ego (4x4).

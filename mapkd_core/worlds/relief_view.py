@@ -41,17 +41,19 @@ def draw_on_relief(
     if not shown.any():
         return np.zeros((height, 2), np.float32)
     first = int(np.argmax(shown.any(axis=1)))
-    covered = rays.widened(inverse[1:-1].astype(np.float32))[:, :width] > 1 / HORIZON_DEPTH_M
+    met = inverse.astype(np.float32)
+    covered = rays.widened(met[1:-1])[:, :width] > 1 / HORIZON_DEPTH_M
     for top, end in bands(first, (levels[1:-1], is_near[1:-1], counts[1:-1])):
         grid, source = (texture.near if is_near[top + 1] else texture.far)[levels[top + 1]]
-        cells = grid.to_cells(rays.places(inverse, top, end, int(counts[top + 1]))).astype(np.float32)
+        away = rays.places(met, top, end, int(counts[top + 1]))
+        cells = away * np.float32(1 / grid.cell) + grid.to_cells(rays.origin[:2]).astype(np.float32)
         samples = cv2.remap(source, rays.widened(cells), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         band = cv2.resize(samples, (samples.shape[1], end - top), interpolation=cv2.INTER_AREA)[:, :width]
         if covered[top:end].all():
             image[top:end] = band
         else:
             np.copyto(image[top:end], band, where=covered[top:end, :, None])
-    return inverse[1:-1, [1, -2]].astype(np.float32)
+    return met[1:-1, [1, -2]]
 
 
 class Rays:
@@ -75,14 +77,15 @@ class Rays:
         wanted = -np.arange(-1.0, height + 1)[:, None] + np.zeros(len(self.start))
         return first_met(-row, 1 / _DEPTHS, wanted)
 
-    def places(self, inverse: Array, top: int, end: int, count: int) -> Array:
-        """Map points ((end - top) count x C x 2) of `count` rays a row, by `inverse` as `meet` gives it."""
-        rows = top - 0.5 + (np.arange((end - top) * count) + 0.5) / count
+    def places(self, inverse: NDArray[np.float32], top: int, end: int, count: int) -> NDArray[np.float32]:
+        """Metres from below the camera ((end - top) count x C x 2) of `count` rays a row, by `inverse` as of `meet`."""
+        rows = (top - 0.5 + (np.arange((end - top) * count) + 0.5) / count).astype(np.float32)
         before = np.floor(rows).astype(int)
-        share = (rows - before)[:, None]
+        share = (rows - before.astype(np.float32))[:, None]
         met = (1 - share) * inverse[before + 1] + share * inverse[before + 2]
-        depth = 1 / np.maximum(met, 1 / HORIZON_DEPTH_M)
-        return self.origin[:2] + depth[..., None] * (self.start[:, :2] + rows[:, None, None] * self.down[:2])
+        depth = 1 / np.maximum(met, np.float32(1 / HORIZON_DEPTH_M))
+        start, down = self.start[:, :2].astype(np.float32), self.down[:2].astype(np.float32)
+        return depth[..., None] * (start + rows[:, None, None] * down)
 
     def widened(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """R x C ... over the columns to R x (all pixels, and some beyond the right edge) ..."""

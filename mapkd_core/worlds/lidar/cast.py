@@ -7,6 +7,8 @@ pairs), then each pair gives the rings between its lower and its upper edge. All
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from mapkd_core.worlds.relief import FLAT, Relief, first_met
 
 Array = NDArray[np.float64]
 _FAR = 1e6
-_APART = 4  # columns between those along which the relief is looked up
+_APART = 8  # columns between those along which the relief is looked up
 _DISTANCES = np.concatenate([[0.5, 1.0, 2.0, 4.0], np.arange(6.0, 40.0, 2.0), np.geomspace(40.0, REACH_M, 24)])
 _NEAREST_M = 0.5  # surfaces nearer than this are the vehicle's own
 
@@ -24,11 +26,12 @@ class Cast:
     """Rays of one turn, and their nearest hits so far: `distance` and `kind`, COLUMNS x RINGS.
 
     origin: COLUMNS x 3 where the sensor is when the column fires; azimuth: COLUMNS; up: 3, the sensor's axis (all in
-    the map frame). A tilt of the axis changes each column's elevations; that it also turns rays sideways is left out.
+    the map frame). relief: of the ground. A tilt of the axis changes each column's elevations; that it also turns rays
+    sideways is left out.
     """
 
-    def __init__(self, origin: Array, azimuth: Array, up: Array) -> None:
-        self.origin = origin
+    def __init__(self, origin: Array, azimuth: Array, up: Array, relief: Relief = FLAT) -> None:
+        self.origin, self._relief = origin, relief
         self.ahead = np.stack([np.cos(azimuth), np.sin(azimuth)], -1)
         self._lean = np.arctan2(-(self.ahead @ up[:2]), up[2])  # what the tilt adds to elevations
         self.slope = np.tan(ELEVATIONS + self._lean[:, None])
@@ -42,20 +45,24 @@ class Cast:
         """COLUMNS x RINGS x 2: map points of the hits."""
         return self.origin[:, None, :2] + self.distance[..., None] * self.ahead[:, None]
 
-    def down_to(self, z: float, relief: Relief = FLAT) -> Array:
+    def down_to(self, z: float) -> Array:
         """COLUMNS x RINGS: distance at which rays first come down to `z` above the ground; _FAR where they do not."""
-        if relief.is_flat:
+        if self._relief.is_flat:
             reach = (z - self.origin[:, None, 2]) / np.minimum(self.slope, -1e-9)
             return np.where((self.slope < 0) & (reach < _FAR), reach, _FAR)
-        some = slice(0, COLUMNS, _APART)
-        origin, distance = self.origin[some], _DISTANCES[:, None]
-        ground = relief.height(origin[:, :2] + distance[..., None] * self.ahead[some])
-        met = first_met((z + ground - origin[:, 2]) / distance, 1 / _DISTANCES, self.slope[some].T)
+        met = first_met(self._profiles + z / _DISTANCES[:, None], 1 / _DISTANCES, self.slope[::_APART].T)
         closed = np.concatenate([met, met[:, :1]], axis=1)
         at = np.arange(COLUMNS) / _APART
         before, share = at.astype(int), at % 1
         inverse = (closed[:, before] * (1 - share) + closed[:, before + 1] * share).T
         return np.where(inverse > 1 / REACH_M, 1 / np.maximum(inverse, 1 / _FAR), _FAR)
+
+    @cached_property
+    def _profiles(self) -> Array:
+        """Distances x columns: tangents at which the sensor sees the ground, hidden or not."""
+        origin, distance = self.origin[::_APART], _DISTANCES[:, None]
+        ground = self._relief.height(origin[:, :2] + distance[..., None] * self.ahead[::_APART])
+        return (ground - origin[:, 2]) / distance
 
     def upright(self, start: Array, end: Array, z: Array, kind: NDArray[np.integer], feet: Array) -> None:
         """Upright rectangles: start and end N x 2, z N x 2 bottom and top above the ground, kind N, feet N x 2."""

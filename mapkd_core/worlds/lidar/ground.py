@@ -15,24 +15,23 @@ from mapkd_core.worlds.lidar import verge
 from mapkd_core.worlds.lidar.cast import Cast
 from mapkd_core.worlds.lidar.sensor import REACH_M, RINGS
 from mapkd_core.worlds.lidar.surfaces import Kind
-from mapkd_core.worlds.relief import FLAT, Relief
 
 _ROAD_CELL_M, _MARGIN_M = 0.1, 8.0
 _LEAST_DROP_M = 0.5
 
 
 class Ground:
-    """Ground of one world. area: the road, map frame; seed: of the verges; relief: below road and verges."""
+    """Ground of one world. area: the road, map frame; seed: of the verges."""
 
-    def __init__(self, area: shapely.MultiPolygon, kerb_height_m: float, seed: int, relief: Relief = FLAT) -> None:
-        self._kerb, self._relief = kerb_height_m, relief
+    def __init__(self, area: shapely.MultiPolygon, kerb_height_m: float, seed: int) -> None:
+        self._kerb = kerb_height_m
         self._road, self._grid = _raster(area, _ROAD_CELL_M)
         self._verge, self._verge_grid = verge.heights(self._road, self._grid, seed)
 
     def cast(self, cast: Cast) -> None:
         """Fill in where every ray ends on the ground; call before anything that stands on it."""
-        cast.distance[:] = cast.down_to(0.0, self._relief)
-        raised = cast.down_to(self._kerb, self._relief).ravel()
+        cast.distance[:] = cast.down_to(0.0)
+        raised = cast.down_to(self._kerb).ravel()
         low = np.flatnonzero(raised < REACH_M)
         beside = low[looked_up(self._road, self._grid, _at(cast, low, raised[low])) == 0]
         cast.distance.reshape(-1)[beside] = self._on_verge(cast, beside, raised[beside])

@@ -71,7 +71,7 @@ class Lidar:
         )
         self._crowns = surfaces.crowns(self._boards, relief)
         self._board_feet = relief.height(self._boards.foot)
-        self._ground = Ground(area if dropped is None else dropped.level_ground(area), kerb_height_m, seed, relief)
+        self._ground = Ground(area if dropped is None else dropped.level_ground(area), kerb_height_m, seed)
         self._own_roof = own_roof(ego_T_lidar)
         self._bias = np.random.default_rng([seed, 0x11DA]).normal(0, returns.RING_BIAS_M, RINGS)
 
@@ -80,7 +80,7 @@ class Lidar:
         rng = np.random.default_rng([self._seed, round(time_s * 1e6) & 0xFFFFFFFF, 0x11DA])
         map_T_ego = pose_at(time_s)
         origin, azimuth = self._way(pose_at(time_s - TURN_S), map_T_ego)
-        cast = Cast(origin, azimuth, (map_T_ego @ self._ego_T_lidar)[:3, 2])
+        cast = Cast(origin, azimuth, (map_T_ego @ self._ego_T_lidar)[:3, 2], self._relief)
         self._ground.cast(cast)
         middle = origin.mean(axis=0)
         cast.upright(*surfaces.joined(self._static, surfaces.trunks(self._boards, middle[:2], self._board_feet)))
