@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import Prepared, prepare
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import observed, plan
@@ -69,6 +70,16 @@ class Mapper:
         return self.config.grid
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the network looks at: camera, and for teachers lidar, sd, hd."""
+        return self.config.modalities
+
+    @property
+    def knows_more(self) -> bool:
+        """Whether that is more than cameras."""
+        return set(self.modalities) != {"camera"}
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.config.classes
 
@@ -77,8 +88,10 @@ class Mapper:
         self.min_confidence = self.card.get("min_confidence", 0.3) if value is None else value
 
     def predict(self, frame: Frame, known: Sequence[NDArray | None] = ()) -> LocalMap:
-        """The map at the frame's stamp; known: what a teacher gets beside the pictures (`evaluation.rendered`).
+        """The map at the frame's stamp.
 
+        known: what a teacher gets beside the pictures (`evaluation.rendered`); by default what the frame has of it:
+        points, sd and hd. What it lacks counts as absent, and a student takes no notice of any of it.
         Raises ValueError where no camera has a picture, or a picture does not fit its size.
         """
         return self.predict_each(frame, (self.vectors,), known)[self.vectors]
@@ -93,6 +106,8 @@ class Mapper:
             raise ValueError(f"none of the {len(frame.cameras)} cameras has a picture; at least one is needed")
         self._rig_size = max(self._rig_size, len(prepared.valid))
         prepared = padded(prepared, self._rig_size)
+        if self.knows_more and not known:
+            known = known_of(frame, prepared, self.config)
         prepared_at = time.perf_counter()
         lookup = self._lookup(prepared)
         planned_at = time.perf_counter()
@@ -127,6 +142,25 @@ class Mapper:
             self._plan = plan(self.config, prepared.K, prepared.ego_T_camera, prepared.valid)
             self._plan_key = key
         return self._plan
+
+
+def known_of(frame: Frame, prepared: Prepared, config: ModelConfig) -> tuple[NDArray | None, ...]:
+    """points P 5, sd, hd and frustum for a teacher; None for what it does not ask for, or what the frame lacks."""
+    from mapkd_core.data.teacher_inputs import prior_raster
+    from mapkd_core.models.views.lift_splat import LiftSplatView
+
+    points, frustum = None, None
+    if "lidar" in config.modalities and frame.points is not None:
+        points = np.zeros((len(frame.points), 5), np.float32)
+        points[:, :4] = frame.points[:, :4]
+        points[:, 4] = frame.points[:, 5] if frame.points.shape[1] == 6 else 0
+    rasters = [
+        prior_raster(name, elements, config) if name in config.modalities and elements is not None else None
+        for name, elements in (("sd", frame.sd), ("hd", frame.hd))
+    ]
+    if "simulated_lidar" in config.modalities:
+        frustum = LiftSplatView.plan(config, prepared.K, prepared.ego_T_camera, prepared.valid)
+    return (points, *rasters, frustum)
 
 
 def padded(prepared: Prepared, count: int) -> Prepared:

@@ -40,14 +40,18 @@ class Camera:
 class Frame:
     """What the vehicle saw at one instant.
 
-    points: P x 4 or more, float32 x y z intensity ... in the ego frame; None without LiDAR.
+    points: P x 4 or more, float32 x y z intensity ... in the ego frame; None without LiDAR. Of six columns, as
+        `worlds.lidar.join_sweeps` makes them, the last two are ring and seconds from `stamp_ns`.
     odom_T_ego: pose of the ego frame at `stamp_ns`; None where unknown.
+    sd, hd: elements of map priors in the ego frame, for teachers; None without such a map.
     """
 
     cameras: tuple[Camera, ...]
     stamp_ns: int = 0
     points: NDArray[np.float32] | None = None
     odom_T_ego: NDArray[np.float64] | None = None
+    sd: tuple[MapElement, ...] | None = None
+    hd: tuple[MapElement, ...] | None = None
 
 
 @dataclass(frozen=True)

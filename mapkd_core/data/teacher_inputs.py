@@ -17,7 +17,7 @@ from mapkd_core.data.rasterise import layers
 from mapkd_core.data.samples import Sample, SampleFolder
 from mapkd_core.models.lidar import NO_POINT_M
 from mapkd_core.models.views.lift_splat import LiftSplatView
-from mapkd_core.types import CLASSES, SD_CLASS
+from mapkd_core.types import CLASSES, SD_CLASS, MapElement
 
 PRIOR_CLASSES = {"sd": (SD_CLASS,), "hd": CLASSES}
 PRIOR_THICKNESS = 2  # decoder cells; 0.6 m on the default grid
@@ -43,10 +43,14 @@ def teacher_inputs(sample: Sample, config: ModelConfig, modalities: Collection[s
         found["frustum"] = LiftSplatView.plan(config, p.K, p.ego_T_camera, p.valid)
     for name, elements in (("sd", sample.sd), ("hd", sample.hd)):
         if name in modalities:
-            inside = [part for e in elements for part in clip(e, config.grid)]
-            drawn = layers(inside, config.decoder_grid, PRIOR_CLASSES[name], PRIOR_THICKNESS)
-            found[name] = drawn.astype(np.float32)
+            found[name] = prior_raster(name, elements, config)
     return found
+
+
+def prior_raster(name: str, elements: Sequence[MapElement], config: ModelConfig) -> NDArray[np.float32]:
+    """l Y X, 0 or 1 on the decoder grid: a prior, sd or hd, whose elements are in the ego frame."""
+    inside = [part for e in elements for part in clip(e, config.grid)]
+    return layers(inside, config.decoder_grid, PRIOR_CLASSES[name], PRIOR_THICKNESS).astype(np.float32)
 
 
 def check_there(samples: SampleFolder, modalities: Collection[str]) -> None:
