@@ -5,6 +5,8 @@ As the authors mean it, with defects of the released code mended; `as_released` 
   - the projections to tokens are made once, and the student's learns; released: new random ones at every step,
   - tokens have length one, so that the attention does not saturate; released: raw, where it is the identity,
   - one softmax; released: a second one over the first.
+The released scripts also leave the coach in training mode, where its batch norms go on moving; this is not brought
+back, no teacher changes here. The last of them has TGPD commented out: tgpd_teacher=0 tgpd_coach=0.
 The teacher's projection is fixed: were it learned, both could agree on saying nothing.
 
 B batch, C channels, y x bottleneck cells, P patches, D token width.
@@ -52,10 +54,12 @@ class Tokens(nn.Module):
         self.whole = nn.Linear(channels, config.token_width)
         self.patch = nn.Linear(channels * self.side**2, config.token_width)
 
+    def renew(self) -> None:
+        """Other random projections."""
+        self.whole.reset_parameters()
+        self.patch.reset_parameters()
+
     def forward(self, features: Tensor) -> Tensor:
-        if self.config.as_released:
-            self.whole.reset_parameters()
-            self.patch.reset_parameters()
         patches = functional.unfold(features, self.side, stride=self.side).transpose(1, 2)  # B P (C side side)
         tokens = self.patch(patches)
         if self.config.token:
@@ -104,6 +108,10 @@ class Distil(Scheme):
 
     def _tgpd(self, name: str, student: Tensor, answer: Tensor) -> Tensor:
         adapted = self.adapters[name](student)
-        own = token_attention(self.tokens[name](adapted.float()), self.config)
-        target = token_attention(self.targets[name](answer.float()), self.config)
+        tokens, targets = self.tokens[name], self.targets[name]
+        if self.config.as_released:
+            targets = tokens  # both sides through the same projections, for this one step
+            tokens.renew()
+        own = token_attention(tokens(adapted.float()), self.config)
+        target = token_attention(targets(answer.float()), self.config)
         return row_kl(own, target) + self.config.beta * square_distance(adapted, answer)

@@ -94,7 +94,7 @@ def test_order_is_teachers_then_seeds_with_ablations_beside_the_first():
     assert first == ["teacher", "coach", *rows()] and [n for n, s in found if s == 1] == list(rows())[: -len(ABLATIONS)]
     assert order(["student"], 2, 1) == [("student", 0), ("student", 1)]
     assert order(["response"], 1, 1) == [("teacher", 0), ("response", 0)]
-    with pytest.raises(ValueError, match="row 'mapkdd' is unknown; known: teacher, coach, .*student, student_dual"):
+    with pytest.raises(ValueError, match=r"row 'mapkdd' is unknown; known: teacher, coach, .*student, student_dual"):
         order(["mapkdd"], 1, 1)
 
 

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from mapkd_core.distillation import attention, bridgeta, channelwise, mapdistill, mapkd
+from mapkd_core.distillation import attention, bridgeta, channelwise, foreground, mapdistill, mapkd
 from mapkd_core.distillation.losses import masked_mean, response_kl, row_kl
 
 
@@ -106,3 +106,42 @@ def test_queries_are_paired_by_what_they_say_and_not_by_number():
     student = (scores[None], points[None])
     assert mapdistill.head_losses(student, swapped, False).item() == pytest.approx(0.0, abs=1e-6)
     assert mapdistill.head_losses(student, swapped, True).item() > 1.0
+
+
+def test_released_tokens_of_equal_features_agree_at_every_step():
+    """Both sides go through the same projections, however often they are thrown away."""
+    config = mapkd.Config(as_released=True, token_width=4)
+    tokens, features = mapkd.Tokens(2, (3, 6), config), torch.randn(1, 2, 3, 6)
+    before = tokens.patch.weight.clone()
+    tokens.renew()
+    assert not torch.equal(tokens.patch.weight, before)
+    assert torch.equal(mapkd.token_attention(tokens(features), config), mapkd.token_attention(tokens(features), config))
+
+
+def test_overlapping_classes_are_judged_each_for_itself():
+    """BEVFusion's layers: two classes may both be sure of one cell, which a softmax forbids."""
+    logits = torch.full((1, 6, 2, 2), 20.0)
+    assert bridgeta.likelihood(logits, True).min() > 0.99 and bridgeta.likelihood(logits, False).max() < 0.2
+    masks = torch.ones(1, 6, 2, 2, dtype=torch.bool)
+    assert bridgeta.own_map_loss(logits, masks, True).item() == pytest.approx(0.0, abs=1e-6)
+    # Where all is unsure, p = 1/2: focal loss (1/2)^2 log 2.
+    assert bridgeta.own_map_loss(0 * logits, masks, True).item() == pytest.approx(0.25 * math.log(2), rel=1e-5)
+    with pytest.raises(ValueError, match=r"one mask a class, \(1, 6, 2, 2\); labels are \(1, 2, 2\)"):
+        bridgeta.own_map_loss(logits, masks[:, 0], True)
+
+
+def test_foreground_is_lines_and_their_reach():
+    labels = torch.zeros(1, 8, 12, dtype=torch.long)
+    labels[0, 4, 6] = 2  # canvas cell 4 6 lies in decoder cell 2 3
+    assert foreground.near_lines(labels, 0).nonzero().tolist() == [[0, 2, 3]]
+    assert foreground.near_lines(labels, 1).nonzero()[:, 1:].tolist() == [[y, x] for y in (1, 2, 3) for x in (2, 3, 4)]
+
+
+def test_relations_of_cells_on_lines():
+    """Two cells on a line, at right angles for the teacher and alike for the student: cosines differ by 1 in 2 of 4."""
+    labels = torch.zeros(1, 2, 4, dtype=torch.long)
+    labels[0, 0, 0] = labels[0, 0, 2] = 1
+    teacher = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+    assert foreground.relation_loss(torch.ones(1, 2, 1, 2), teacher, labels, 9).item() == pytest.approx(0.5)
+    assert foreground.relation_loss(teacher * 3, teacher, labels, 9).item() == pytest.approx(0.0, abs=1e-6)
+    assert foreground.relation_loss(teacher, teacher, 0 * labels, 9).item() == 0.0
