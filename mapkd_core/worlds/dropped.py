@@ -33,7 +33,8 @@ class DroppedKerbs:
         driveways = _driveways(area, share, np.random.default_rng(zlib.crc32(road_map.name.encode())))
         crossings = [shapely.make_valid(shapely.Polygon(ring)) for ring in road_map.crossings] if share > 0 else []
         flush = [*(c.buffer(_BEYOND_CROSSING_M) for c in crossings), *(d.buffer(_BEYOND_CROSSING_M) for d in driveways)]
-        self.aprons = [d.buffer(APRON_M, cap_style="flat") for d in driveways]
+        behind = [d.buffer(APRON_M, cap_style="flat") for d in driveways]  # of two parts round a tight corner
+        self.aprons = [part for apron in behind for part in shapely.get_parts(apron)]
         self._flush = np.array(flush, object)
         self._tree = shapely.STRtree(self._flush)
         self._low = [*(shapely.buffer(c, APRON_M, cap_style="square") for c in crossings), *self.aprons]

@@ -27,7 +27,7 @@ TIMES = np.arange(1.0, 59.0, 0.02)
 def test_the_body_swings_by_tenths_of_a_degree():
     found = np.array([angles(Suspension(drive(np.full(600, 10.0)), seed), TIMES) for seed in range(8)])
     roll, pitch = found.reshape(-1, 2).std(axis=0)
-    assert 0.2 < roll < 0.5 and 0.25 < pitch < 0.6
+    assert 0.08 < roll < 0.3 and 0.12 < pitch < 0.35  # at 10 m/s, straight on; more of it hides metres at 20 m
     assert np.abs(found).max() < 4
 
 

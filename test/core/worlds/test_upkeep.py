@@ -8,8 +8,9 @@ import pytest
 import shapely
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.worlds import overhead, rig, symbols
+from mapkd_core.worlds import overhead, procedural, rig, symbols
 from mapkd_core.worlds.appearance import draw_look
+from mapkd_core.worlds.area import drivable_area
 from mapkd_core.worlds.canvas import Canvas
 from mapkd_core.worlds.dropped import DroppedKerbs
 from mapkd_core.worlds.ghosts import CLEAR_M, ghost_paint
@@ -101,6 +102,12 @@ def test_kerb_is_flush_at_the_crossing_and_whole_elsewhere():
     at_crossing = (middle[:, 0] > 9.7) & (middle[:, 0] < 14.3) & (np.abs(middle[:, 1]) > 6.9)
     assert not at_crossing.any()  # no face at all: LiDAR looks through
     assert top[np.abs(middle[:, 0] - 12) > 4] == pytest.approx(0.2)
+
+
+def test_every_apron_is_one_polygon_also_round_tight_corners():
+    """World 125 has a driveway round a corner so tight that the ground behind it falls into two parts."""
+    area = drivable_area(made := procedural.make_road_map(125))
+    assert {apron.geom_type for apron in DroppedKerbs(made, area, draw_look(125).upkeep.dropped).aprons} == {"Polygon"}
 
 
 def test_camera_sees_no_face_where_the_kerb_is_dropped():
