@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.data.prepare import MOST_CAMERAS
     from mapkd_core.mapper import SHIPPED
     from mapkd_core.models.build import plan
-    from mapkd_core.models.inference import OPSET, export
+    from mapkd_core.models.onnx_graph import OPSET, export
     from mapkd_core.training.checkpoint import load_weights
     from mapkd_core.worlds.rig import nuscenes_rig
 

@@ -30,13 +30,17 @@ class CameraEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         b, n = images.shape[:2]
-        x = (images.flatten(0, 1).float() - self.mean) * self.scale  # (B N) 3 H W
+        context, fine = self.encode((images.flatten(0, 1).float() - self.mean) * self.scale)
+        return context.unflatten(0, (b, n)), fine.unflatten(0, (b, n))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B N) 3 H W normalised pictures -> (B N) C H/8 W/8 context, (B N) D H/4 W/4 detail."""
         quarter, eighth, sixteenth, thirtysecond = self.backbone(x)
         top = self.lateral[2](thirtysecond)
         middle = self.lateral[1](sixteenth) + functional.interpolate(top, scale_factor=2.0, mode="nearest")
         context = self.lateral[0](eighth) + functional.interpolate(middle, scale_factor=2.0, mode="nearest")
         fine = quarter[:, :0] if self.detail is None else self.detail(quarter)
-        return self.smooth(context).unflatten(0, (b, n)), fine.unflatten(0, (b, n))
+        return self.smooth(context), fine
 
     def start(self, given: dict[str, Tensor]) -> None:
         """Take the parameters of another encoder of these widths; its detail is left where there is none here."""

@@ -15,15 +15,16 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera
 from mapkd_core.mapper import SHIPPED
 from mapkd_core.models.build import VIEWS, build, plan
-from mapkd_core.models.inference import export, make_runner, onnx_runner, torch_runner
+from mapkd_core.models.inference import make_runner, torch_runner
+from mapkd_core.models.onnx_graph import export, onnx_runner
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.worlds.rig import nuscenes_rig
 
 # All of them run in TensorRT 10 and in ONNX Runtime on every device; adding one is a decision, not an accident.
 ALLOWED = {
-    "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Conv", "DepthToSpace", "Div", "Equal", "Expand", "Gather",
-    "Greater", "GridSample", "Identity", "LayerNormalization", "MatMul", "Mod", "Mul", "Relu", "Reshape", "Resize",
-    "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where",
+    "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Conv", "DepthToSpace", "Div", "Equal", "Exp", "Expand",
+    "Gather", "Greater", "GridSample", "Identity", "LayerNormalization", "MatMul", "Mod", "Mul", "ReduceMax", "ReduceSum",
+    "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
 
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A student rewritten for speed: the same function of its inputs, with fewer operations and copies.
+
+Batch norms go into the convolutions before them, the pictures' scale into the first one. A 1x1 convolution and an
+interpolation are both linear, so they may change places: those of the decoder run before the look-up and before the
+doublings, where there are fewer cells, and what was concatenated is added. Rows of the raster head that only training
+reads are left out. Equal to `MapModel` but for the rounding of floats (about 1e-5).
+
+B batch, N cameras, C channels, K classes, Y X decoder cells; rasters lie on the canvas, 2Y 2X.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mapkd_core.models.map_model import MapModel
+
+
+def can_deploy(model: MapModel) -> bool:
+    """Whether `Deployed` knows the network: cameras alone, the ground view at one height, no refinement."""
+    config = model.config
+    is_plain = model.lidar is None and not model.priors and model.refinement is None
+    return is_plain and config.view == "ground" and len(config.heights) == 1
+
+
+class Deployed(nn.Module):
+    """images B N 3 H W, values 0..255, plan B 1 Y X 2 -> probability B K 2Y 2X in 0..1, scores B Q K, points B Q P 2.
+
+    Raises ValueError for a network that `can_deploy` does not take.
+    """
+
+    def __init__(self, model: MapModel) -> None:
+        super().__init__()
+        if not can_deploy(model):
+            raise ValueError("only a network of cameras with the ground view at one height can be rewritten for speed")
+        parts: Any = folded(model)
+        width, detail = model.config.camera_width, model.config.detail_width
+        self.camera, self.view, self.query = parts.camera, parts.view, parts.query
+        with torch.no_grad():  # (x - mean) * scale, the product by the weights of the first convolution
+            parts.camera.backbone.conv_stem.weight.mul_(parts.camera.scale)
+        decoder = parts.decoder
+        first = decoder.stem[0].conv  # context, detail, seen, x, y -> w
+        self.context = _columns(first, slice(0, width))
+        self.detail = _columns(first, slice(width, width + detail)) if detail else None
+        place = first.weight[:, width + detail :, 0, 0].detach()  # w 3
+        self.register_buffer("seen", place[:, 0].view(1, -1, 1, 1).clone())
+        fixed = torch.einsum("ow,bwyx->boyx", place[:, 1:], parts.place) + first.bias.detach().view(1, -1, 1, 1)
+        self.register_buffer("fixed", fixed)
+        self.stem, self.down1, self.down2 = decoder.stem[1], decoder.down1, decoder.down2
+        w = model.config.bev_width
+        self.half_side, self.half_below = _parted(decoder.up1[0].conv, 2 * w)
+        self.full_side, self.full_below = _parted(decoder.up0[0].conv, w)
+        self.half_out, self.full_out = decoder.up1[1], decoder.up0[1]
+        self.block = parts.raster.block
+        self.classes = parts.raster.splits[0]
+        self.out = _rows(parts.raster.out, 4 * self.classes)
+
+    def forward(self, images: Tensor, plan: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        half, quarter, logits = self.rasters(self.bev(*self.features(images), plan))
+        scores, points = self.query((half, quarter))[-1]
+        return _probability(logits, self.classes), scores, points
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """B N w h' w' context at 1/8, already the decoder's channels, and B N D 2h' 2w' detail."""
+        b, n = images.shape[:2]
+        context, detail = self.camera.encode(images.flatten(0, 1).float() - self.camera.mean)
+        return self.context(context).unflatten(0, (b, n)), detail.unflatten(0, (b, n))
+
+    def bev(self, context: Tensor, detail: Tensor, plan: Tensor) -> Tensor:
+        """B w Y X: what the first convolution of the decoder makes of the look-up."""
+        points = plan[:, 0]
+        seen = (points[..., 0] > -1.5).to(context.dtype).unsqueeze(1)
+        bev = _sampled(context, points) + (self.fixed + seen * self.seen)
+        if self.detail is not None:
+            bev = bev + self.detail(_sampled(detail, points))
+        return functional.relu(bev)
+
+    def rasters(self, bev: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at 1/2 and 1/4, and logits B 4*(1+K) Y X: four sub-cells for each class."""
+        full = self.stem(bev)
+        half = self.down1(full)
+        quarter = self.down2(half)
+        half = self.half_out(functional.relu(self.half_side(half) + _double(self.half_below(quarter))))
+        full = self.full_out(functional.relu(self.full_side(full) + _double(self.full_below(half))))
+        return half, quarter, self.out(self.block(full))
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """A copy in eval mode in which each batch norm is part of the convolution before it."""
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    for module in list(copied.modules()):
+        children = list(module.named_children())
+        for (conv_name, conv), (norm_name, norm) in pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+    return copied
+
+
+def _probability(logits: Tensor, classes: int) -> Tensor:
+    """Softmax over classes, background left out, then sub-cells to their places: one pass over planes in memory."""
+    planes = logits.unflatten(1, (classes, 4))
+    exponent = (planes - planes.amax(1, keepdim=True)).exp()
+    shares = exponent[:, 1:] / exponent.sum(1, keepdim=True)
+    return functional.pixel_shuffle(shares.flatten(1, 2), 2)
+
+
+def _sampled(features: Tensor, points: Tensor) -> Tensor:
+    """B N C h w at points B Y X 2 of the stack of all cameras; single precision as in `GroundView`."""
+    stack = features.transpose(1, 2).flatten(2, 3)
+    return functional.grid_sample(stack.float(), points, align_corners=False).to(features.dtype)
+
+
+def _double(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _columns(conv: nn.Conv2d, inputs: slice) -> nn.Conv2d:
+    """The part of a 1x1 convolution that reads some of its inputs, without bias."""
+    weight = conv.weight.detach()[:, inputs].clone()
+    part = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False)
+    part.weight = nn.Parameter(weight, requires_grad=False)
+    return part
+
+
+def _parted(conv: nn.Conv2d, side: int) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """What a 1x1 convolution does with its first `side` inputs, bias included, and with the others."""
+    first = _columns(conv, slice(0, side))
+    first.bias = conv.bias
+    return first, _columns(conv, slice(side, None))
+
+
+def _rows(conv: nn.Conv2d, outputs: int) -> nn.Conv2d:
+    """A 1x1 convolution that computes only its first outputs."""
+    part = _columns(conv, slice(None))
+    part.out_channels = outputs
+    part.weight = nn.Parameter(part.weight[:outputs].clone(), requires_grad=False)
+    if conv.bias is not None:
+        part.bias = nn.Parameter(conv.bias.detach()[:outputs].clone(), requires_grad=False)
+    return part

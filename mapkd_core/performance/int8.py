@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions in int8: static quantisation by ONNX Runtime, calibrated on rendered frames.
+
+Weights per channel, activations per tensor, as pairs of QuantizeLinear and DequantizeLinear, which ONNX Runtime,
+OpenVINO and TensorRT read alike. Look-ups, the query head and everything else stay in single precision.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.models.build import plan as plan_of
+from mapkd_core.models.inference import Runner
+from mapkd_core.models.map_model import MapModel
+from mapkd_core.models.onnx_graph import GRAPH, cache_folder, exported, session, takes_any_number
+from mapkd_core.performance import openvino_runtime
+from mapkd_core.writing import aside
+
+CALIBRATION_FRAMES = 24
+_FIRST_SEED = 980_001  # of the worlds: neither training, validation nor test uses these
+
+
+def onnx_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
+    """ONNX Runtime; raises ImportError where onnx or onnxruntime is not installed."""
+    sessions: dict[int, object] = {}
+
+    def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        number = 0 if takes_any_number(model) else len(images)
+        if number not in sessions:
+            sessions[number] = session(quantised(model, digest, images, plan), threads)
+        given = {"images": images[None], "plan": plan[None]}
+        probability, scores, points = sessions[number].run(None, given)  # type: ignore[attr-defined]
+        return probability[0], scores[0], points[0]
+
+    return run
+
+
+def openvino_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
+    """OpenVINO; raises ImportError where it is not installed."""
+    return openvino_runtime.graph_runner(lambda i, p: quantised(model, digest, i, p), threads, "f32")
+
+
+def quantised(model: MapModel, digest: str, images: NDArray, plan: NDArray) -> bytes:
+    """The quantised graph from the user's cache; made in about a minute where it is not there."""
+    number = "any" if takes_any_number(model) else len(images)
+    path = cache_folder() / f"{digest[:16]}-{number}-v{GRAPH}-int8.onnx"
+    if not path.is_file():
+        frames = calibration_frames(model.config) if number == "any" else [(images, plan)]
+        quantise(exported(model, digest, len(images), plan), path, frames)
+    return path.read_bytes()
+
+
+def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]]) -> None:
+    """Write the int8 graph, aside and renamed. frames: images N 3 H W uint8 and plan, what activations look like."""
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder, aside(path) as unfinished:
+        plain, ready = Path(folder) / "plain.onnx", Path(folder) / "ready.onnx"
+        plain.write_bytes(graph)
+        quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(ready), str(unfinished), _Reader(iter(frames)), quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"], per_channel=True, activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8, extra_options={"ActivationSymmetric": False},
+        )  # fmt: skip
+
+
+def calibration_frames(config: ModelConfig, count: int = CALIBRATION_FRAMES) -> Iterator[tuple[NDArray, NDArray]]:
+    """images N 3 H W and plan of rendered frames, a world each, at the network's size."""
+    from mapkd_core.data.prepare import model_camera, prepare
+    from mapkd_core.worlds import procedural
+    from mapkd_core.worlds.render import Renderer
+    from mapkd_core.worlds.rig import nuscenes_rig
+
+    cameras = tuple(model_camera(camera, config) for camera in nuscenes_rig())
+    for seed in range(_FIRST_SEED, _FIRST_SEED + count):
+        prepared = prepare(Renderer(procedural.make_road_map(seed), seed).frame(3.0, cameras), config)
+        yield prepared.images, plan_of(config, prepared.K, prepared.ego_T_camera, prepared.valid)
+
+
+class _Reader:
+    """onnxruntime.quantization.CalibrationDataReader."""
+
+    def __init__(self, frames: Iterator[tuple[NDArray, NDArray]]) -> None:
+        self._frames = frames
+
+    def get_next(self) -> dict[str, NDArray] | None:
+        pair = next(self._frames, None)
+        return None if pair is None else {"images": np.asarray(pair[0])[None], "plan": np.asarray(pair[1])[None]}

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exported graph in OpenVINO, on x86 and Arm CPUs; bf16 where the processor computes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.models.inference import Runner
+from mapkd_core.models.map_model import MapModel
+from mapkd_core.models.onnx_graph import default_threads, exported
+
+
+def runner(model: MapModel, digest: str, threads: int | None = None, *, precision: str = "f32") -> Runner:
+    """precision: f32 or bf16. Raises ImportError where openvino is not installed."""
+    return graph_runner(lambda images, plan: exported(model, digest, len(images), plan), threads, precision)
+
+
+def graph_runner(graph: Any, threads: int | None, precision: str) -> Runner:
+    """graph: images, plan -> bytes of the ONNX file. Compiled for each number of cameras: fixed shapes."""
+    import openvino
+
+    core = openvino.Core()
+    requests: dict[int, Any] = {}
+
+    def request(images: NDArray, plan: NDArray) -> Any:
+        network = core.read_model(graph(images, plan))
+        network.reshape({"images": [1, *images.shape], "plan": [1, *plan.shape]})
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads or default_threads(),
+        }
+        return core.compile_model(network, "CPU", settings).create_infer_request()
+
+    def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        if len(images) not in requests:
+            requests[len(images)] = request(images, plan)
+        given = {"images": np.ascontiguousarray(images)[None], "plan": plan[None]}
+        answers = requests[len(images)].infer(given, share_inputs=True)
+        probability, scores, points = (answers[name] for name in ("probability", "scores", "points"))
+        return probability[0], scores[0], points[0]
+
+    return run

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways to run the student on a CPU: what each needs, whether it is exact, and how its runner is made."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from numpy.typing import NDArray
+
+from mapkd_core.models.inference import Runner, torch_runner
+from mapkd_core.models.map_model import MapModel
+from mapkd_core.models.onnx_graph import onnx_runner
+from mapkd_core.performance import choice, compiled, int8, openvino_runtime
+
+logger = logging.getLogger(__name__)
+
+_PIP = {"torch": "torch", "onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "'mapkd[openvino]'"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """make: model, digest of its weights, threads -> runner. needs: packages beside PyTorch.
+
+    is_exact: equal to PyTorch in single precision but for rounding: 1 of 255 in probability, 1e-4 in the rest. Others
+    are taken by `auto` only once `mapkd bench ways` has found their mIoU good enough on this machine.
+    starts_fast: ready within some seconds, so that `auto` may try it when it is first used.
+    """
+
+    make: Callable[[MapModel, str, int | None], Runner]
+    needs: tuple[str, ...] = ()
+    is_exact: bool = True
+    starts_fast: bool = True
+
+
+WAYS: dict[str, Way] = {
+    "torch": Way(lambda model, digest, threads: torch_runner(model), starts_fast=False),
+    "onnx": Way(onnx_runner, ("onnx", "onnxruntime")),
+    "openvino": Way(partial(openvino_runtime.runner, precision="f32"), ("onnx", "openvino")),
+    "openvino-bf16": Way(partial(openvino_runtime.runner, precision="bf16"), ("onnx", "openvino"), is_exact=False),
+    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), is_exact=False),
+    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), is_exact=False),
+    "compiled": Way(compiled.compiled_runner, starts_fast=False),
+    "aot": Way(compiled.aot_runner, starts_fast=False),
+}
+
+
+def missing(name: str) -> list[str]:
+    """Packages that the way needs and that are not installed."""
+    return [package for package in WAYS[name].needs if importlib.util.find_spec(package) is None]
+
+
+def runner(name: str, model: MapModel, digest: str, threads: int | None = None) -> Runner:
+    """Raises ValueError where a package is missing."""
+    if missing(name):
+        packages = " ".join(_PIP[p] for p in WAYS[name].needs)
+        raise ValueError(
+            f"backend {name!r} needs the packages {' and '.join(WAYS[name].needs)}: pip install {packages}"
+        )
+    return WAYS[name].make(model, digest, threads)
+
+
+def auto_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
+    """The way that was the fastest on this machine; where nothing was measured, the exact ones are, at the first frame.
+
+    Where only one of them is installed nothing is measured; without any it is PyTorch.
+    """
+    known = choice.read(choice.key(digest, threads))
+    if known is not None and known in WAYS and not missing(known):
+        return runner(known, model, digest, threads)
+    candidates = [name for name, way in WAYS.items() if way.is_exact and way.starts_fast and not missing(name)]
+    if not candidates:
+        logger.warning(
+            "ONNX Runtime or its exporter is not installed: falling back to PyTorch, which is about half as fast"
+        )
+        return torch_runner(model)
+    if len(candidates) == 1:
+        return runner(candidates[0], model, digest, threads)
+    return _decided_at_first_frame(candidates, model, digest, threads)
+
+
+def _decided_at_first_frame(candidates: list[str], model: MapModel, digest: str, threads: int | None) -> Runner:
+    chosen: list[Runner] = []
+
+    def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        if not chosen:
+            runners = {name: runner(name, model, digest, threads) for name in candidates}
+            name, times = choice.fastest(runners, images, plan)
+            choice.write(choice.key(digest, threads), name, times)
+            chosen.append(runners[name])
+        return chosen[0](images, plan)
+
+    return run
