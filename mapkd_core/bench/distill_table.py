@@ -95,7 +95,7 @@ def _costs(bench: Bench, found: Mapping[str, Any], repeats: int) -> dict[str, An
             continue
         weights = bench.run_folder(name, results[0]["seed"]) / "student.safetensors"
         model, _ = load_weights(weights)
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=torch.channels_last)
         frame = _frame(Path(wanted.validation))
         inputs = to_batch(frame, replace(wanted, model=model.config)).inputs()
         flops = cost.operations(model, *inputs)

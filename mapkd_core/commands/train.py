@@ -3,8 +3,9 @@
 
 Settings come from the defaults in mapkd_core/config.py, then the YAML, then key=value on the command line, e.g.
 `minutes=90 model.bev_width=48`. Sample folders that are absent are rendered first. The run folder gets config.json,
-log.jsonl, last.pt (to resume from) and the averaged weights student.safetensors with their card. On 2 cores a frame
-takes about 0.25 s; a CUDA device is used where there is one. `mapkd ship` makes the result the shipped weights.
+log.jsonl, curves for TensorBoard, last.pt (to resume from) and the averaged weights student.safetensors with their
+card. On 2 cores a frame takes about 0.25 s; a CUDA device is used where there is one. `mapkd ship` makes the result the
+shipped weights.
 
 --stages trains several networks, one after the other and each from those before it, with one YAML a stage in the same
 order; key=value holds for all of them. DIR/<stage> is a run folder, and the same command goes on where it was stopped.

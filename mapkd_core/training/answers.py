@@ -95,7 +95,7 @@ def attach(scheme: Scheme, hashes: dict[str, str], config: TrainConfig, device: 
     for name, network in scheme.frozen.items():
         assert isinstance(network, MapModel)
         store = filled(network, hashes[name], config, scheme.reads, device)
-        scheme.stored[name] = lambda rows, store=store: store.read(rows, scheme.reads)  # type: ignore[misc]
+        scheme.stored[name] = lambda rows, store=store: store.read(rows, scheme.reads)
 
 
 def filled(

@@ -30,15 +30,15 @@ class RunState:
 
     def __init__(self, model: MapModel, config: TrainConfig, group: Group) -> None:
         self.config, self.group = config, group
-        self.model = model.to(group.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(group.device, memory_format=torch.channels_last)
         learning = Learning(config, self.model).to(group.device)
         if config.scheme:
             scheme, hashes = _scheme(config)
-            learning["scheme"] = scheme.to(group.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            learning["scheme"] = scheme.to(group.device, memory_format=torch.channels_last)
             if config.answers:
                 _attach(scheme, hashes, config, group)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
-        learning["model"] = self.model = group.norms(self.model)  # type: ignore[assignment]
+        learning["model"] = self.model = group.norms(self.model)
         self.learning, self.stepping = learning, group.wrapped(learning)
         self.optimizer = make_optimizer(self.learning, config)
         self.progress = Progress(config)
