@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from mapkd_core import geometry
 from mapkd_core.config import ModelConfig
-from mapkd_core.data.prepare import fit_intrinsics, model_camera, prepare
+from mapkd_core.data.image_codec import decode_compressed
+from mapkd_core.data.prepare import fit_image, fit_intrinsics, model_camera, prepare, reduced, reduction
 from mapkd_core.types import Camera, Frame
 from mapkd_core.worlds.rig import nuscenes_rig
 
@@ -103,3 +105,33 @@ def test_bad_intrinsics_are_refused(K):
 def test_frame_without_cameras_is_refused():
     with pytest.raises(ValueError, match="no camera"):
         prepare(Frame(()), ModelConfig())
+
+
+@pytest.mark.parametrize("size", [(1600, 900), (1601, 903), (1920, 1208), (800, 450), (701, 333)])
+def test_the_sky_is_left_out_before_scaling_and_no_pixel_changes(size):
+    image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    camera, config = replace(_camera(*size, focal=900), image=image), ModelConfig()
+    rows = round(size[1] * config.image_width / size[0])
+    whole = cv2.resize(image, (config.image_width, rows), interpolation=cv2.INTER_AREA)[-config.image_height :]
+    assert np.abs(fit_image(camera, config).astype(int) - whole).max() <= (size[1] in (1208, 333))
+
+
+@pytest.mark.parametrize(
+    ("size", "factor"), [((1600, 900), 2), ((1920, 1080), 2), ((2880, 1860), 4), ((1601, 900), 1), ((1280, 720), 1)]
+)
+def test_reduction_leaves_twice_the_width_and_whole_pixels(size, factor):
+    assert reduction(*size, ModelConfig()) == factor
+
+
+def test_a_picture_decoded_smaller_gives_the_same_input_within_the_tolerance():
+    rng, config = np.random.default_rng(1), ModelConfig()
+    grey = cv2.resize(rng.integers(0, 256, (90, 160, 1), np.uint8), (1600, 900), interpolation=cv2.INTER_CUBIC)
+    soft = np.stack([grey, grey, grey // 2 + 60], -1)
+    _, data = cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    camera = _camera(1600, 900, focal=1260)
+    full = replace(camera, image=decode_compressed("jpeg", data))
+    small = reduced(camera, decode_compressed("jpeg", data, reduce=2), 2)
+    assert small.image.shape == (small.height, small.width, 3) == (450, 800, 3)
+    np.testing.assert_allclose(fit_intrinsics(small, config), fit_intrinsics(full, config), atol=1e-9)
+    away = np.abs(fit_image(small, config).astype(int) - fit_image(full, config))
+    assert away.mean() < 0.7 and np.percentile(away, 99) <= 3

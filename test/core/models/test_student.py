@@ -23,8 +23,9 @@ from mapkd_core.worlds.rig import nuscenes_rig
 # All of them run in TensorRT 10 and in ONNX Runtime on every device; adding one is a decision, not an accident.
 ALLOWED = {
     "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Conv", "DepthToSpace", "Div", "Equal", "Exp", "Expand",
-    "Gather", "Greater", "GridSample", "Identity", "LayerNormalization", "MatMul", "Mod", "Mul", "ReduceMax", "ReduceSum",
-    "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where",
+    "Gather", "Greater", "GridSample", "Identity", "LayerNormalization", "MatMul", "Mod", "Mul", "ReduceMax",
+    "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
+    "Sub", "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
 
 
