@@ -15,6 +15,7 @@ from mapkd_core.data.batch import TrainingSet, collate
 from mapkd_core.data.samples import write
 from mapkd_core.models.build import build
 from mapkd_core.training import answers
+from mapkd_core.types import MapElement
 
 CPU = torch.device("cpu")
 KNOWN = ("camera", "lidar", "sd", "hd")
@@ -24,7 +25,8 @@ KNOWN = ("camera", "lidar", "sd", "hd")
 def config(tmp_path, tiny, make_sample) -> TrainConfig:
     rng = np.random.default_rng(0)
     rich = [replace(make_sample(s), points=rng.uniform(-3, 3, (40, 5)).astype(np.float32)) for s in (0.0, 0.6, 0.3)]
-    rich = [replace(sample, hd=sample.elements) for sample in rich]
+    road = (MapElement("road", np.array([(-8.0, 0.0), (8.0, 0.0)])),)
+    rich = [replace(sample, sd=road, hd=sample.elements) for sample in rich]
     write(tmp_path / "data", "a", rich)
     return TrainConfig(tiny, str(tmp_path / "data"), batch=2, precision="fp32", workers=0, variants=2,
                        answers=str(tmp_path / "answers"), modality_dropout=0.0)  # fmt: skip
