@@ -57,7 +57,8 @@ class Backdrop:
             )
             for m in (x, y)
         )
-        wrapped = cv2.remap(self._panorama, np.mod(x, _WIDTH), y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        x -= _WIDTH * np.floor(x * np.float32(1 / _WIDTH))
+        wrapped = cv2.remap(self._panorama, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture[:rows] = wrapped
         return picture
 

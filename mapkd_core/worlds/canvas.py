@@ -36,8 +36,10 @@ class Canvas:
         uv = points_camera[..., :2] / points_camera[..., 2:3]
         return uv * (self._K[0, 0], self._K[1, 1]) + self._K[:2, 2]
 
-    def seen(self, points_map: NDArray[np.float64], radius: float, reach: float) -> NDArray[np.int64]:
-        """Indices of ground points (N x 2) that may be in the picture, things up to `radius` wide around them."""
+    def seen(
+        self, points_map: NDArray[np.float64], radius: float | NDArray[np.float64], reach: float
+    ) -> NDArray[np.int64]:
+        """Indices of ground points (N x 2) that may be in the picture, things `radius` (or N of them) wide around."""
         if not len(points_map):
             return np.zeros(0, int)
         points = points_map @ self._camera_T_map[:3, :2].T + self._camera_T_map[:3, 3]
@@ -45,28 +47,6 @@ class Canvas:
         left, right = -self._K[0, 2] / self._K[0, 0], (self.width - self._K[0, 2]) / self._K[0, 0]
         inside = (x > left * z - 1.5 * radius) & (x < right * z + 1.5 * radius)
         return np.nonzero(inside & (z > -radius) & (z < reach))[0]
-
-    def quads(self, corners_map: NDArray[np.float64], colours: NDArray[np.float64], light: bool = True) -> None:
-        """Fill the quads (Q 4 3, counter-clockwise from outside) that face the camera, in order, lit by the sun."""
-        points = self.camera_points(corners_map)
-        depth = points[..., 2]
-        if depth.max() < NEAR_M:
-            return
-        if light:
-            one, other = corners_map[:, 1] - corners_map[:, 0], corners_map[:, 2] - corners_map[:, 1]
-            normals = _cross(one, other)
-            normals /= np.maximum(np.sqrt((normals * normals).sum(axis=1)), 1e-9)[:, None]
-            colours = colours * self._light(normals)[:, None]
-        one, other = points[:, 1] - points[:, 0], points[:, 2] - points[:, 1]
-        facing = np.nonzero((_cross(one, other) * points[:, 0]).sum(axis=1) < 0)[0]
-        shown = self._hazed(colours[facing], max(float(depth.mean()), 1.0)).tolist()
-        if depth.min() < NEAR_M:
-            for i, colour in zip(facing, shown, strict=True):
-                self.polygon(points[i], colour)
-            return
-        fixed = self.fixed(self.pixels(points[facing]))
-        for quad, colour in zip(fixed, shown, strict=True):
-            cv2.fillConvexPoly(self.image, quad, colour, cv2.LINE_8, SHIFT)
 
     def polygons(self, corners_map: NDArray[np.float64], colours: NDArray[np.float64]) -> None:
         """Fill the quads (Q 4 3) in order with their colours as they are, whichever way they face."""
@@ -115,19 +95,16 @@ class Canvas:
         """Pixels as OpenCV's fixed-point corners."""
         return np.round(np.clip(pixels, -LIMIT, LIMIT) * (1 << SHIFT)).astype(np.int32)
 
-    def _light(self, normals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def light(self, normals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """N: brightness of surfaces by their unit normals (N x 3, map frame)."""
         sun = self.look.sun
         up = 0.8 + 0.2 * normals[:, 2]
         return up * (1 - 0.75 * sun) + 0.85 * sun * np.maximum(normals @ self._sun, 0)
 
-    def _hazed(self, colours: NDArray[np.float64], depth: float) -> NDArray[np.float64]:
+    def hazed(self, colours: NDArray[np.float64], depth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Colours N x 3 seen through `depth` metres (N x 1) of the world's air."""
         veil = 1 - np.exp(-depth / self.look.visibility_m)
         return np.clip(colours * (1 - veil) + np.array(self.look.haze) * veil, 0, 255)
-
-
-def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cross products of N x 3 vectors (several times faster than np.cross on small arrays)."""
-    return a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]]
 
 
 def _cut_near(points: NDArray[np.float64]) -> NDArray[np.float64]:

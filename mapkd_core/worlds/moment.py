@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.worlds import drive
-from mapkd_core.worlds.road_map import Agent, RoadMap
+from mapkd_core.worlds.road_map import RoadMap
 
 _STEP_S = 0.05
 
@@ -59,14 +59,11 @@ def moment_at(road_map: RoadMap, time_s: float, boxes: list[drive.Box]) -> Momen
 def _speeds(road_map: RoadMap, time_s: float, boxes: list[drive.Box]) -> tuple[float, ...]:
     if not boxes:
         return ()
-    return tuple(_speed(road_map.agents[i], time_s) for i in drive.present(road_map, time_s))
-
-
-def _speed(agent: Agent, time_s: float) -> float:
-    poses: NDArray[np.float64] = agent.poses
-    if len(poses) < 2:
-        return float("nan")
-    i = int(np.clip(np.searchsorted(poses[:, 0], time_s, side="right"), 1, len(poses) - 1))
-    t0, x0, y0, _ = poses[i - 1].tolist()
-    t1, x1, y1, _ = poses[i].tolist()
-    return float(np.hypot(x1 - x0, y1 - y0) / max(t1 - t0, 1e-6))
+    table, begins = road_map.agent_poses
+    agents = drive.present(road_map, time_s)
+    first, last = begins[:-1][agents], begins[1:][agents] - 1
+    passed = np.add.reduceat((table[:, 0] <= time_s).astype(int), begins[:-1])[agents]
+    after = np.clip(first + passed, np.minimum(first + 1, last), last)
+    step = table[after, :3] - table[np.maximum(after - 1, first), :3]
+    speed = np.hypot(step[:, 1], step[:, 2]) / np.maximum(step[:, 0], 1e-6)
+    return tuple(np.where(last > first, speed, np.nan).tolist())

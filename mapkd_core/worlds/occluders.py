@@ -31,9 +31,12 @@ class Occluders:
     def visible(self, things: Uprights) -> NDArray[np.int64]:
         """Indices of the things to draw, without the hidden ones."""
         near = things.points[..., 2].min(axis=1) - _SLACK_M
-        roi, whole = things.roi.tolist(), things.whole
-        return np.array([i for i in things.shown if not whole[i] or self._shows(roi[i], near[i])], int)
-
-    def _shows(self, roi: list[int], near: float) -> bool:
-        columns = self._limit[roi[0] : roi[2]]
-        return columns.size > 0 and float(columns.max()) > near
+        low, high = things.roi[:, 0], things.roi[:, 2]
+        pending = things.shown[things.whole[things.shown] & (low < high)[things.shown]]
+        shows = ~things.whole
+        if len(pending):
+            # Every second result is that of columns low..high; one more column, for those that end at the edge.
+            edges = np.stack([low[pending], high[pending]], -1).ravel()
+            farthest = np.maximum.reduceat(np.append(self._limit, 0.0), edges)[::2]
+            shows[pending] = farthest > near[pending]
+        return things.shown[shows[things.shown]]

@@ -147,7 +147,7 @@ class Renderer:
         index: int,
         rng: np.random.Generator,
     ) -> NDArray[np.uint8]:
-        boxes = list(moment.boxes)
+        boxes = moment.boxes
         map_T_camera = map_T_ego @ camera.ego_T_camera
         image = self._backdrop.draw(camera.K, map_T_camera[:3, :3], camera.width, camera.height)
         _haze(image, draw_on_relief(image, self.texture, camera.K, map_T_camera, self.relief), self.look)
@@ -171,7 +171,7 @@ class Renderer:
         return self._lenses[index]
 
     def _with_solids(
-        self, image: NDArray[np.uint8], camera: Camera, map_T_ego: NDArray[np.float64], boxes: list[drive.Box]
+        self, image: NDArray[np.uint8], camera: Camera, map_T_ego: NDArray[np.float64], boxes: Sequence[drive.Box]
     ) -> NDArray[np.uint8]:
         map_T_camera = map_T_ego @ camera.ego_T_camera
         if camera.width >= SUPERSAMPLE_BELOW_PX:
@@ -192,5 +192,5 @@ def _haze(image: NDArray[np.uint8], inverse_depths: NDArray[np.float32], look: L
     rows = np.nonzero((inv > 1 / 400) & (inv > 1 / look.visibility_m / 4) & (inv < 1 / 12))[0]
     if len(rows):
         part = image[rows[0] : rows[-1] + 1]
-        share = 1 - np.exp(-1 / (inv[rows[0] : rows[-1] + 1, None, None] * look.visibility_m))
+        share = (1 - np.exp(-1 / (inv[rows[0] : rows[-1] + 1, None, None] * look.visibility_m))).astype(np.float32)
         part[:] = (part + (np.array(look.haze, np.float32) - part) * share).astype(np.uint8)

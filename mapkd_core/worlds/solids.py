@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import apply, planar
+from mapkd_core.geometry import apply
 from mapkd_core.grid import BevGrid
-from mapkd_core.worlds import sprites, uprights, vehicles
+from mapkd_core.worlds import uprights
 from mapkd_core.worlds.appearance import Look
 from mapkd_core.worlds.canvas import Canvas
 from mapkd_core.worlds.drive import Box
@@ -18,13 +20,13 @@ from mapkd_core.worlds.kerbs import Kerbs
 from mapkd_core.worlds.occluders import Occluders
 from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.worlds.road_map import RoadMap
+from mapkd_core.worlds.road_users_view import REACH_M, RoadUsersView, Task
 from mapkd_core.worlds.roadside import FACADES, build_roadside
+from mapkd_core.worlds.standing import Standing, standing
 
 ROADSIDE_STREAM = 0x50  # of random numbers, beside the world's seed
-_REACH_M, _BOARD_REACH_M = 90.0, 65.0
-_DETAIL_M = 28.0  # vehicles farther away go without wheels and lamps
+_BOARD_REACH_M = 65.0
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-_PERSON_KINDS = ("PEDESTRIAN", "CYCLIST")
 
 
 class Scene:
@@ -46,9 +48,9 @@ class Scene:
         self.enabled, self._look, self._seed, self._relief = enabled, look, seed, relief
         self.roadside = build_roadside(distance, grid, road_map.ego, look, rng)
         self._kerbs = Kerbs(area, look, rng, relief=relief, dropped=dropped)
-        self._people = tuple(sprites.levels(sprites.person(rng)) for _ in range(12))
+        self._users = RoadUsersView(seed, rng)
+        self._now = standing((), relief)
         self._tail, self._tail_colours = _own_tail(rng)
-        self._meshes: dict[tuple[str, float, float, float], vehicles.Quads] = {}
         self._wall_light = self._lit_walls()
         walls = self.roadside.walls
         self._wall_feet = np.stack([relief.height(walls.start), relief.height(walls.end)], -1)
@@ -81,28 +83,25 @@ class Scene:
         K: NDArray[np.float64],
         map_T_camera: NDArray[np.float64],
         map_T_ego: NDArray[np.float64],
-        boxes: list[Box],
+        boxes: Sequence[Box],
         kerbs: bool = True,
     ) -> None:
         """Draw onto `image` (H W 3 RGB, changed in place). kerbs: those, too, which hide next to nothing."""
         canvas = Canvas(image, K, map_T_camera, self._look)
         eye = map_T_camera[:2, 3]
-        places = np.array([(b.x, b.y) for b in boxes]).reshape(-1, 2)
-        apart = np.hypot(*(places - eye).T)
-        near_boxes = [boxes[i] for i in canvas.seen(places, 6.0, _REACH_M) if apart[i] > 1.5]
         if kerbs:
             self._kerbs.draw(canvas, eye)
-        todo = [(np.hypot(b.x - eye[0], b.y - eye[1]), self._draw_box, (canvas, b)) for b in near_boxes]
         occluders = Occluders(canvas.width)
-        todo += self._visible_walls(canvas, eye, occluders) + self._visible_boards(canvas, eye, occluders)
+        todo = self._visible_walls(canvas, eye, occluders) + self._visible_boards(canvas, eye, occluders)
+        todo += self._users.tasks(canvas, self._standing(boxes), occluders)
         for _, draw, arguments in sorted(todo, key=lambda entry: -entry[0]):
             draw(*arguments)
         if self._tail is not None:
             canvas.polygons(apply(map_T_ego, self._tail), self._tail_colours)
 
-    def _visible_walls(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[tuple]:
+    def _visible_walls(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[Task]:
         walls = self.roadside.walls
-        index = canvas.seen((walls.start + walls.end) / 2, 4.0, _REACH_M)
+        index = canvas.seen((walls.start + walls.end) / 2, 4.0, REACH_M)
         corners = np.empty((len(index), 4, 3))
         corners[:, [0, 3], :2], corners[:, [1, 2], :2] = walls.start[index, None], walls.end[index, None]
         corners[:, :2, 2], corners[:, 2:, 2] = walls.z[index, :1], walls.z[index, 1:]
@@ -110,7 +109,7 @@ class Scene:
         placed = uprights.place(canvas, corners)
         apart = np.hypot(*(corners[:, :2, :2].mean(axis=1) - eye).T)
         occluders.add(placed, walls.texture[index] < FACADES)
-        out = []
+        out: list[Task] = []
         for i in occluders.visible(placed):
             k = index[i]
             texture = self.roadside.textures[walls.texture[k]]
@@ -118,10 +117,10 @@ class Scene:
             out.append((apart[i], uprights.draw_wall, arguments))
         return out
 
-    def _visible_boards(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[tuple]:
+    def _visible_boards(self, canvas: Canvas, eye: NDArray[np.float64], occluders: Occluders) -> list[Task]:
         boards = self.roadside.billboards
         index = canvas.seen(boards.foot, 4.0, _BOARD_REACH_M)
-        corners = _facing(boards.foot[index], boards.size[index], self._board_feet[index], canvas.map_T_camera)
+        corners = uprights.facing(boards.foot[index], boards.size[index], self._board_feet[index], canvas.map_T_camera)
         placed = uprights.place(canvas, corners)
         apart = np.hypot(*(boards.foot[index] - eye).T)
         textures = self.roadside.textures
@@ -131,35 +130,19 @@ class Scene:
             if placed.depth[i] > 0.7
         ]
 
-    def _draw_box(self, canvas: Canvas, box: Box) -> None:
-        if box.kind in _PERSON_KINDS:
-            pick = int(box.length * 1000 + box.height * 777 + self._seed) % len(self._people)
-            size = np.array([[max(0.7, box.width), box.height]])
-            foot = np.array([[box.x, box.y]])
-            corners = _facing(foot, size, self._relief.height(foot), canvas.map_T_camera)
-            uprights.draw_billboard(canvas, uprights.place(canvas, corners), 0, self._people[pick])
-            return
-        key = (box.kind, box.length, box.width, box.height)
-        if key not in self._meshes:
-            self._meshes[key] = vehicles.quads(box, self._seed)
-        corners, colours = self._meshes[key]
-        if np.hypot(*(canvas.map_T_camera[:2, 3] - (box.x, box.y))) > _DETAIL_M and len(corners) > vehicles.DETAILS:
-            corners, colours = corners[: -vehicles.DETAILS], colours[: -vehicles.DETAILS]
-        canvas.quads(apply(self._relief.lifted(planar(box.x, box.y, box.yaw)), corners), colours)
-
     def draw_shadows(
         self,
         image: NDArray[np.uint8],
         K: NDArray[np.float64],
         map_T_camera: NDArray[np.float64],
         map_T_ego: NDArray[np.float64],
-        boxes: list[Box],
+        boxes: Sequence[Box],
     ) -> None:
         """Darken the ground in `image` (H W 3, changed in place) under and behind moving things, the vehicle too."""
         canvas = Canvas(image, K, map_T_camera, self._look)
         forward = map_T_ego[:2, 0]
-        own = (*(map_T_ego[:2, 3] + 1.4 * forward), np.arctan2(forward[1], forward[0]), 4.1, 1.7, 1.5)
-        rows = np.array([own] + [(b.x, b.y, b.yaw, b.length, b.width, b.height) for b in boxes])
+        own = np.array([*(map_T_ego[:2, 3] + 1.4 * forward), np.arctan2(forward[1], forward[0]), 4.1, 1.7, 1.5])
+        rows = np.vstack([own, self._standing(boxes).rows])
         large = np.hypot(*(rows[:, :2] - map_T_camera[:2, 3]).T) < 15 + 10 * rows[:, 5]
         rows = rows[np.intersect1d(canvas.seen(rows[:, :2], 12.0, 45.0), np.nonzero(large)[0])]
         c, s = np.cos(rows[:, 2]), np.sin(rows[:, 2])
@@ -175,6 +158,13 @@ class Scene:
         others = rows[:, 3] != own[3]
         groups.append((centre[others] + foot[others] * 1.12, 0.5 - 0.3 * self._look.sun))
         canvas.darken([(self._on_ground(outlines), factor) for outlines, factor in groups])
+
+    def _standing(self, boxes: Sequence[Box]) -> Standing:
+        """Worked out anew for other boxes only: a rig's cameras ask for the same tuple in turn."""
+        boxes = tuple(boxes)  # the same object where it is one already
+        if boxes is not self._now.boxes:
+            self._now = standing(boxes, self._relief)
+        return self._now
 
     def _on_ground(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map points (..., 3) of the ground at (..., 2)."""
@@ -192,20 +182,6 @@ class Scene:
         facing = np.abs(normal @ np.array(self._look.sun_direction[:2]))
         shade = (1 - 0.6 * self._look.sun) + 0.6 * self._look.sun * facing
         return np.where(self._look.sun > 0, shade, 0.85)
-
-
-def _facing(
-    foot: NDArray[np.float64], size: NDArray[np.float64], z: NDArray[np.float64], map_T_camera: NDArray[np.float64]
-) -> NDArray:
-    """Corners N x 4 x 3 (map frame) of upright rectangles that face the camera: foot N x 2 on the ground at heights
-    z N, width and height N x 2."""
-    right = map_T_camera[:2, 0] / np.hypot(*map_T_camera[:2, 0])
-    half = size[:, :1] / 2 * right
-    corners = np.zeros((len(foot), 4, 3))
-    corners[:, [0, 3], :2], corners[:, [1, 2], :2] = (foot - half)[:, None], (foot + half)[:, None]
-    corners[:, 2:, 2] = size[:, 1:]
-    corners[:, :, 2] += z[:, None]
-    return corners
 
 
 def _own_tail(rng: np.random.Generator) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:

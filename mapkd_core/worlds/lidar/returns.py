@@ -39,7 +39,9 @@ def intensities(kind: NDArray[np.integer], paint: Array, wet: float, rng: np.ran
     """0..255 in whole numbers, log-normal around the median of the kind; brighter where paint covers the road."""
     on_ground = (kind == Kind.ROAD) | (kind == Kind.PAVEMENT)
     normal = rng.standard_normal(len(kind))
-    bare = _INTENSITY[kind] * np.exp(_SPREAD[kind] * normal)
-    painted = _PAINT_INTENSITY * np.exp(_PAINT_SPREAD * normal)
-    value = np.where(on_ground, (bare + (painted - bare) * paint) * (1 - WET_LOSS * wet / 2), bare)
+    value = _INTENSITY[kind] * np.exp(_SPREAD[kind] * normal)
+    some = np.flatnonzero(on_ground & (paint > 0))
+    painted = _PAINT_INTENSITY * np.exp(_PAINT_SPREAD * normal[some])
+    value[some] += (painted - value[some]) * paint[some]
+    value[on_ground] *= 1 - WET_LOSS * wet / 2
     return np.round(np.clip(value, 0, 255))

@@ -83,9 +83,11 @@ class Lidar:
         cast = Cast(origin, azimuth, (map_T_ego @ self._ego_T_lidar)[:3, 2], self._relief)
         self._ground.cast(cast)
         middle = origin.mean(axis=0)
-        cast.upright(*surfaces.joined(self._static, surfaces.trunks(self._boards, middle[:2], self._board_feet)))
+        sides, tops, kinds = surfaces.bodies(self._road_users(cast, boxes_at, time_s, middle), self._relief)
+        trunks = surfaces.trunks(self._boards, middle[:2], self._board_feet)
+        cast.upright(*surfaces.joined(self._static, trunks, sides))
         cast.crowns(*self._crowns, Kind.PLANT, _LEAF_DEPTH_M, rng)
-        self._road_users(cast, boxes_at, time_s, middle)
+        cast.tops(tops, kinds)
         own = self._own_roof < cast.distance
         cast.distance[own], cast.kind[own] = self._own_roof[own], Kind.OWN_ROOF
         return Sweep(self._points(cast, map_T_ego, rng), map_T_ego, time_s)
@@ -105,40 +107,37 @@ class Lidar:
         yaw += share * ((yaw_end - yaw + np.pi) % (2 * np.pi) - np.pi)
         return begin + share[:, None] * (end - begin), azimuths() + yaw
 
-    def _road_users(self, cast: Cast, boxes_at: BoxesAt, time_s: float, middle: NDArray[np.float64]) -> None:
-        """Each sector of the turn sees others where they are while it is scanned."""
+    def _road_users(self, cast: Cast, boxes_at: BoxesAt, time_s: float, middle: NDArray[np.float64]) -> list[Box]:
+        """Others within reach where they are while their sector of the turn is scanned."""
+        found: list[Box] = []
         for sector in range(_SECTORS):
-            then = time_s - TURN_S * (1 - (sector + 0.5) / _SECTORS)
-            near = [b for b in boxes_at(then) if np.hypot(b.x - middle[0], b.y - middle[1]) < REACH_M]
-            here = [b for b in near if self._sector(cast, b, middle) == sector]
-            sides, tops, kinds = surfaces.bodies(here, self._relief)
-            cast.upright(*sides)
-            cast.tops(tops, kinds)
-
-    @staticmethod
-    def _sector(cast: Cast, box: Box, middle: NDArray[np.float64]) -> int:
-        turned = cast.first_azimuth - np.arctan2(box.y - middle[1], box.x - middle[0])
-        return int(turned % (2 * np.pi) / (2 * np.pi) * _SECTORS)
+            boxes = boxes_at(time_s - TURN_S * (1 - (sector + 0.5) / _SECTORS))
+            away = np.array([box[4:6] for box in boxes], np.float64).reshape(-1, 2) - middle[:2]
+            turned = (cast.first_azimuth - np.arctan2(away[:, 1], away[:, 0])) % (2 * np.pi)
+            scanned = (turned / (2 * np.pi) * _SECTORS).astype(int) == sector
+            found += [boxes[i] for i in np.flatnonzero(scanned & (np.hypot(*away.T) < REACH_M))]
+        return found
 
     def _points(self, cast: Cast, map_T_ego: Matrix, rng: np.random.Generator) -> NDArray[np.float32]:
         flat = np.flatnonzero(cast.distance < REACH_M)
-        column, ring = flat // RINGS, flat % RINGS
         distance, kind, slope = cast.distance.ravel()[flat], cast.kind.ravel()[flat], cast.slope.ravel()[flat]
-        slant = distance * np.sqrt(1 + slope**2)
+        steep = np.sqrt(1 + slope * slope)
+        slant = distance * steep
         on_ground = (kind == Kind.ROAD) | (kind == Kind.PAVEMENT)
-        xy = cast.origin[column, :2] + distance[:, None] * cast.ahead[column]
         paint = np.zeros(len(flat))
         road = np.flatnonzero(kind == Kind.ROAD)
-        paint[road] = looked_up(self._coverage, self._grid, xy[road]) / 255.0
-        cosine = np.where(on_ground, np.abs(slope) / np.sqrt(1 + slope**2), 0.7)
+        column = flat[road] // RINGS
+        xy = cast.origin[column, :2] + distance[road, None] * cast.ahead[column]
+        paint[road] = looked_up(self._coverage, self._grid, xy) / 255.0
+        cosine = np.where(on_ground, np.abs(slope) / steep, 0.7)
         chance = returns.answers(kind, slant, cosine, paint, self._wet)
         keep = np.flatnonzero((rng.random(len(flat)) < chance) & (slant > BLIND_M))
-        column, ring, kind = column[keep], ring[keep], kind[keep]
+        column, ring, kind = flat[keep] // RINGS, flat[keep] % RINGS, kind[keep]
         error = rng.normal(0, returns.NOISE_M, len(keep)) + self._bias[ring]
-        distance = distance[keep] + error * np.cos(ELEVATIONS[ring])
-        xyz = np.empty((len(keep), 3))
-        xyz[:, :2] = cast.origin[column, :2] + distance[:, None] * cast.ahead[column]
-        xyz[:, 2] = cast.origin[column, 2] + distance * slope[keep]
+        distance = distance[keep] + error * np.cos(ELEVATIONS)[ring]
+        xyz = cast.origin[column]
+        xyz[:, :2] += distance[:, None] * cast.ahead[column]
+        xyz[:, 2] += distance * slope[keep]
         intensity = returns.intensities(kind, paint[keep], self._wet, rng)
         xyz = apply(inverse(map_T_ego), xyz)
         return np.column_stack([xyz, intensity, ring, offsets_s()[column]]).astype(np.float32)
