@@ -41,6 +41,9 @@ class Scheme(nn.Module):
         self.frozen.eval()
         return self
 
+    def start(self, student: MapModel) -> None:
+        """Called once with the fresh student, before its first step; a scheme may give it weights to begin with."""
+
     @torch.no_grad()
     def answer(self, name: str, batch: Batch) -> MapOutput:
         """What the teacher or coach makes of the batch, with all that it knows of it."""

@@ -34,6 +34,7 @@ class RunState:
         learning = Learning(config, self.model).to(group.device)
         if config.scheme:
             scheme, hashes = _scheme(config)
+            scheme.start(self.model)
             learning["scheme"] = scheme.to(group.device, memory_format=torch.channels_last)
             if config.answers:
                 _attach(scheme, hashes, config, group)

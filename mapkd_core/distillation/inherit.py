@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ours: the student inherits the teacher's decoder and heads, and then learns to feed them without LiDAR and priors.
+
+Where teacher and student have the same decoder, all that the teacher knows about roads once they lie in the BEV - how
+lines go on behind a lorry, what a junction looks like, which query answers for which line - is in weights that a
+student can simply be given (reusing a teacher's classifier: SimKD, arXiv 2203.14001; inheriting weights:
+FGD, arXiv 2111.11837). What is left to learn is the BEV they are fed with. So it is taught there (`fused`), where the
+decoder ends (`bev`), and by answers: class probabilities of every cell, and the polylines of the heads, which need no
+matching since query i of the student started as query i of the teacher. Nothing changes at inference.
+
+A distance between features is divided by the mean square of the teacher's, so that the weights mean the same whatever
+the teacher's scale. B batch, C channels, Y X decoder cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.data.batch import Batch
+from mapkd_core.distillation.foreground import near_lines
+from mapkd_core.distillation.losses import adapter, response_kl
+from mapkd_core.distillation.mapdistill import head_losses
+from mapkd_core.distillation.scheme import Scheme
+from mapkd_core.models.map_model import MapModel, MapOutput
+
+INHERITED = {"nothing": (), "decoder": ("decoder.", "raster.", "query."), "all": ("",)}
+
+
+@dataclass(frozen=True)
+class Config:
+    """inherit: nothing, decoder (with both heads), or all that fits, the camera encoder included.
+
+    fused, bev, response, head: weights. foreground: how much more a cell within one cell of a true line counts.
+    temperature: of the response.
+    """
+
+    inherit: str = "decoder"
+    fused: float = 1.0
+    bev: float = 1.0
+    response: float = 2.0
+    head: float = 1.0
+    foreground: float = 4.0
+    temperature: float = 2.0
+
+
+def hand_over(teacher: MapModel, student: MapModel, parts: tuple[str, ...]) -> list[str]:
+    """Copy the teacher's tensors of these parts into the student where names and shapes agree; returns their names.
+
+    The decoder's first convolution reads the camera BEV first and LiDAR last: its leading channels fit as well.
+    """
+    given, own = teacher.state_dict(), student.state_dict()
+    taken = {}
+    for name, tensor in own.items():
+        if name.startswith(parts) and name in given and given[name].ndim == tensor.ndim:
+            if given[name].shape == tensor.shape:
+                taken[name] = given[name]
+            elif name == "decoder.stem.0.conv.weight" and given[name].shape[1] > tensor.shape[1]:
+                taken[name] = given[name][:, : tensor.shape[1]]
+    student.load_state_dict(own | taken)
+    return sorted(taken)
+
+
+def relative_distance(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
+    """Mean of weight (student - teacher)^2 over the mean of teacher^2. B C Y X twice; weight B Y X, of mean one."""
+    own, wanted = student.float(), teacher.float()
+    apart = (own - wanted).square().mean(1)
+    return (weight * apart).mean() / wanted.square().mean().clamp(min=1e-6)
+
+
+class Distil(Scheme):
+    """Only the teacher is used."""
+
+    reads = ("fused", "bev", "semantic", "queries")
+
+    def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
+        super().__init__(config, student, teacher, coach)
+        if config.inherit not in INHERITED:
+            raise ValueError(f"inherit.inherit = {config.inherit!r}; known: {', '.join(INHERITED)}")
+        widths = (student.bev_width, teacher.config.bev_width)
+        self.adapters = nn.ModuleDict(
+            {"fused": adapter(*widths), "bev": adapter(*widths)} if len({*widths}) > 1 else {}
+        )
+
+    def start(self, student: MapModel) -> None:
+        """Raises ValueError where the decoders are of two widths."""
+        super().start(student)
+        teacher, parts = self.frozen["teacher"], INHERITED[self.config.inherit]
+        assert isinstance(teacher, MapModel)
+        ours, theirs = (
+            (c.bev_width, c.queries, c.points, c.query_width, c.query_layers) for c in (student.config, teacher.config)
+        )
+        if parts and ours != theirs:
+            raise ValueError(
+                "inherit: bev_width, queries, points, query_width and query_layers of the teacher are "
+                f"{theirs}, the student's {ours}; a decoder is handed over between equals, or set inherit: nothing"
+            )
+        hand_over(teacher, student, parts) if parts else None
+
+    def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
+        c, teacher = self.config, self.answer("teacher", batch)
+        weight = 1 + c.foreground * near_lines(batch.labels, 1).float()
+        weight = weight / weight.mean()
+        away = {
+            name: relative_distance(self._adapted(name, getattr(student, name)), getattr(teacher, name), weight)
+            for name in ("fused", "bev")
+        }
+        response = response_kl(student.semantic.float(), teacher.semantic.float(), c.temperature)
+        return {
+            "inherit_fused": c.fused * away["fused"],
+            "inherit_bev": c.bev * away["bev"],
+            "inherit_response": c.response * response,
+            "inherit_head": c.head * head_losses(student.queries[-1], teacher.queries[-1], by_index=True),
+        }
+
+    def _adapted(self, name: str, features: Tensor) -> Tensor:
+        return self.adapters[name](features) if name in self.adapters else features

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ours: what is handed over fits and is all that fits, and the distances mean what they say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mapkd_core import distillation
+from mapkd_core.distillation.inherit import INHERITED, hand_over, relative_distance
+from mapkd_core.models.build import build
+
+
+@pytest.fixture
+def teacher(tiny):
+    return build(replace(tiny, modalities=("camera", "lidar", "hd"), lidar_width=8, prior_width=16))
+
+
+def test_decoder_and_heads_are_handed_over_and_the_camera_encoder_is_not(tiny, teacher):
+    student = build(tiny)
+    camera = next(iter(student.camera.state_dict().values())).clone()
+    names = hand_over(teacher, student, INHERITED["decoder"])
+    given, own = teacher.state_dict(), student.state_dict()
+    wanted = [n for n in own if n.startswith(("decoder.", "raster.", "query."))]
+    assert names == sorted(wanted)
+    for name in wanted:
+        channels = own[name].shape[1:2]
+        assert torch.equal(own[name], given[name][:, : channels[0]] if channels else given[name]), name
+    assert torch.equal(next(iter(student.camera.state_dict().values())), camera)
+
+
+def test_without_lidar_and_priors_the_student_then_decodes_as_the_teacher(tiny, teacher):
+    """With `all`, and a LiDAR that says nothing, both networks are one: the handed over channels are the right ones."""
+    student = build(tiny).eval()
+    hand_over(teacher.eval(), student, INHERITED["all"])
+    torch.nn.init.zeros_(teacher.decoder.stem[0].conv.weight[:, student.decoder.stem[0].conv.weight.shape[1] :])
+    bev = torch.rand(1, student.decoder.stem[0].conv.weight.shape[1], *tiny.decoder_grid.shape)
+    full = torch.cat([bev, torch.rand(1, 8, *bev.shape[2:])], 1)
+    for own, theirs in zip(student.decoder(bev), teacher.decoder(full), strict=True):
+        torch.testing.assert_close(own, theirs)
+
+
+def test_a_teacher_of_another_width_has_nothing_to_hand_over(tiny):
+    scheme = distillation.make("inherit", {}, tiny, build(replace(tiny, bev_width=12)))
+    with pytest.raises(ValueError, match=r"\(12, .*the student's \(8, .*inherit: nothing"):
+        scheme.start(build(tiny))
+    distillation.make("inherit", {"inherit": "nothing"}, tiny, build(replace(tiny, bev_width=12))).start(build(tiny))
+
+
+def test_unknown_parts_are_refused(tiny, teacher):
+    with pytest.raises(ValueError, match=r"inherit.inherit = 'head'; known: nothing, decoder, all"):
+        distillation.make("inherit", {"inherit": "head"}, tiny, teacher)
+
+
+def test_the_distance_is_relative_to_the_teacher_and_weighted():
+    teacher = torch.tensor([[[[2.0, 0.0]]]])  # mean square 2
+    student = torch.tensor([[[[1.0, 2.0]]]])  # squares of the differences: 1, 4
+    weight = torch.tensor([[[1.5, 0.5]]])
+    assert float(relative_distance(student, teacher, weight)) == pytest.approx((1.5 * 1 + 0.5 * 4) / 2 / 2)
+    ten = [10 * x for x in (student, teacher)]
+    assert float(relative_distance(*ten, weight)) == pytest.approx((1.5 * 1 + 0.5 * 4) / 2 / 2)
