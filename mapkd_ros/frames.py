@@ -19,7 +19,7 @@ from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.types import Camera, Frame
 from mapkd_ros.conversions import intrinsics
 from mapkd_ros.mount_check import doubt
-from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
+from mapkd_ros.pose_track import PoseAt, PoseTrack, PoseUnavailableError
 from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.transforms import TransformBuffer
 
@@ -85,6 +85,11 @@ class FrameAssembler:
                 rejected[name] = str(error)
         frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=odom_T_ego)
         return AssembledFrame(frame, rejected, has_motion, doubts)
+
+    def pose_source(self, stamp_ns: int) -> PoseAt:
+        """odom_T_ego over time, all from the source that covers `stamp_ns`: odometry and /tf may differ."""
+        source, _ = self._source(stamp_ns)
+        return lambda at_ns: _pose_or_none(source, at_ns)
 
     def _camera(
         self,

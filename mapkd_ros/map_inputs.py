@@ -39,9 +39,14 @@ class MapInputs:
             for name in settings.cameras.names
         }
         self._heard: list[Any] = []
-        self._hear(Odometry, "odom", self._on_odometry, qos.ODOMETRY)
-        self._hear(TFMessage, "/tf", lambda m: self.transforms.add_message(m, False), qos.TRANSFORMS)
-        self._hear(TFMessage, "/tf_static", lambda m: self.transforms.add_message(m, True), qos.STATIC_TRANSFORMS)
+        self.hear(Odometry, "odom", self._on_odometry, qos.ODOMETRY)
+        self.hear(TFMessage, "/tf", lambda m: self.transforms.add_message(m, False), qos.TRANSFORMS)
+        self.hear(TFMessage, "/tf_static", lambda m: self.transforms.add_message(m, True), qos.STATIC_TRANSFORMS)
+
+    def hear(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
+        """Subscribe until `close`; a publisher whose QoS does not fit is named."""
+        events = on_mismatch(self._node, topic, lambda: self._dropped("qos_incompatible", ""))
+        self._heard.append(self._node.create_subscription(kind, topic, callback, profile, event_callbacks=events))
 
     def close(self) -> None:
         for camera in self.cameras.values():
@@ -54,10 +59,6 @@ class MapInputs:
         """Motion starts anew; mounts stay."""
         self.odometry.clear()
         self.transforms.forget_motion()
-
-    def _hear(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
-        events = on_mismatch(self._node, topic, lambda: self._dropped("qos_incompatible", ""))
-        self._heard.append(self._node.create_subscription(kind, topic, callback, profile, event_callbacks=events))
 
     def _on_odometry(self, message: Odometry) -> None:
         try:

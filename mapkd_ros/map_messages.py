@@ -24,6 +24,7 @@ CLASS_IDS = {
     "boundary": MapPolyline.CLASS_BOUNDARY,
     "centerline": MapPolyline.CLASS_CENTERLINE,
     "stop_line": MapPolyline.CLASS_STOP_LINE,
+    "road": getattr(MapPolyline, "CLASS_ROAD", 6),  # absent in messages that were built before it
 }
 CLASS_NAMES = {class_id: name for name, class_id in CLASS_IDS.items()}
 
@@ -34,6 +35,7 @@ CLASS_COLOURS = {
     "boundary": (0.18, 0.8, 0.25),
     "centerline": (0.7, 0.7, 0.7),
     "stop_line": (0.9, 0.2, 0.2),
+    "road": (0.55, 0.45, 0.75),
 }
 
 REJECTED = "rejected"

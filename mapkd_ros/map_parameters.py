@@ -83,6 +83,14 @@ class DiagnosticsParameters:
 
 
 @dataclass(frozen=True)
+class LidarParameters:
+    turns: int = parameter(2, "turns joined into one cloud by odometry, as the network was trained", 1, 20, live=True)
+    max_age_s: float = parameter(
+        0.3, "newest turn at a picture's stamp; without one that new the map is made without [s]", 0.0, 5.0, live=True
+    )
+
+
+@dataclass(frozen=True)
 class PublishParameters:
     semantic_map: bool = parameter(True, "publish map/semantic_map; false saves 80 kB per class and map", live=True)
 
@@ -95,6 +103,7 @@ class MapParameters:
     sync: SyncParameters = field(default_factory=SyncParameters)
     frames: FrameParameters = field(default_factory=FrameParameters)
     qos: QosParameters = field(default_factory=QosParameters)
+    lidar: LidarParameters = field(default_factory=LidarParameters)
     publish: PublishParameters = field(default_factory=PublishParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)
     decode_threads: int = parameter(2, "threads that decode images as they arrive", 1, 16)

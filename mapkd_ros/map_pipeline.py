@@ -20,6 +20,7 @@ from mapkd_ros.map_inputs import MapInputs
 from mapkd_ros.map_messages import input_status
 from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters
+from mapkd_ros.side_inputs import SideInputs
 from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.worker import LatestWorker
@@ -31,7 +32,8 @@ _POLL_S = 0.02
 class Predictor(Protocol):
     """What the node needs of mapkd_core.mapper.Mapper.
 
-    Optional: model_id, and set_min_confidence(value or None), which changes the threshold between two predictions.
+    Optional: model_id; modalities, of lidar, sd, hd what it takes beside the cameras; set_min_confidence(value or
+    None), which changes the threshold between two predictions.
     """
 
     @property
@@ -48,6 +50,8 @@ class MapPipeline:
         self._node, self._predictor, self._outputs = node, predictor, outputs
         self._settings = self._applied = settings
         self.inputs = MapInputs(node, settings, lambda *why: self._health.dropped(*why))
+        modalities = getattr(predictor, "modalities", ("camera",))
+        self._sides = SideInputs(self.inputs.hear, modalities, self.inputs.transforms, settings)
         self._health = MapHealth(node, self.inputs.cameras, settings.diagnostics)
         self._assembler = FrameAssembler(
             self.inputs.transforms,
@@ -79,17 +83,21 @@ class MapPipeline:
         """Other settings of those that may change at run time: all together, from the next set on."""
         self._sets.change(settings.policy())
         self._health.change(settings.diagnostics)
+        self._sides.change(settings)
         self._settings = settings
 
     def reset(self) -> None:
         """Forget frames and motion, as where a drive begins; the next map says so in input.temporal_reset."""
         self._sets.reset()
         self.inputs.forget()
+        self._sides.forget()
 
     def report(self) -> DiagnosticArray:
         if self.inputs.transforms.rejected:
             self._health.counts["transforms_rejected"] = self.inputs.transforms.rejected
-        return self._health.report(self._sets, self._worker)
+        report = self._health.report(self._sets, self._worker)
+        report.status = [*report.status, *self._sides.report(self._node)]
+        return report
 
     def _now_ns(self) -> int:
         """On simulated time the waits must stretch with it, or a slow replay would lose every late camera."""
@@ -110,8 +118,9 @@ class MapPipeline:
         if len(offsets_ns) < settings.sync.min_cameras:
             self._health.dropped("no_usable_camera", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
             return
+        frame = self._sides.extend(assembled.frame, self._assembler)
         ready_s = time.monotonic()
-        local_map = self._predictor.predict(assembled.frame)
+        local_map = self._predictor.predict(frame)
         if self._is_closed:
             return
         times_ms = {"queue": 1e3 * (begin_s - complete_s), "assemble": 1e3 * (ready_s - begin_s), **local_map.times_ms}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from mapkd_core.geometry import Matrix, quaternion_to_rotation, rotation_to_quat
 
 # Least time between the two samples that give the velocity of an extrapolation, where there are such.
 _BASELINE_NS = 50_000_000
+
+PoseAt = Callable[[int], Matrix | None]  # stamp in ns -> a_T_b, None where unknown
 
 
 class PoseUnavailableError(LookupError):

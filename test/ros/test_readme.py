@@ -27,19 +27,22 @@ def test_all_parameters_of_the_map_node_with_their_defaults():
 def test_the_parameters_that_may_be_set_while_the_node_runs():
     live = {specification.name for specification in specifications(MapParameters) if specification.live}
     groups = {name.partition(".")[0] for name in live} - {"model"}
-    assert groups == {"publish", "sync", "diagnostics"} and {n for n in live if n.startswith("model.")} == {
+    assert groups == {"lidar", "publish", "sync", "diagnostics"} and {n for n in live if n.startswith("model.")} == {
         "model.min_confidence"
     }
     fixed = {specification.name for specification in specifications(MapParameters)} - live
     assert {n for n in fixed if n.partition(".")[0] in groups} == {"sync.anchor", "diagnostics.period_s"}
     text = " ".join(SECTION.split())
-    assert "`publish.*`, `sync.*` but for the anchor, and `diagnostics.*` but for the period may be set while" in text
+    said = (
+        "`lidar.*`, `publish.*`, `sync.*` but for the anchor, and `diagnostics.*` but for the period may be set while"
+    )
+    assert said in text
 
 
 def test_all_topics_that_the_nodes_open():
     opened = set()
-    for name in ("map_node", "map_inputs", "map_outputs", "marker_node", "evaluation_node"):
+    for name in ("map_node", "map_inputs", "map_outputs", "side_inputs", "marker_node", "evaluation_node"):
         source = (ROOT / "mapkd_ros" / f"{name}.py").read_text()
-        opened |= set(re.findall(r'(?:create_publisher|create_subscription|_hear)\(\w+, "([^"]+)"', source))
+        opened |= set(re.findall(r'(?:create_publisher|create_subscription|hear)\(\w+, "([^"]+)"', source))
     assert len(opened) > 8
     assert [topic for topic in sorted(opened) if f"`{topic}`" not in README] == []
