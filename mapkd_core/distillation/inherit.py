@@ -97,7 +97,8 @@ class Distil(Scheme):
                 "inherit: bev_width, queries, points, query_width and query_layers of the teacher are "
                 f"{theirs}, the student's {ours}; a decoder is handed over between equals, or set inherit: nothing"
             )
-        hand_over(teacher, student, parts) if parts else None
+        if parts:
+            hand_over(teacher, student, parts)
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, teacher = self.config, self.answer("teacher", batch)
