@@ -99,7 +99,7 @@ def plan(
     count_levels = np.where(is_near, len(texture.near), len(texture.far))
     wanted = np.maximum(across, along / (2.0 * MAX_SAMPLES))
     levels = np.clip(np.floor(np.log2(np.maximum(wanted / finest, 1e-6)) + 0.35), 0, count_levels - 1).astype(int)
-    samples = along / (1.5 * finest * 2.0**levels)
+    samples = along / (2.0 * finest * 2.0**levels)
     counts = _COUNTS[np.minimum(np.searchsorted(_COUNTS, samples), len(_COUNTS) - 1)]
     return levels, is_near, counts
 

@@ -91,7 +91,7 @@ class Scene:
         eye = map_T_camera[:2, 3]
         if kerbs:
             self._kerbs.draw(canvas, eye)
-        occluders = Occluders(canvas.width)
+        occluders = Occluders(canvas.width, canvas.height)
         todo = self._visible_walls(canvas, eye, occluders) + self._visible_boards(canvas, eye, occluders)
         todo += self._users.tasks(canvas, self._standing(boxes), occluders)
         for _, draw, arguments in sorted(todo, key=lambda entry: -entry[0]):

@@ -20,7 +20,7 @@ _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 class Uprights(NamedTuple):
-    """N upright rectangles (or other sets of V corners) in a picture: indices worth drawing, then for each camera points
+    """N upright rectangles (or sets of V corners) in a picture: indices worth drawing, then for each camera points
     V x 3, pixels V x 2, x0 y0 x1 y1 inside the picture, width and height in pixels, mean depth, whether none of it is
     too near, the same as fixed-point corners, those from x0 y0 on, and x y width height in whole pixels."""
 
