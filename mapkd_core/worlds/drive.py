@@ -46,11 +46,10 @@ def boxes_at(road_map: RoadMap, time_s: float) -> list[Box]:
     before = np.clip(first + passed - 1, first, last)
     after = np.minimum(before + 1, last)
     poses = _between(table[before], table[after], time_s)
-    agents = road_map.agents
-    return [
-        Box(agents[i].kind, agents[i].length, agents[i].width, agents[i].height, *poses[i].tolist())
-        for i in present(road_map, time_s)
-    ]
+    index = present(road_map, time_s)
+    agents = [road_map.agents[i] for i in index.tolist()]
+    places = poses[index].tolist()
+    return [Box(a.kind, a.length, a.width, a.height, *place) for a, place in zip(agents, places, strict=True)]
 
 
 def present(road_map: RoadMap, time_s: float) -> NDArray[np.int64]:

@@ -122,9 +122,12 @@ def first_met(
     of those distances; wanted: W x C the rays' own levels.
     """
     skyline = np.maximum.accumulate(levels, axis=0)
-    return np.stack(
-        [np.interp(w, s, inverse, right=0.0) for w, s in zip(wanted.T, skyline.T, strict=True)], axis=1
-    )  # fmt: skip
+    low, high = skyline[0], skyline[-1]
+    # One call for all columns: each is lifted above the one before.
+    lift = np.arange(skyline.shape[1]) * (high.max() - low.min() + 1.0)
+    within = np.clip(wanted, low, high) + lift
+    met = np.interp(within.T.ravel(), (skyline + lift).T.ravel(), np.tile(inverse, len(lift)))
+    return np.where(wanted > high, 0.0, np.where(wanted < low, inverse[0], met.reshape(wanted.shape[::-1]).T))
 
 
 def _deviation(rng: np.random.Generator) -> float:

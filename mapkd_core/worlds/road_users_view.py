@@ -87,8 +87,9 @@ class RoadUsersView:
         key = (box.kind, box.length, box.width, box.height)
         if key not in self._meshes:
             corners, colours = vehicles.quads(box, self._seed)
-            normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1])
-            normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-9)[:, None]
+            a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1]
+            normals = a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]]
+            normals /= np.maximum(np.sqrt((normals * normals).sum(axis=1)), 1e-9)[:, None]
             self._meshes[key] = _Mesh(corners, normals, colours)
         mesh = self._meshes[key]
         if near or len(mesh.corners) <= vehicles.DETAILS:
