@@ -7,6 +7,11 @@ short drive through the map node over DDS and reports capture to map, in millise
 ROS 2. `students` trains several shapes of the student for a few minutes each on out/data/train, and reports what each
 learned and costs. `distill` trains teacher, coach and the student under every distillation scheme on roads-v1, and
 tabulates what each is worth: hours, in as many sittings as you like.
+
+`budget` says where the time of a frame goes, stage by stage and part by part of the network, beside the least that
+this machine allows. `ways` times every runtime that is installed, scores those that are not exact, and keeps the
+fastest good one for this machine: what `backend: auto` takes. `scaling` times the network against the size of the
+pictures, the number of cameras, the range of the map and the batch.
 """
 
 from __future__ import annotations
@@ -16,18 +21,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands import bench_distill
+from mapkd_core.commands import bench_budget, bench_distill
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
 
 EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
+  mapkd bench budget --bar budget.svg --roofline roofline.svg
+  mapkd bench ways
   mapkd bench latency
   mapkd bench students --steps 400 --out students.json
   mapkd bench distill --minutes 120 --out distill.json --plot distill.svg"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = ("speed", "latency", "students", "distill")
+    kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling")
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed, distill: rounds to measure")
@@ -46,10 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shapes", nargs="+", metavar="NAME", help="students: which of them; all if absent")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON, too")
     bench_distill.add_arguments(parser)
+    bench_budget.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
-    kinds = {"speed": _speed, "latency": _latency, "students": _students, "distill": bench_distill.run}
+    kinds = {
+        "speed": _speed, "latency": _latency, "students": _students, "distill": bench_distill.run,
+        "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
+    }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:
         write_json(options.out, result)

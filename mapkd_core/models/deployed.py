@@ -63,9 +63,9 @@ class Deployed(nn.Module):
         self.out = _rows(parts.raster.out, 4 * self.classes)
 
     def forward(self, images: Tensor, plan: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        half, quarter, logits = self.rasters(self.bev(*self.features(images), plan))
+        full, half, quarter = self.decode(self.bev(*self.features(images), plan))
         scores, points = self.query((half, quarter))[-1]
-        return _probability(logits, self.classes), scores, points
+        return self.raster(full), scores, points
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """B N w h' w' context at 1/8, already the decoder's channels, and B N D 2h' 2w' detail."""
@@ -82,14 +82,18 @@ class Deployed(nn.Module):
             bev = bev + self.detail(_sampled(detail, points))
         return functional.relu(bev)
 
-    def rasters(self, bev: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at 1/2 and 1/4, and logits B 4*(1+K) Y X: four sub-cells for each class."""
+    def decode(self, bev: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at full, 1/2 and 1/4 resolution of the decoder."""
         full = self.stem(bev)
         half = self.down1(full)
         quarter = self.down2(half)
         half = self.half_out(functional.relu(self.half_side(half) + _double(self.half_below(quarter))))
         full = self.full_out(functional.relu(self.full_side(full) + _double(self.full_below(half))))
-        return half, quarter, self.out(self.block(full))
+        return full, half, quarter
+
+    def raster(self, full: Tensor) -> Tensor:
+        """B K 2Y 2X in 0..1; its last convolution gives each class four sub-cells."""
+        return _probability(self.out(self.block(full)), self.classes)
 
 
 def folded(model: nn.Module) -> nn.Module:

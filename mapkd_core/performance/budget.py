@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The budget of a frame: where its time goes from six JPEGs to a map, beside the least this machine allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mapkd_core.bench import machine
+from mapkd_core.bench.stages import rendered_frame
+from mapkd_core.bench.timing import interleaved, torch_threads
+from mapkd_core.data.prepare import prepare
+from mapkd_core.mapper import SHIPPED, Mapper
+from mapkd_core.models.build import plan
+from mapkd_core.models.onnx_graph import default_threads
+from mapkd_core.performance import ceilings, parts
+from mapkd_core.performance.pipeline import JpegPipeline
+from mapkd_core.training.checkpoint import load_weights
+from mapkd_core.types import Frame
+
+SCHEMA = 1
+STAGES = ("decode", "prepare", "plan", "network", "vectorise")
+QUALITIES = (95, 80)  # of the JPEGs; 80 is what image_transport sends unless told
+
+
+def run(
+    weights: Path | None = None,
+    repeats: int = 30,
+    threads: int | None = None,
+    backend: str = "auto",
+    frame: Frame | None = None,
+    node: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Measure; JSON-ready. A minute for 30 repeats on two idle cores.
+
+    frame: with pictures, e.g. of a recording; a rendered one of six 1600 x 900 if absent. node: the result of
+    `mapkd bench latency`, whose stages are put beside.
+    """
+    count = threads or default_threads()
+    before = machine.load()
+    given = frame or rendered_frame()
+    with torch_threads(count):
+        mapper = Mapper(weights, backend, "cpu", threads=count)
+        pipelines = {
+            name: JpegPipeline(mapper, given.cameras, count, name == "reduced") for name in ("reduced", "whole")
+        }
+        paths = {
+            f"{name}, quality {quality}": _stages(pipeline, jpegs(given, quality), repeats)
+            for quality in QUALITIES
+            for name, pipeline in pipelines.items()
+        }
+        network = _network(weights, given, count, repeats)
+    after = machine.load()
+    result = {
+        "schema": SCHEMA,
+        "machine": machine.describe(count)
+        | {"load_before": before, "load_after": after, "shared": max(before, after) > count + 0.5},
+        "cameras": len(given.cameras),
+        "picture": [given.cameras[0].width, given.cameras[0].height],
+        "backend": backend,
+        "jpeg_bytes": {f"quality {q}": int(np.mean([len(j) for j in jpegs(given, q)])) for q in QUALITIES},
+        "stages_ms": paths,
+        **network,
+        "copy_ms": None,  # host to device: there is none on a CPU
+        "gpu": "not measured",
+    }
+    return result | ({"node_stages_ms": node["stages_ms"], "node_overhead": _overhead(node)} if node else {})
+
+
+def jpegs(frame: Frame, quality: int) -> list[bytes]:
+    """The frame's pictures as JPEGs."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return [bytes(cv2.imencode(".jpg", c.image[..., ::-1], settings)[1]) for c in frame.cameras if c.image is not None]
+
+
+def spread(times_ms: Sequence[float]) -> dict[str, float]:
+    """p50 and p95 in milliseconds."""
+    p50, p95 = np.percentile(times_ms, (50, 95))
+    return {"p50": float(f"{p50:.4g}"), "p95": float(f"{p95:.4g}"), "repeats": len(times_ms)}
+
+
+def _stages(pipeline: JpegPipeline, data: Sequence[bytes], repeats: int) -> dict[str, dict[str, float]]:
+    pipeline(data)
+    taken = [pipeline(data).times_ms for _ in range(repeats)]
+    return {stage: spread([t[stage] for t in taken]) for stage in (*STAGES, "total")}
+
+
+def _network(weights: Path | None, frame: Frame, threads: int, repeats: int) -> dict[str, Any]:
+    """Parts of the forward pass with operations, bytes, floors and times; and the ceilings of this very run."""
+    model, _ = load_weights(weights or SHIPPED)
+    prepared = prepare(frame, model.config)
+    table = plan(model.config, prepared.K, prepared.ego_T_camera, prepared.valid)
+    roofs = ceilings.measured(model, prepared.images, table)
+    rows = parts.costs(model, prepared.images, table)
+    times = interleaved(parts.calls(model, prepared.images, table, threads), repeats)
+    for name, row in rows.items():
+        taken, least = spread(times[name]), ceilings.floor_ms(row, roofs)
+        row |= taken | {"floor_ms": least, "share_of_floor": round(least / taken["p50"], 3)}
+        row["gflops"] = round(row["gflop"] / taken["p50"] * 1e3, 1)
+        row["intensity"] = round(1e3 * row["gflop"] / row["moved_mb"], 2)
+    return {"ceilings": roofs, "parts": rows}
+
+
+def _overhead(node: Mapping[str, Any]) -> float | None:
+    """The node's stages without the network, over the network; None where the node did not tell."""
+    stages = {name: times["p50"] for name, times in node["stages_ms"].items() if "p50" in times}
+    network = stages.get("network")
+    return round(sum(stages.values()) / network - 1, 3) if network else None

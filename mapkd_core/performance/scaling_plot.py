@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result of `scaling.run` as a table and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mapkd_core.evaluation.report import table
+from mapkd_core.performance.budget_plot import figure_of, save
+
+
+def markdown(result: Mapping[str, Any]) -> list[str]:
+    """A row for every case: what was changed, its operations, its time and frames a second."""
+    head = ["changed", "to", "GFLOP", "p50", "p95", "frames a second"]
+    rows = []
+    for row in result["rows"]:
+        ms = row["forward_ms"]
+        frames = _frames(row)
+        rows.append(
+            [row["axis"], row["value"], f"{row['gflop']:.1f}", f"{ms['p50']:.0f} ms", f"{ms['p95']:.0f} ms",
+             f"{1e3 * frames / ms['p50']:.0f}"]
+        )  # fmt: skip
+    return table(head, rows)
+
+
+def plot(result: Mapping[str, Any], path: Path) -> None:
+    """Milliseconds against GFLOP, a line for every axis. Raises ImportError without matplotlib."""
+    figure = figure_of(7, 4.2)
+    axes = figure.subplots()
+    for axis in dict.fromkeys(row["axis"] for row in result["rows"]):
+        rows = sorted((r for r in result["rows"] if r["axis"] == axis), key=lambda r: r["gflop"])
+        axes.plot([r["gflop"] for r in rows], [r["forward_ms"]["p50"] for r in rows], "o-", label=axis)
+    axes.set(xlabel="GFLOP a pass", ylabel="ms, median", xlim=(0, None), ylim=(0, None))
+    axes.legend(frameon=False)
+    axes.grid(color="0.92")
+    save(figure, path)
+
+
+def _frames(row: Mapping[str, Any]) -> int:
+    return int(row["value"].split()[0]) if row["axis"] == "batch" else 1
