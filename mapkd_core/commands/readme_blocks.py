@@ -36,6 +36,26 @@ def scores(report: dict[str, Any]) -> list[str]:
     return [*lines, f"{report['source']}, {first['frames']} frames, pictures rendered at {report['size']} size."]
 
 
+def retrained(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """Reports named `<worlds>-<which weights>` side by side, then one column for each of what makes a scene hard."""
+    parts = {"IoU by light": "iou_by_light", "IoU by sight": "iou_by_sight"}
+    first = {name: next(iter(report["vectors"].values())) for name, report in reports.items()}
+    classes = next(iter(first.values()))["classes"]
+    rows = [
+        [name, f"**{_percent(found['miou'])}**", *[_percent(found["iou"][c]) for c in classes],
+         *[_mean(band.values()) for band in found["iou_by_distance"].values()], _percent(found["map"])]
+        for name, found in first.items()
+    ]  # fmt: skip
+    bands = [f"{band} m" for band in next(iter(first.values()))["iou_by_distance"]]
+    lines = table(["worlds, weights", "mIoU", *classes, *bands, "mAP"], rows)
+    for title, key in parts.items():
+        if all(found.get(key) for found in first.values()):
+            kinds = list(dict.fromkeys(kind for found in first.values() for kind in found[key]))
+            rows = [[name, *[_mean(found[key].get(kind, {}).values()) for kind in kinds]] for name, found in first.items()]
+            lines += ["", *table([title, *kinds], rows)]
+    return lines
+
+
 def worlds(report: dict[str, Any]) -> list[str]:
     """mIoU and mAP of every world of a report."""
     rows = [[name, _percent(values["miou"]), _percent(values["map"])] for name, values in report["worlds"].items()]
@@ -136,6 +156,7 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "scores-procedural": ("docs/results/procedural.json", scores),
     "scores-roads": ("docs/results/roads.json", scores),
     "worlds-roads": ("docs/results/roads.json", worlds),
+    "retrained": ("docs/results/retrained/*.json", retrained),
     "speed": ("docs/results/speed.json", speed),
     "students": ("docs/results/students.json", students),
     "distill": ("docs/results/distill.json", markdown),

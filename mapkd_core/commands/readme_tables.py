@@ -4,7 +4,8 @@
     python -m mapkd_core.commands.readme_tables          # after new results in docs/results, or new weights
     python -m mapkd_core.commands.readme_tables --check  # exit code 1 where a document is out of date
 
-A block lies between `<!-- begin NAME -->` and `<!-- end NAME -->`; the names are the keys of readme_blocks.BLOCKS.
+A block lies between `<!-- begin NAME -->` and `<!-- end NAME -->`; the names are the keys of readme_blocks.BLOCKS. A block
+of several files gets them all, by name.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ def rewritten(text: str, root: Path = ROOT) -> str:
         if found[2] not in BLOCKS:
             raise ValueError(f"block {found[2]!r} is unknown; known: {', '.join(BLOCKS)}")
         file, draw = BLOCKS[found[2]]
-        path = root / file
-        body = draw(json.loads(path.read_text())) if path.is_file() else [f"Not measured yet: `{file}` is not there."]
+        found_files = {path.stem: json.loads(path.read_text()) for path in sorted(root.glob(file))}
+        content = found_files if "*" in file else found_files.get(Path(file).stem)
+        body = draw(content) if content else [f"Not measured yet: `{file}` is not there."]
         return "\n".join([found[1] + "", *body, "", found[3]])
 
     return _BLOCK.sub(block, text)
