@@ -18,7 +18,7 @@ from mapkd_core.worlds.standing import Standing
 REACH_M = 90.0
 _DETAIL_M = 28.0  # vehicles farther away go without wheels and lamps
 _OWN_M = 1.5  # a camera this near to a box's middle is inside it
-Task = tuple[float, Any, tuple]  # metres away, what draws it, its arguments
+Task = tuple[float, Any, tuple[Any, ...]]  # metres away, what draws it, its arguments
 
 
 class _Mesh(NamedTuple):
@@ -51,7 +51,12 @@ class RoadUsersView:
         )
 
     def _tasks_people(
-        self, canvas: Canvas, users: Standing, index: NDArray[np.int64], apart: NDArray, occluders: Occluders
+        self,
+        canvas: Canvas,
+        users: Standing,
+        index: NDArray[np.int64],
+        apart: NDArray[np.float64],
+        occluders: Occluders,
     ) -> list[Task]:
         size = np.column_stack([np.maximum(0.7, users.rows[index, 4]), users.rows[index, 5]])
         corners = uprights.facing(users.place[index, :2], size, users.place[index, 2], canvas.map_T_camera)
@@ -63,7 +68,9 @@ class RoadUsersView:
             out.append((apart[index[i]], uprights.draw_billboard, (canvas, placed, i, self._people[pick])))
         return out
 
-    def _tasks_bodies(self, canvas: Canvas, users: Standing, index: NDArray[np.int64], apart: NDArray) -> list[Task]:
+    def _tasks_bodies(
+        self, canvas: Canvas, users: Standing, index: NDArray[np.int64], apart: NDArray[np.float64]
+    ) -> list[Task]:
         if not len(index):
             return []
         meshes = [self._mesh(users.boxes[i], apart[i] <= _DETAIL_M) for i in index]
@@ -97,7 +104,7 @@ class RoadUsersView:
         return _Mesh(*(part[: -vehicles.DETAILS] for part in mesh))
 
 
-def _fill(canvas: Canvas, quads: tuple, first: int, last: int) -> None:
+def _fill(canvas: Canvas, quads: tuple[Any, ...], first: int, last: int) -> None:
     """Fill quads first..last in order; those that reach behind the near plane are cut."""
     fixed, points, colours, whole = quads
     for i in range(first, last):
