@@ -137,12 +137,14 @@ class MapHealth:
             level, message = WARN, f"latency {self._latency_ms:.0f} ms"
         if self._last_output_s and self._latency_ms < -_AHEAD_MS:
             level, message = WARN, f"stamps are {-self._latency_ms / 1e3:.1f} s ahead of this node's clock"
-        if still_s > _STILL_S:
-            level, message = WARN, f"/clock stands still for {still_s:.1f} s, and use_sim_time is true"
+        still = f"/clock stands still for {still_s:.1f} s, and use_sim_time is true" if still_s > _STILL_S else ""
+        if still:
+            level, message = WARN, still
         if age_s > limits.warn_output_age_s:
-            level, message = WARN, f"no map for {age_s:.1f} s"
+            level, message = WARN, f"no map for {age_s:.1f} s" + (f": {still}" if still else "")
         if age_s > limits.error_output_age_s:
             why = self._failure or (f"see {', '.join(inactive)}" if inactive else "no set of images came together")
+            why = still or why
             why = f"inference busy for {busy_s:.1f} s" if busy_s > limits.error_output_age_s else why
             level, message = ERROR, f"no map for {age_s:.1f} s: {why}"
         values: dict[str, Any] = {"rate_hz": self._rate.read(self.counts["published"]), "output_age_s": age_s}

@@ -60,7 +60,7 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         # Only start-up gets here: callbacks of our nodes guard themselves. A bug elsewhere keeps its traceback.
         if node is not None:
             raise
-        get_logger("mapkd").fatal(str(error))
+        get_logger("mapkd").fatal(_plain(error))
         code = 1
     finally:
         is_starting = False
@@ -78,6 +78,13 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _plain(error: Exception) -> str:
+    """In words where ROS has none: it cannot tell the type of an empty list, and does not say which it is."""
+    if "PARAMETER_NOT_SET" in str(error):
+        return "a parameter is an empty list, [], which ROS 2 cannot take: leave it out, or write ['']"
+    return str(error)
 
 
 def _close(node: Any) -> tuple[int, bool]:

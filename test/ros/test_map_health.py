@@ -135,6 +135,17 @@ def test_a_clock_that_stands_still_is_told(monkeypatch):
     assert level == WARN and "/clock stands still for 3.0 s" in message
 
 
+def test_a_clock_that_stands_still_is_the_reason_that_no_map_comes(monkeypatch):
+    rig = Rig()
+    stopped = Clock().now()
+    rig.clock = SimpleNamespace(now=lambda: stopped)
+    rig.told()
+    now_s = time.monotonic() + 3.0
+    monkeypatch.setattr("mapkd_ros.map_health.time.monotonic", lambda: now_s)
+    level, message = rig.told()["output"]
+    assert level == ERROR and "no map for 3.0 s: /clock stands still for 3.0 s" in message
+
+
 def test_a_mount_that_does_not_fit_is_told_of_a_camera_that_is_used():
     rig = Rig()
     rig.health.cameras(seen("A", "B"), {}, {"B": "looks to the wrong side"})

@@ -165,6 +165,8 @@ def test_a_teacher_gets_all_and_goes_on_without(bench, start, weights):
     # The maps are there before the node; who comes late gets them all the same.
     bench.send(VectorMap, "prior/sd_map", vector_map("odom", [(-5, 0), (5, 0)]), qos.LATCHED)
     bench.offer(PointCloud2, "lidar_top")
+    # PyTorch takes long to load on a busy machine.
+    assert bench.until(lambda: bench.count_subscribers("lidar_top"), 180), process.output
     bench.offer(Odometry, "odom")
     bench.connect()
     mount = replace_child(camera_transform("CAM_FRONT"), "lidar_top")
