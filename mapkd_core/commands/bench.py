@@ -11,7 +11,7 @@ tabulates what each is worth: hours, in as many sittings as you like.
 `budget` says where the time of a frame goes, stage by stage and part by part of the network, beside the least that
 this machine allows. `ways` times every runtime that is installed, scores those that are not exact, and keeps the
 fastest good one for this machine: what `backend: auto` takes. `scaling` times the network against the size of the
-pictures, the number of cameras, the range of the map and the batch.
+pictures, the number of cameras, the range of the map and the batch. `rendering` times the worlds that data is made of.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling")
+    kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering")
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
-    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed, distill: rounds to measure")
+    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed, distill, rendering: rounds to measure")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="speed: of both runtimes; all cores, at most 4, if absent"
     )
@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> Result:
     kinds = {
         "speed": _speed, "latency": _latency, "students": _students, "distill": bench_distill.run,
         "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
+        "rendering": _rendering,
     }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:
@@ -90,6 +91,13 @@ def _students(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         score = row["validation"].get("miou", float("nan"))
         lines.append(f"{name:<32}{score:>7.1f}{row['forward_ms']['median']:>8.1f}{row['gflop']:>8.2f}")
     return result, "\n".join(lines)
+
+
+def _rendering(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from mapkd_core.bench import rendering
+
+    result = rendering.run(options.repeats)
+    return result, "\n".join(rendering.markdown(result))
 
 
 def _latency(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

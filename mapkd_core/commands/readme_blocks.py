@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mapkd_core.bench import rendering
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.evaluation.report import table
 
@@ -161,6 +162,7 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "students": ("docs/results/students.json", students),
     "distill": ("docs/results/distill.json", markdown),
     "demo": ("docs/results/demo.json", demo),
+    "rendering": ("docs/results/rendering.json", rendering.markdown),
     "realism-lidar": ("docs/realism/lidar.json", realism),
     "realism-cameras": ("docs/realism/cameras.json", realism),
     "realism-sd": ("docs/realism/sd.json", realism),
