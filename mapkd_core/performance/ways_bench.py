@@ -62,9 +62,16 @@ def run(
         choice.write(key, chosen, medians, miou=scores)
     missing = {name: ways.missing(name) for name in ways.WAYS if ways.missing(name)}
     return {
-        "schema": 1, "machine": machine.describe(count) | load, "ways": rows, "chosen": chosen, "key": key,
-        "kept": keep, "not_installed": missing, "reference_miou": scores.get(REFERENCE), "scored_frames": worlds * frames,
-    }  # fmt: skip
+        "schema": 1,
+        "machine": machine.describe(count) | load,
+        "ways": rows,
+        "chosen": chosen,
+        "key": key,
+        "kept": keep,
+        "not_installed": missing,
+        "reference_miou": scores.get(REFERENCE),
+        "scored_frames": worlds * frames,
+    }
 
 
 def text(result: dict[str, Any]) -> str:
