@@ -12,6 +12,9 @@ tabulates what each is worth: hours, in as many sittings as you like.
 this machine allows. `ways` times every runtime that is installed, scores those that are not exact, and keeps the
 fastest good one for this machine: what `backend: auto` takes. `scaling` times the network against the size of the
 pictures, the number of cameras, the range of the map and the batch. `rendering` times the worlds that data is made of.
+
+`cameras` scores the map while cameras are missing, dirty, dark, frozen, swapped or no longer where the calibration
+says (docs/dependability.md); with --out it goes on where a run was broken off.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands import bench_budget, bench_distill
+from mapkd_core.commands import bench_budget, bench_cameras, bench_distill
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
 
@@ -29,15 +32,16 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
   mapkd bench budget --bar budget.svg --roofline roofline.svg
   mapkd bench ways
   mapkd bench latency
+  mapkd bench cameras --data out/data/validation --out cameras.json
   mapkd bench students --steps 400 --out students.json
   mapkd bench distill --minutes 120 --out distill.json --plot distill.svg"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering")
+    kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering", "cameras")
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
-    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="speed, distill, rendering: rounds to measure")
+    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="rounds to measure, where they count")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="speed: of both runtimes; all cores, at most 4, if absent"
     )
@@ -54,13 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON, too")
     bench_distill.add_arguments(parser)
     bench_budget.add_arguments(parser)
+    bench_cameras.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
     kinds = {
         "speed": _speed, "latency": _latency, "students": _students, "distill": bench_distill.run,
         "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
-        "rendering": _rendering,
+        "rendering": _rendering, "cameras": bench_cameras.run,
     }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:
