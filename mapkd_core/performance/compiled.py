@@ -27,16 +27,16 @@ def compiled_runner(model: MapModel, digest: str = "", threads: int | None = Non
 
 def aot_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
     """A package made by AOTInductor for each number of cameras, loaded from the user's cache."""
-    loaded: dict[int, Any] = {}
+    packages: dict[int, Runner] = {}
 
     def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        if len(images) not in loaded:
+        if len(images) not in packages:
             name = f"{digest[:16]}-{len(images)}-v{GRAPH}-torch{torch.__version__}-{platform.machine()}.pt2"
             path = cache_folder() / name
             if not path.is_file():
                 package(model, path, images, plan)
-            loaded[len(images)] = torch._inductor.aoti_load_package(str(path))
-        return _runner(loaded[len(images)])(images, plan)
+            packages[len(images)] = loaded(path)
+        return packages[len(images)](images, plan)
 
     return run
 
@@ -52,6 +52,13 @@ def package(model: MapModel, path: Path, images: NDArray, plan: NDArray) -> None
     given = (torch.from_numpy(images)[None], torch.from_numpy(plan)[None])
     with torch.no_grad(), aside(path) as unfinished:
         torch._inductor.aoti_compile_and_package(torch.export.export(network, given), package_path=str(unfinished))
+
+
+def loaded(path: Path) -> Runner:
+    """A package of `package`, ready to run on this machine's processor."""
+    import torch._inductor
+
+    return _runner(torch._inductor.aoti_load_package(str(path)))
 
 
 def _runner(network: Any) -> Runner:

@@ -56,8 +56,11 @@ def quantised(model: MapModel, digest: str, images: NDArray, plan: NDArray) -> b
     return path.read_bytes()
 
 
-def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]]) -> None:
-    """Write the int8 graph, aside and renamed. frames: images N 3 H W uint8 and plan, what activations look like."""
+def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]], symmetric: bool = False) -> None:
+    """Write the int8 graph, aside and renamed. frames: images N 3 H W uint8 and plan, what activations look like.
+
+    symmetric: activations in signed int8 around zero, which is all that TensorRT reads.
+    """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -67,8 +70,9 @@ def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]]
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
         quantization.quantize_static(
             str(ready), str(unfinished), _Reader(iter(frames)), quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"], per_channel=True, activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8, extra_options={"ActivationSymmetric": False},
+            op_types_to_quantize=["Conv"], per_channel=True,
+            activation_type=quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8, extra_options={"ActivationSymmetric": symmetric},
         )  # fmt: skip
 
 
