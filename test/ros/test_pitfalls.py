@@ -43,13 +43,17 @@ def test_when_the_cameras_stop_so_do_the_maps_and_the_diagnostics_say_so(bench, 
     bench.connect()
     bench.capture(start_ns)
     assert bench.until(lambda: vectors), process.output
-    assert bench.until(lambda: newest(diagnostics, "output")[1] == LEVELS["ERROR"]), newest(diagnostics, "output")
-    assert all(newest(diagnostics, name)[2]["state"] == "stale" for name in CAMERAS)
+    states = lambda: {newest(diagnostics, name)[2]["state"] for name in CAMERAS}  # noqa: E731
+    assert bench.until(lambda: newest(diagnostics, "output")[1] == LEVELS["ERROR"] and states() == {"stale"})
     told = len(diagnostics)
     assert bench.until(lambda: len(diagnostics) >= told + 5), "they outlive what they tell of"
     assert [stamp_ns(m.header.stamp) for m in vectors] == [start_ns], "no stale map, none of another time"
-    bench.capture(time.time_ns())
-    assert bench.until(lambda: len(vectors) == 2 and newest(diagnostics, "output")[1] == LEVELS["OK"]), process.output
+    for _ in range(100):
+        bench.capture(time.time_ns())
+        bench.spin(0.1)
+        if len(vectors) > 1 and "stale" not in states() and newest(diagnostics, "output")[1] != LEVELS["ERROR"]:
+            return
+    raise AssertionError(f"they do not recover: {states()}, {newest(diagnostics, 'output')}; {process.output}")
 
 
 def test_a_camera_that_dies_is_masked_and_comes_back(bench, map_node):
