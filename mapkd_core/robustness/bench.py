@@ -41,6 +41,7 @@ class CameraBench:
     seed: int = 0
     threads: int | None = None
     only: tuple[str, ...] = ()
+    backend: str = "auto"
 
 
 def run(bench: CameraBench, out: Path | None = None) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def run(bench: CameraBench, out: Path | None = None) -> dict[str, Any]:
     Raises ValueError for counts below one, names that are no condition, and an `out` of another run.
     """
     chosen = _chosen(bench)
-    mapper = Mapper(bench.weights, vectors="query", threads=bench.threads)
+    mapper = Mapper(bench.weights, bench.backend, vectors="query", threads=bench.threads)
     told = _told(bench, mapper)
     rows = _kept(out, told)
     known = _frames(bench, mapper) if any(c.key not in rows for c in chosen) else []
