@@ -8,6 +8,7 @@ from typing import Any
 
 from mapkd_core.bench import rendering
 from mapkd_core.bench.distill_markdown import markdown
+from mapkd_core.commands import performance_blocks
 from mapkd_core.evaluation.report import table
 
 
@@ -52,7 +53,7 @@ def retrained(reports: dict[str, dict[str, Any]]) -> list[str]:
     for title, key in parts.items():
         if all(found.get(key) for found in first.values()):
             kinds = list(dict.fromkeys(kind for found in first.values() for kind in found[key]))
-            rows = [[name, *[_mean(found[key].get(kind, {}).values()) for kind in kinds]] for name, found in first.items()]
+            rows = [[name, *[_mean(f[key].get(kind, {}).values()) for kind in kinds]] for name, f in first.items()]
             lines += ["", *table([title, *kinds], rows)]
     return lines
 
@@ -167,4 +168,5 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "realism-cameras": ("docs/realism/cameras.json", realism),
     "realism-sd": ("docs/realism/sd.json", realism),
     "card": ("mapkd_core/weights/student.json", card),
+    **performance_blocks.BLOCKS,
 }

@@ -4,8 +4,8 @@
     python -m mapkd_core.commands.readme_tables          # after new results in docs/results, or new weights
     python -m mapkd_core.commands.readme_tables --check  # exit code 1 where a document is out of date
 
-A block lies between `<!-- begin NAME -->` and `<!-- end NAME -->`; the names are the keys of readme_blocks.BLOCKS. A block
-of several files gets them all, by name.
+A block lies between `<!-- begin NAME -->` and `<!-- end NAME -->`; the names are the keys of readme_blocks.BLOCKS. A
+block of several files gets them all, by name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from mapkd_core.commands.readme_blocks import BLOCKS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/model_card.md", "docs/worlds.md")
+DOCUMENTS = ("README.md", "docs/model_card.md", "docs/worlds.md", "docs/performance.md")
 _BLOCK = re.compile(r"(<!-- begin ([\w-]+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 

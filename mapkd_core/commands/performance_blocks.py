@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results of `mapkd bench budget`, `ways` and `scaling` as Markdown, for docs/performance.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mapkd_core.evaluation.report import table
+
+
+def budget(result: dict[str, Any]) -> list[str]:
+    """Stages from JPEG to map, median and 95th percentile, and the picture of them."""
+    stages = list(next(iter(result["stages_ms"].values())))
+    rows = [
+        [name, *[f"{times[s]['p50']:.1f}" for s in stages], f"{times['total']['p95']:.1f}"]
+        for name, times in result["stages_ms"].items()
+    ]
+    sizes = ", ".join(f"{name}: {count / 1000:.0f} kB" for name, count in result["jpeg_bytes"].items())
+    lines = table(["JPEGs, ms a frame", *stages, "total, p95"], rows)
+    lines += ["", f"{sizes} a picture. {where(result)}", "", "![The budget of a frame](images/budget.svg)"]
+    if "node_stages_ms" in result:
+        node = [
+            [name, f"{ms.get('p50', 0):.1f}", f"{ms.get('p95', 0):.1f}"]
+            for name, ms in result["node_stages_ms"].items()
+        ]
+        overhead = result["node_overhead"]
+        lines += ["", *table(["in the node, ms", "p50", "p95"], node)]
+        lines += ["", f"Over the bare network: {'-' if overhead is None else f'{100 * overhead:.0f} %'}."]
+    return lines
+
+
+def parts(result: dict[str, Any]) -> list[str]:
+    """Parts of the network beside their floors, and the roofline."""
+    rows = [
+        [
+            name, f"{row['gflop']:.3f}", f"{row['moved_mb']:.1f}", f"{row['p50']:.1f}", f"{row['floor_ms']:.1f}",
+            f"{row['gflops']:.0f}",
+        ]
+        for name, row in result["parts"].items()
+    ]  # fmt: skip
+    roofs = result["ceilings"]
+    return [
+        *table(["part", "GFLOP", "MB", "ms, p50", "floor, ms", "GFLOP/s"], rows),
+        "",
+        f"Ceilings of this run: {roofs['conv_gflops']:.0f} GFLOP/s in large convolutions, "
+        f"{roofs['own_conv_gflops']:.0f} in the network's own one by one, {roofs['bandwidth_gbs']:.0f} GB/s. On a GPU: {result['gpu']}.",
+        "",
+        "![Parts of the network under the roofs of the machine](images/roofline.svg)",
+    ]
+
+
+def ways(result: dict[str, Any]) -> list[str]:
+    """Every runtime, the fastest first, with what it loses."""
+    rows = []
+    for name, row in sorted(result["ways"].items(), key=lambda item: item[1]["forward_ms"]["p50"]):
+        ms = row["forward_ms"]
+        lost = "exact" if row["is_exact"] else "not scored" if row["miou_lost"] is None else f"{row['miou_lost']:.2f}"
+        rows.append(
+            [f"`{name}`", f"{ms['p50']:.1f} ms", f"{ms['p95']:.1f} ms", lost, "yes" if row["is_taken"] else "no"]
+        )
+    absent = ", ".join(result["not_installed"]) or "none"
+    note = f"mIoU of the reference {result['reference_miou'] or '-'} over {result['scored_frames']} frames."
+    return [
+        *table(["backend", "p50", "p95", "mIoU lost", "good enough"], rows),
+        "",
+        f"Chosen: `{result['chosen']}`. Not installed: {absent}. {note} {where(result)}",
+    ]
+
+
+def scaling(result: dict[str, Any]) -> list[str]:
+    """A row for each case, and the picture."""
+    from mapkd_core.performance.scaling_plot import markdown
+
+    return [*markdown(result), "", where(result), "", "![Latency against operations](images/scaling.svg)"]
+
+
+def fleet(result: dict[str, Any]) -> list[str]:
+    """Core hours of mapping 1,000 km again, from the measured budget."""
+    from mapkd_core.performance.scaling import fleet as on_paper
+
+    cores, best = result["machine"]["threads"], min(t["total"]["p50"] for t in result["stages_ms"].values())
+    paper = on_paper(best, cores)
+    return [
+        f"A frame every {paper['every_m']:g} m is {paper['frames']:,.0f} frames; at {best:.0f} ms on {cores} cores "
+        f"each, {paper['core_hours']:.1f} core hours for 1,000 km, decoding included, reading from disk not."
+    ]
+
+
+def where(result: dict[str, Any]) -> str:
+    """The machine and whether it was busy."""
+    machine = result["machine"]
+    busy = max(machine["load_before"], machine["load_after"]) > machine["threads"] + 0.5
+    note = " Other processes were running: upper bounds." if busy else ""
+    return f"{machine['processor']}, {machine['threads']} threads.{note}"
+
+
+BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
+    "budget": ("docs/results/budget.json", budget),
+    "parts": ("docs/results/budget.json", parts),
+    "ways": ("docs/results/ways.json", ways),
+    "scaling": ("docs/results/scaling.json", scaling),
+    "fleet": ("docs/results/budget.json", fleet),
+}
