@@ -30,7 +30,7 @@ class ModelConfig:
     prior_width: int = 64  # channels of a map prior's tokens
     refinement_layers: int = 0  # > 0: models.refinement corrects the semantic map
     refinement_width: int = 128  # channels of the refinement's tokens
-    view: str = "ground"  # view transform: a key of models.build.VIEWS; "perspective" is HDMapNet's, with its trunk
+    view: str = "ground"  # view transform: a key of models.build.VIEWS; "perspective" and its dual: HDMapNet's trunk
     decoder: str = "light"  # or "resnet", HDMapNet's with a full decoder for each raster
     neck_width: int = 0  # > 0: P-MapNet's and MapKD's detour over 1/8 of the canvas, of so many channels, before resnet
     heights: tuple[float, ...] = (0.0,)  # m above the ground at which `ground` looks each cell up
@@ -53,6 +53,12 @@ class ModelConfig:
     def bev_channels(self) -> int:
         """Channels of MapOutput.bev."""
         return self.bev_width * (5 if self.decoder == "resnet" else 1)
+
+    @property
+    def camera_channels(self) -> int:
+        """Channels of MapOutput.camera_bev; of a dual view, of its first part."""
+        is_ground = self.view in ("ground", "dual")
+        return (self.camera_width + self.detail_width) * len(self.heights) if is_ground else self.camera_width
 
     @property
     def bottleneck_width(self) -> int:

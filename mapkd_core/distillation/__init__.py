@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -34,8 +33,9 @@ def load(name: str) -> ModuleType:
 
 
 def student_of(name: str, config: ModelConfig) -> ModelConfig:
-    """The student that a scheme asks for: this one, or with other parts where its module says so (`STUDENT`)."""
-    return replace(config, **getattr(load(name), "STUDENT", {}))
+    """The student that a scheme asks for: this one, or with other parts where its module says so (`student`)."""
+    asked: ModelConfig = getattr(load(name), "student", lambda own: own)(config)
+    return asked
 
 
 def make(

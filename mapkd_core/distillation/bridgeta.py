@@ -95,10 +95,10 @@ class Distil(Scheme):
         super().__init__(config, student, teacher, coach)
         if config.epsilon <= 0:
             raise ValueError(f"bridgeta.epsilon = {config.epsilon}; Young's inequality needs a positive one")
-        self.adapter = adapter(student.bev_width, teacher.config.bev_width)
+        self.adapter = adapter(student.bev_channels, teacher.config.bev_channels)
         # Classes that exclude each other have a background beside them, those that overlap have none.
         layers = len(student.classes) + (0 if config.multi_label else 1)
-        self.assistant = Assistant(teacher.config.bev_width, layers) if config.assistant else None
+        self.assistant = Assistant(teacher.config.bev_channels, layers) if config.assistant else None
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, teacher = self.config, self.answer("teacher", batch)

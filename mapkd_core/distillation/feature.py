@@ -28,7 +28,7 @@ class Distil(Scheme):
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
-        self.adapter = adapter(student.bev_width, teacher.config.bev_width)
+        self.adapter = adapter(student.bev_channels, teacher.config.bev_channels)
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)

@@ -26,6 +26,8 @@ from mapkd_core.distillation.mapdistill import head_losses
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel, MapOutput
 
+# Of the light decoder, and of ResNet without and with a neck: they read the camera BEV first and LiDAR last.
+FIRST_CONVOLUTIONS = ("decoder.stem.0.conv.weight", "decoder.stem.conv.weight", "decoder.neck.0.weight")
 INHERITED = {"nothing": (), "decoder": ("decoder.", "raster.", "query."), "all": ("",)}
 
 
@@ -49,7 +51,7 @@ class Config:
 def hand_over(teacher: MapModel, student: MapModel, parts: tuple[str, ...]) -> list[str]:
     """Copy the teacher's tensors of these parts into the student where names and shapes agree; returns their names.
 
-    The decoder's first convolution reads the camera BEV first and LiDAR last: its leading channels fit as well.
+    Of the decoder's first convolution the leading channels fit, which are the cameras'.
     """
     given, own = teacher.state_dict(), student.state_dict()
     taken = {}
@@ -57,7 +59,7 @@ def hand_over(teacher: MapModel, student: MapModel, parts: tuple[str, ...]) -> l
         if name.startswith(parts) and name in given and given[name].ndim == tensor.ndim:
             if given[name].shape == tensor.shape:
                 taken[name] = given[name]
-            elif name == "decoder.stem.0.conv.weight" and given[name].shape[1] > tensor.shape[1]:
+            elif name in FIRST_CONVOLUTIONS and given[name].shape[1] > tensor.shape[1]:
                 taken[name] = given[name][:, : tensor.shape[1]]
     student.load_state_dict(own | taken)
     return sorted(taken)
@@ -79,22 +81,28 @@ class Distil(Scheme):
         super().__init__(config, student, teacher, coach)
         if config.inherit not in INHERITED:
             raise ValueError(f"inherit.inherit = {config.inherit!r}; known: {', '.join(INHERITED)}")
-        widths = (student.bev_width, teacher.config.bev_width)
+        known, same = teacher.config, student.bev_width == teacher.config.bev_width
         self.adapters = nn.ModuleDict(
-            {"fused": adapter(*widths), "bev": adapter(*widths)} if len({*widths}) > 1 else {}
+            {}
+            if same
+            else {
+                "fused": adapter(student.bev_width, known.bev_width),
+                "bev": adapter(student.bev_channels, known.bev_channels),
+            }
         )
 
     def start(self, student: MapModel) -> None:
-        """Raises ValueError where the decoders are of two widths."""
+        """Raises ValueError where the decoders or the query heads are of two sizes."""
         super().start(student)
         teacher, parts = self.frozen["teacher"], INHERITED[self.config.inherit]
         assert isinstance(teacher, MapModel)
         ours, theirs = (
-            (c.bev_width, c.queries, c.points, c.query_width, c.query_layers) for c in (student.config, teacher.config)
+            (c.bev_width, c.queries, c.points, c.query_width, c.query_layers, c.neck_width)
+            for c in (student.config, teacher.config)
         )
         if parts and ours != theirs:
             raise ValueError(
-                "inherit: bev_width, queries, points, query_width and query_layers of the teacher are "
+                "inherit: bev_width, queries, points, query_width, query_layers and neck_width of the teacher are "
                 f"{theirs}, the student's {ours}; a decoder is handed over between equals, or set inherit: nothing"
             )
         if parts:

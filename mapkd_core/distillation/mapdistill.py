@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """MapDistill (arXiv 2407.11682): cross-modal relation, dual-level feature and map-head distillation.
 
-The student has two BEV subspaces (`view: dual`): the ground look-up stands for the teacher's cameras, lift-splat for
-its LiDAR. Losses as printed in the paper; the patch size is not told there, ours is 10 cells. `match_by_index` pairs
-the queries of teacher and student by their number, as the released code does, instead of by least distance.
+The student has two BEV subspaces (`view: dual`): the ground look-up, or for the papers' networks HDMapNet's view,
+stands for the teacher's cameras, lift-splat for its LiDAR. Losses as printed in the paper; the patch size is not told
+there, ours is 10 cells. `match_by_index` pairs the queries of teacher and student by their number, as the released
+code does, instead of by least distance.
 
 B batch, C channels, Y X cells, P patches, D features of a patch, Q queries, K classes, V points.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -22,8 +23,8 @@ from mapkd_core.data.batch import Batch
 from mapkd_core.distillation.losses import adapter, row_kl, square_distance
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel, MapOutput
+from mapkd_core.models.views.dual import DUAL
 
-STUDENT = {"view": "dual"}  # what this scheme asks of its student
 FOCAL_GAMMA = 2.0
 POINT_WEIGHT = 10.0  # of the distance of points beside that of scores, where queries are paired; both in 0..1
 
@@ -38,6 +39,11 @@ class Config:
     patch: int = 10
     channels: int = 8
     match_by_index: bool = False
+
+
+def student(config: ModelConfig) -> ModelConfig:
+    """The student with its dual view."""
+    return replace(config, view=DUAL.get(config.view, config.view))
 
 
 def relation(one: Tensor, other: Tensor, patch: int) -> Tensor:
@@ -79,27 +85,30 @@ class Distil(Scheme):
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
-        if student.view != "dual" or teacher.lidar is None:
+        if student.view not in DUAL.values() or teacher.lidar is None:
             raise ValueError(
                 f"mapdistill: student with view {student.view!r}, teacher with {teacher.config.modalities}; it needs a "
-                "student with view dual and a teacher with a LiDAR"
+                f"student with view {' or '.join(DUAL.values())} and a teacher with a LiDAR"
             )
         if any(size % config.patch for size in student.decoder_grid.shape):
             raise ValueError(f"mapdistill.patch = {config.patch} does not divide {student.decoder_grid.shape} cells")
-        flat = (student.camera_width + student.detail_width) * len(student.heights)
         known = teacher.config
-        camera = (known.camera_width + known.detail_width) * len(known.heights)
-        self.widths = (flat, student.camera_width)
+        self.widths = (student.camera_channels, student.camera_width)
+        self.camera_channels = known.camera_channels
         self.own = nn.ModuleList(adapter(width, config.channels) for width in self.widths)
-        self.targets = nn.ModuleList(adapter(width, config.channels) for width in (camera, known.lidar_width))
+        self.targets = nn.ModuleList(
+            adapter(width, config.channels) for width in (known.camera_channels, known.lidar_width)
+        )
         self.targets.requires_grad_(False)  # else both sides could agree on saying nothing
-        self.low, self.high = (adapter(student.bev_width, known.bev_width) for _ in range(2))
+        self.low = adapter(student.bev_width, known.bev_width)
+        self.high = adapter(student.bev_channels, known.bev_channels)
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, teacher = self.config, self.answer("teacher", batch)
         assert teacher.lidar_bev is not None
         own = [net(part) for net, part in zip(self.own, student.camera_bev.split(self.widths, 1), strict=True)]
-        target = [net(x) for net, x in zip(self.targets, (teacher.camera_bev, teacher.lidar_bev), strict=True)]
+        first = teacher.camera_bev[:, : self.camera_channels]  # of a teacher with a dual view, too
+        target = [net(x) for net, x in zip(self.targets, (first, teacher.lidar_bev), strict=True)]
         both_ways = [row_kl(relation(*a, c.patch), relation(*b, c.patch)) for a, b in _ways(own, target)]
         low = square_distance(self.low(student.fused), teacher.fused)
         high = square_distance(self.high(student.bev), teacher.bev)

@@ -89,8 +89,10 @@ class Distil(Scheme):
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
         rows, columns = student.decoder_grid.coarser(4).shape
-        widths = {name: 4 * network.config.bev_width for name, network in self.frozen.items()}
-        self.adapters = nn.ModuleDict({name: adapter(4 * student.bev_width, width) for name, width in widths.items()})
+        widths = {name: network.config.bottleneck_width for name, network in self.frozen.items()}
+        self.adapters = nn.ModuleDict(
+            {name: adapter(student.bottleneck_width, width) for name, width in widths.items()}
+        )
         self.tokens = nn.ModuleDict({name: Tokens(width, (rows, columns), config) for name, width in widths.items()})
         self.targets = nn.ModuleDict({name: Tokens(width, (rows, columns), config) for name, width in widths.items()})
         for name, target in self.targets.items():

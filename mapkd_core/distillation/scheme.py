@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.batch import Batch
 from mapkd_core.models.map_model import MapModel, MapOutput
-from mapkd_core.models.views.dual import ground_part, ground_shape
+from mapkd_core.models.views.dual import DUAL, first_part, first_shape
 
 
 class Scheme(nn.Module):
@@ -52,8 +52,8 @@ class Scheme(nn.Module):
             return cast(MapOutput, SimpleNamespace(**self.stored[name](batch.rows)))
         network = self.frozen[name]
         plan = batch.plan
-        if self._view == "dual" and network.config.view == "ground":
-            plan = ground_part(plan, ground_shape(network.config))
+        if self._view != network.config.view:  # the student's is the dual of it, see `_check`
+            plan = first_part(plan, first_shape(network.config))
         output: MapOutput = network(batch.images, plan, *batch.inputs()[2:])
         return output
 
@@ -62,7 +62,8 @@ class Scheme(nn.Module):
 
 
 def _check(name: str, teacher: ModelConfig, student: ModelConfig) -> None:
-    for what in ("grid", "classes", "view", "heights", "image_height", "image_width"):
+    """Refuses networks whose cells, classes or features do not lie on each other; widths may differ."""
+    for what in ("grid", "classes", "view", "heights", "image_height", "image_width", "decoder"):
         ours, theirs = getattr(student, what), getattr(teacher, what)
-        if ours != theirs and (what, ours, theirs) != ("view", "dual", "ground"):
+        if ours != theirs and (what != "view" or DUAL.get(theirs) != ours):
             raise ValueError(f"{name} and student differ in {what}: {theirs} and {ours}; train them with the same")

@@ -20,13 +20,14 @@ from mapkd_core.models.refinement import Refinement
 from mapkd_core.models.resnet_decoder import FullRasterHead, ResNetDecoder
 from mapkd_core.models.simulated_lidar import SimulatedLidar
 from mapkd_core.models.trunk import TrunkEncoder
-from mapkd_core.models.views.dual import DualView
+from mapkd_core.models.views.dual import DualView, PerspectiveDualView
 from mapkd_core.models.views.ground import GroundView
 from mapkd_core.models.views.lift_splat import LiftSplatView
 from mapkd_core.models.views.perspective import PerspectiveView
 
 VIEWS: dict[str, Any] = {"ground": GroundView, "lift_splat": LiftSplatView, "dual": DualView}
-PAPER_VIEWS: dict[str, Any] = {"perspective": PerspectiveView}  # HDMapNet's: heavy, and for one rig of six cameras
+# HDMapNet's: heavy, and for one rig of six cameras
+PAPER_VIEWS: dict[str, Any] = {"perspective": PerspectiveView, "perspective_dual": PerspectiveDualView}
 DECODERS = ("light", "resnet")
 MODALITIES = ("camera", "lidar", "simulated_lidar", *LAYERS)
 PLACE_CHANNELS = 3  # seen, x, y
