@@ -6,7 +6,8 @@ made from seed FIRST_SEED + i, so folders with disjoint seed ranges share no wor
 folder are kept: the command can be interrupted and repeated. A world of 24 frames takes about 20 MB.
 
 --benchmark makes the sets of roads-v1 instead: training and validation from seeds that share no world, the test over
-the road maps of --maps, all with LiDAR and map priors, and a manifest of hashes. --check verifies such a set.
+the road maps of --maps, all with LiDAR and map priors, and a manifest of hashes. --check verifies such a set, and with
+--again N renders N worlds of its procedural splits once more, to see whether they come out bit for bit the same.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--benchmark", choices=("smoke", "small", "full"), help="make roads-v1 in this size")
     parser.add_argument("--check", action="store_true", help="only verify the manifest of a roads-v1 set in DIR")
+    parser.add_argument("--again", type=int, default=0, metavar="N", help="with --check: worlds to render once more")
     parser.add_argument("--workers", type=int, metavar="W", help="processes; one per core where not given")
 
 
@@ -89,4 +91,7 @@ def _roads_v1(options: argparse.Namespace) -> Result:
     }
     summary = {"out": str(options.out), "name": manifest["name"], "size": manifest["size"], "splits": splits}
     text = ", ".join(f"{split} {listed['frames']} frames" for split, listed in splits.items())
+    if options.check and options.again > 0:
+        summary["same_files"] = same = roads_v1.render_again(options.out, options.again, options.workers)
+        text += f"; {same} files rendered once more are the same"
     return Result(summary, f"{options.out}: {manifest['name']} {manifest['size']}, {text}")

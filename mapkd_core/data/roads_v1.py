@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,29 @@ def check(folder: Path) -> dict[str, Any]:
                 state = "changed" if path.is_file() else "missing"
                 raise ValueError(f"{path} is {state}; remove it and {folder / MANIFEST}, and build the set again")
     return manifest
+
+
+def render_again(folder: Path, worlds: int, workers: int | None = None) -> int:
+    """Render the first worlds of both procedural splits once more; returns how many files came out the same.
+
+    The whole of a set is its worlds, each made from its seed alone. Raises ValueError naming the first file that
+    differs: another version of mapkd, numpy or OpenCV draws other pictures.
+    """
+    manifest = check(folder)
+    config = load(TrainConfig, CONFIGS / SIZES[manifest["size"]].config).model
+    same = 0
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".again-") as name:
+        for split in ("training", "validation"):
+            listed, first = manifest["splits"][split], seeds.SPLITS[split].start
+            frames = listed["frames"] // listed["worlds"]
+            again, count = Path(name) / split, min(worlds, listed["worlds"])
+            generate(again, count, frames, first, config, (), workers, LIDAR_SWEEPS, split != "training")
+            for file, digest in _listed(again)["files"].items():
+                if listed["files"].get(file) != digest:
+                    raise ValueError(f"{split}/{file} rendered anew is not the one of {folder / MANIFEST}; "
+                                     "was the set made with this version of mapkd and of its packages?")  # fmt: skip
+                same += 1
+    return same
 
 
 def _claim(out: Path, told: dict[str, Any]) -> None:

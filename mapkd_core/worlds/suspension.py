@@ -15,10 +15,10 @@ from mapkd_core.geometry import Matrix, from_euler, transform
 RATE_HZ = 50.0
 BODY_HZ, DAMPING = 1.3, 0.35
 # Standard deviations in radians: what the road shakes at ROUGH_AT_M_S (roll, pitch), and the load of the vehicle.
-SHAKEN_RAD, LOADED_RAD, ROUGH_AT_M_S = np.radians((0.12, 0.15)), np.radians((0.06, 0.08)), 10.0
-# Radians per m/s^2: 4 degrees of roll per g in bends, 2 degrees of pitch per g of braking.
-PER_ACCELERATION = np.radians((4.0, 2.0)) / 9.81
-BUMPS_PER_S, BUMP_RAD = 0.15, np.radians(0.5)
+SHAKEN_RAD, LOADED_RAD, ROUGH_AT_M_S = np.radians((0.08, 0.1)), np.radians((0.05, 0.06)), 10.0
+# Radians per m/s^2: 4 degrees of roll per g in bends, 1.5 degrees of pitch per g of braking.
+PER_ACCELERATION = np.radians((4.0, 1.5)) / 9.81
+BUMPS_PER_S, BUMP_RAD = 0.15, np.radians(0.35)
 SMOOTHED_S = 0.7  # speeds come from 10 Hz poses: their noise is no acceleration
 MOST_M_S2 = 4.0
 

@@ -38,6 +38,19 @@ def test_the_same_command_gives_the_same_bytes(smoke, tmp_path, road_map):
     assert again == json.loads((smoke / roads_v1.MANIFEST).read_text()) == roads_v1.check(smoke)
 
 
+def test_worlds_rendered_once_more_are_compared_with_the_manifest(smoke, tmp_path):
+    assert roads_v1.render_again(smoke, 1, workers=2) == 6  # pictures, points, truth of one world of two splits
+    other = tmp_path / "other"
+    shutil.copytree(smoke, other)
+    manifest = json.loads((other / roads_v1.MANIFEST).read_text())
+    name = next(name for name in manifest["splits"]["training"]["files"] if name.endswith("images.npy"))
+    shutil.copy(other / "validation" / "00100000.images.npy", other / "training" / name)
+    manifest["splits"]["training"]["files"][name] = manifest["splits"]["validation"]["files"]["00100000.images.npy"]
+    (other / roads_v1.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=rf"training/{name} rendered anew is not the one of .*this version of mapkd"):
+        roads_v1.render_again(other, 1, workers=2)
+
+
 @pytest.mark.parametrize("size", roads_v1.SIZES)
 def test_no_world_is_in_two_splits(size):
     plan = roads_v1.SIZES[size]
