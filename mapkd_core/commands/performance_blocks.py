@@ -44,7 +44,8 @@ def parts(result: dict[str, Any]) -> list[str]:
         *table(["part", "GFLOP", "MB", "ms, p50", "floor, ms", "GFLOP/s"], rows),
         "",
         f"Ceilings of this run: {roofs['conv_gflops']:.0f} GFLOP/s in large convolutions, "
-        f"{roofs['own_conv_gflops']:.0f} in the network's own one by one, {roofs['bandwidth_gbs']:.0f} GB/s. On a GPU: {result['gpu']}.",
+        f"{roofs['own_conv_gflops']:.0f} in the network's own one by one, {roofs['bandwidth_gbs']:.0f} GB/s. "
+        f"On a GPU: {result['gpu']}.",
         "",
         "![Parts of the network under the roofs of the machine](images/roofline.svg)",
     ]
