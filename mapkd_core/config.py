@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES
+from mapkd_core.types import CLASSES, LAYERS
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ModelConfig:
 
     image_height: int = 128  # px; the picture is scaled to image_width and its bottom image_height rows are kept
     image_width: int = 352  # px
-    classes: tuple[str, ...] = CLASSES
+    classes: tuple[str, ...] = CLASSES  # lines; or areas too, of types.LAYERS: each has a sigmoid of its own then
     grid: BevGrid = field(default_factory=BevGrid)
     modalities: tuple[str, ...] = ("camera",)  # what the network gets; models.build.MODALITIES
     lidar_width: int = 32  # channels of the LiDAR features
@@ -48,6 +48,16 @@ class ModelConfig:
     def decoder_grid(self) -> BevGrid:
         """The grid the BEV decoder works on: half the resolution of the canvas."""
         return self.grid.coarser(2)
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether classes are layers of which a cell may have several, as soon as one of them is an area."""
+        return bool(set(self.classes) & (set(LAYERS) - set(CLASSES)))
+
+    @property
+    def semantic_channels(self) -> int:
+        """Channels of MapOutput.semantic: background and classes, or layers alone, which have no background."""
+        return len(self.classes) + (0 if self.overlapping else 1)
 
     @property
     def bev_channels(self) -> int:

@@ -52,6 +52,11 @@ class Mapper:
             known, found = ", ".join(VECTORS[1:]), self.card["vectors"]
             raise ValueError(f"{self.weights.with_suffix('.json')}: vectors = {found!r}; known: {known}")
         self.config = model.config
+        if self.config.overlapping:
+            raise ValueError(
+                f"{self.weights} draws layers ({', '.join(self.config.classes)}), a mapper wants lines; what it scores "
+                "on its validation frames is in its card"
+            )
         self.vectors = self.card.get("vectors", "raster") if vectors == "auto" else vectors
         self.set_min_confidence(min_confidence)
         self._run = make_runner(model, backend, device, self.card["sha256"], threads)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from mapkd_core.grid import BevGrid
 
 CLASSES = ("divider", "ped_crossing", "boundary")
+# BEVFusion's six, which may overlap: areas, but for the divider's lines. A network has these or CLASSES.
+LAYERS = ("drivable_area", "ped_crossing", "walkway", "stop_line", "carpark_area", "divider")
 SD_CLASS = "road"  # of elements that a navigation map (SD) gives; HD priors have those of CLASSES
 
 

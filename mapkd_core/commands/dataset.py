@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--maps", type=Path, nargs="+", default=[], metavar="MAP", help="road maps (*.json.gz) to render instead"
     )
     parser.add_argument(
-        "--config", type=Path, metavar="YAML", help="training configuration, for the network's image size"
+        "--config",
+        type=Path,
+        metavar="YAML",
+        help="training configuration: the network's image size, layers, and whether it wants LiDAR and priors",
     )
     parser.add_argument("--benchmark", choices=("smoke", "small", "full"), help="make roads-v1 in this size")
     parser.add_argument("--check", action="store_true", help="only verify the manifest of a roads-v1 set in DIR")
@@ -52,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     from mapkd_core.config import TrainConfig, load
     from mapkd_core.data.generate import generate
+    from mapkd_core.data.roads_v1 import LIDAR_SWEEPS
     from mapkd_core.data.samples import SampleFolder
 
     missing = [str(path) for path in options.maps if not path.is_file()]
@@ -66,7 +70,7 @@ def run(options: argparse.Namespace) -> Result:
     config = load(TrainConfig, options.config).model
     generate(
         options.out, options.worlds, options.frames, first_seed, config, options.maps, options.workers,
-        seen=split != "training",
+        LIDAR_SWEEPS if set(config.modalities) - {"camera"} else 0, seen=split != "training",
     )  # fmt: skip
     folder = SampleFolder(options.out)
     summary = {

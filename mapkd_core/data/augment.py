@@ -15,6 +15,7 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.data.samples import Sample
 from mapkd_core.data.teacher_inputs import lose_modalities
+from mapkd_core.types import MapElement
 
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])  # left and right of the ego frame change places
 _FLIP = np.diag([-1.0, 1.0, 1.0, 1.0])  # and of the picture
@@ -88,12 +89,14 @@ def recolour(prepared: Prepared, rng: np.random.Generator) -> Prepared:
 
 def _changed(sample: Sample, prepared: Prepared, new_T_ego: geometry.Matrix) -> Sample:
     """Truth, priors and points told in the new ego frame."""
-    lists = [
-        tuple(replace(e, vertices_m=geometry.apply_planar(new_T_ego, e.vertices_m)) for e in elements)
-        for elements in (sample.elements, sample.sd, sample.hd)
-    ]
+
+    def told(elements: tuple[MapElement, ...]) -> tuple[MapElement, ...]:
+        return tuple(replace(e, vertices_m=geometry.apply_planar(new_T_ego, e.vertices_m)) for e in elements)
+
+    lists = [told(elements) for elements in (sample.elements, sample.sd, sample.hd)]
+    layers = sample.layers and replace(sample.layers, elements=told(sample.layers.elements))
     points = sample.points
     if points is not None:
         points = np.concatenate([geometry.apply(new_T_ego, points[:, :3]).astype(np.float32), points[:, 3:]], 1)
     relief = sample.relief.told_in(geometry.inverse(new_T_ego))
-    return Sample(prepared, lists[0], points, *lists[1:], relief=relief)
+    return Sample(prepared, lists[0], points, *lists[1:], relief=relief, layers=layers)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mapkd_core.config import TrainConfig
+from mapkd_core.config import ModelConfig, TrainConfig
 from mapkd_core.data.augment import augment
 from mapkd_core.data.camera_truth import camera_lines
 from mapkd_core.data.clipping import clip
+from mapkd_core.data.layers import layer_masks
 from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
 from mapkd_core.data.samples import Sample, SampleFolder
 from mapkd_core.data.teacher_inputs import as_tensors, check_there, stack_points, teacher_inputs
@@ -35,6 +36,7 @@ class Batch:
     camera_lines B N K h w: where the lines lie in the pictures, see `camera_truth`.
     points B P 5, sd B 1 Y/2 X/2, hd B 3 Y/2 X/2: what teachers get beside the pictures; None where they do not.
     rows B: which variant of which frame, see `TrainingSet`; None outside of a training set.
+    layers B K Y X int8: truth of a network of layers (`data.layers`), which has no line truth; None for all others.
     frustum B N D h w: cells of the pictures' frustum points, for a coach; see `teacher_inputs`.
     """
 
@@ -52,6 +54,7 @@ class Batch:
     hd: Tensor | None = None
     frustum: Tensor | None = None
     rows: Tensor | None = None
+    layers: Tensor | None = None
 
     def inputs(self) -> tuple[Tensor | None, ...]:
         """What MapModel takes, in its order."""
@@ -87,9 +90,13 @@ class TrainingSet(Dataset):
 
 
 def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()) -> Batch:
-    """A batch of one: truth clipped to the model's range and drawn. modalities: beside those of the model."""
+    """A batch of one: truth clipped to the model's range and drawn. modalities: beside those of the model.
+
+    Raises ValueError where the model has layers and the sample knows none.
+    """
     model, p = config.model, sample.prepared
-    elements = [part for e in sample.elements for part in clip(e, model.grid)][:MAX_ELEMENTS]
+    lines = () if model.overlapping else sample.elements
+    elements = [part for e in lines for part in clip(e, model.grid)][:MAX_ELEMENTS]
     targets = raster_targets(elements, model.grid, model.classes)
     angle = (targets.directions.astype(np.float32) - 0.5) * (2 * np.pi / DIRECTION_BINS)
     direction = np.stack([np.cos(angle), np.sin(angle)]) * (targets.directions > 0)
@@ -107,8 +114,18 @@ def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()
     )  # fmt: skip
     return Batch(
         *(torch.from_numpy(a)[None] for a in arrays),
+        layers=_layers(sample, model) if model.overlapping else None,
         **as_tensors(teacher_inputs(sample, model, {*modalities, *model.modalities})),
     )
+
+
+def _layers(sample: Sample, model: ModelConfig) -> Tensor:
+    if sample.layers is None:
+        raise ValueError(
+            f"a network of the layers {', '.join(model.classes)} learns from samples that know them; these do not: "
+            "make some with `mapkd dataset --config YAML` with these settings"
+        )
+    return torch.from_numpy(layer_masks(sample.layers, model.grid, model.classes))[None]
 
 
 def collate(batches: list[Batch]) -> Batch:

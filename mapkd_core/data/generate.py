@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mapkd_core.config import ModelConfig
+from mapkd_core.data.layers import REACH
 from mapkd_core.data.prepare import model_camera, prepare
 from mapkd_core.data.samples import SEEN_GRID, TRUTH_GRID, Sample, write
+from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import drive, procedural, rig, road_map_file
+from mapkd_core.worlds.layers import local_layers
 from mapkd_core.worlds.priors.hd import damaged
 from mapkd_core.worlds.priors.local import local_hd, local_sd
 from mapkd_core.worlds.render import Renderer
@@ -50,6 +53,7 @@ def generate(
     maps: road-map files to render instead of procedural roads; world i uses maps[i % len(maps)] with a look of its own.
     lidar_sweeps: > 0 adds what teachers get: so many joined turns of the LiDAR, and both map priors.
     seen: adds which ground the cameras see, for evaluations; it takes a third of the time on top.
+    A network of layers gets the truth of those that are known.
     """
     todo = [i for i in range(worlds) if not (out / f"{_name(first_seed + i)}.truth.npz").is_file()]
     make = partial(
@@ -79,19 +83,20 @@ def world_samples(
         elements = local_elements(road_map, pose, TRUTH_GRID)
         relief = renderer.relief.seen_from(pose)
         sample = Sample(prepare(frame, config), elements, light=renderer.look.light, relief=relief)
+        if config.overlapping:
+            sample = replace(sample, layers=local_layers(road_map, pose, REACH))
         if seen:
             sample = replace(sample, seen=seen_cells(renderer, float(time_s), cameras, SEEN_GRID))
         if prior is not None and frame.points is not None:
-            points = _near(frame.points[:, [0, 1, 2, 3, 5]])
+            points = _near(frame.points[:, [0, 1, 2, 3, 5]], REACH if config.overlapping else TRUTH_GRID)
             sd, hd = local_sd(road_map, pose, TRUTH_GRID), local_hd(prior, pose, TRUTH_GRID)
             sample = replace(sample, points=points, sd=sd, hd=hd)
         samples.append(sample)
     return samples
 
 
-def _near(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The points over TRUTH_GRID and not far above the road: the others are no help to a map, and much to store."""
-    g = TRUTH_GRID
+def _near(points: NDArray[np.float32], g: BevGrid) -> NDArray[np.float32]:
+    """The points over the grid and not far above the road: the others are no help to a map, and much to store."""
     x, y, z = points[:, :3].T
     inside = (x > g.x_min) & (x < g.x_max) & (y > g.y_min) & (y < g.y_max) & (z < HIGHEST_POINT_M)
     return points[inside]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data import element_lists
+from mapkd_core.data.layers import LayerTruth
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import MapElement
@@ -41,6 +42,7 @@ class Sample:
     light: of the world, such as "night"; empty where unknown. seen: Y X bool on SEEN_GRID, ground that some camera sees
     and nothing hides; None where unknown.
     relief: the ground's height in the ego frame, which lies tangent on it; truth is told as seen from above.
+    layers: of those that may overlap, for networks of layers; None where they were not asked for.
     """
 
     prepared: Prepared
@@ -51,6 +53,7 @@ class Sample:
     light: str = ""
     seen: NDArray[np.bool_] | None = None
     relief: Relief = FLAT
+    layers: LayerTruth | None = None
 
 
 def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
@@ -69,6 +72,10 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
     masks = [s.seen for s in samples if s.seen is not None]
     if len(masks) == len(samples):
         truth["seen"] = np.stack([np.packbits(mask) for mask in masks])
+    told = [s.layers for s in samples if s.layers is not None]
+    if len(told) == len(samples):
+        truth |= element_lists.pack([each.elements for each in told], "layer_")
+        truth["layers_known"] = np.array([",".join(each.known) for each in told])
     _save(folder / f"{name}.images.npy", np.stack([s.prepared.images for s in samples]))
     clouds = [s.points for s in samples if s.points is not None]
     if clouds:
@@ -121,7 +128,11 @@ class SampleFolder:
         relief = FLAT  # as it was in files that do not tell it
         if "relief_waves" in truth:
             relief = Relief(truth["relief_waves"][frame], truth["relief_plane"][frame])
-        return Sample(prepared, elements, self._cloud(world, frame), sd, hd, light, seen, relief)
+        layers = None
+        if "layers_known" in truth:
+            known = tuple(name for name in str(truth["layers_known"][frame]).split(",") if name)
+            layers = LayerTruth(element_lists.unpack(truth, frame, "layer_"), known)
+        return Sample(prepared, elements, self._cloud(world, frame), sd, hd, light, seen, relief, layers)
 
     @property
     def modalities(self) -> set[str]:

@@ -29,6 +29,7 @@ class Distil(Scheme):
     """Only the teacher is used; nothing is learned beside the student."""
 
     reads = ("bev",)
+    knows_layers = True
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)

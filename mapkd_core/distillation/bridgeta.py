@@ -10,7 +10,8 @@ and its cost stay as they are. The rest is ours: for features T, A, S of teacher
 
 with equality where A divides the way in the ratio 1 : e. The right side is the loss, for features and for class
 probabilities. An assistant free to follow that bound alone ends on the straight line between T and S, where it is
-plain distillation; so it also has to draw the map itself, and by default the student does not pull it (`pull`).
+plain distillation; so it also has to draw the map itself, and by default the student does not pull it (`pull`). The
+probabilities are those of lines, which exclude each other, or of BEVFusion's layers, which may overlap.
 
 B batch, C channels, Y X cells.
 """
@@ -21,7 +22,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.batch import Batch
@@ -30,7 +30,7 @@ from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel, MapOutput
 from mapkd_core.models.mobilenet import ConvNorm
 from mapkd_core.models.raster_head import RasterHead
-from mapkd_core.training.losses import FOCAL_GAMMA, semantic_losses
+from mapkd_core.training.losses import layer_loss, semantic_losses
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,6 @@ class Config:
     """epsilon: e of Young's inequality. pull: whether the assistant is drawn to the student by their common term.
 
     assistant: False leaves it out, and with it the bound: teacher and student are compared directly (an ablation).
-    multi_label: classes overlap, as BEVFusion's six do, and their probabilities are sigmoids, not one softmax.
     """
 
     epsilon: float = 1.0
@@ -47,17 +46,16 @@ class Config:
     own_map: float = 0.5
     pull: bool = False
     assistant: bool = True
-    multi_label: bool = False
 
 
 class Assistant(nn.Module):
     """Teacher's and student's BEV, both B C Y X -> a mixture B C Y X, by a gate per cell and channel, and its map."""
 
-    def __init__(self, channels: int, layers: int) -> None:
+    def __init__(self, channels: int, semantic: int) -> None:
         super().__init__()
         self.gate = nn.Conv2d(2 * channels, channels, 1)
         self.blend = ConvNorm(channels, channels, 3, act=False)
-        self.head = RasterHead(channels, layers - 1, 0)
+        self.head = RasterHead(channels, semantic, 0)
 
     def forward(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
         gate = self.gate(torch.cat([teacher, student], 1)).sigmoid()
@@ -72,48 +70,45 @@ def young_bound(teacher: Tensor, assistant: Tensor, student: Tensor, epsilon: fl
     return (1 + epsilon) * square_distance(teacher, assistant) + (1 + 1 / epsilon) * square_distance(near, student)
 
 
-def likelihood(logits: Tensor, multi_label: bool) -> Tensor:
-    """B K Y X: of classes that exclude each other, or of each for itself."""
-    return logits.sigmoid() if multi_label else logits.softmax(1)
+def likelihood(logits: Tensor, overlapping: bool) -> Tensor:
+    """B K Y X: of classes that exclude each other, or of each layer for itself."""
+    return logits.sigmoid() if overlapping else logits.softmax(1)
 
 
-def own_map_loss(logits: Tensor, labels: Tensor, multi_label: bool) -> Tensor:
-    """The assistant's map against truth: labels B Y X, or B K Y X masks with the mean focal loss."""
-    if not multi_label:
-        return torch.stack(semantic_losses(logits, labels)).sum()
-    if labels.shape != logits.shape:
-        raise ValueError(f"multi_label wants one mask a class, {tuple(logits.shape)}; labels are {tuple(labels.shape)}")
-    truth = labels.to(logits.dtype)
-    entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    return ((logits.sigmoid() - truth).abs() ** FOCAL_GAMMA * entropy).mean()
+def own_map_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """The assistant's map against truth, by the student's own loss of lines or of layers."""
+    if batch.layers is not None:
+        return layer_loss(logits, batch.layers)
+    return torch.stack(semantic_losses(logits, batch.labels)).sum()
 
 
 class Distil(Scheme):
     """Only the teacher is used."""
+
+    knows_layers = True
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
         if config.epsilon <= 0:
             raise ValueError(f"bridgeta.epsilon = {config.epsilon}; Young's inequality needs a positive one")
         self.adapter = adapter(student.bev_channels, teacher.config.bev_channels)
-        # Classes that exclude each other have a background beside them, those that overlap have none.
-        layers = len(student.classes) + (0 if config.multi_label else 1)
-        self.assistant = Assistant(teacher.config.bev_channels, layers) if config.assistant else None
+        channels, self.overlapping = teacher.config.bev_channels, student.overlapping
+        self.assistant = Assistant(channels, student.semantic_channels) if config.assistant else None
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, teacher = self.config, self.answer("teacher", batch)
         own = self.adapter(student.bev)
         if self.assistant is None:
-            near, far = (likelihood(x.semantic, c.multi_label) for x in (student, teacher))
+            near, far = (likelihood(x.semantic, self.overlapping) for x in (student, teacher))
             return {
                 "bridge_feature": c.feature * square_distance(own, teacher.bev),
                 "bridge_response": c.response * square_distance(near, far),
             }
         # The assistant sees the student but does not teach it through this door.
         mixture, logits = self.assistant(teacher.bev.to(own.dtype), own.detach())
-        probabilities = [likelihood(x, c.multi_label) for x in (teacher.semantic, logits, student.semantic)]
+        probabilities = [likelihood(x, self.overlapping) for x in (teacher.semantic, logits, student.semantic)]
         return {
             "bridge_feature": c.feature * young_bound(teacher.bev, mixture, own, c.epsilon, c.pull),
             "bridge_response": c.response * young_bound(*probabilities, c.epsilon, c.pull),
-            "bridge_own_map": c.own_map * own_map_loss(logits, batch.labels, c.multi_label),
+            "bridge_own_map": c.own_map * own_map_loss(logits, batch),
         }

@@ -31,6 +31,7 @@ class Distil(Scheme):
     """Only the teacher is used; nothing is learned beside the student."""
 
     reads = ("semantic",)
+    knows_layers = True
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)

@@ -25,6 +25,7 @@ class Distil(Scheme):
     """Only the teacher is used."""
 
     reads = ("bev",)
+    knows_layers = True
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)

@@ -21,14 +21,21 @@ class Scheme(nn.Module):
 
     `forward(batch, student)` gives {name: loss}, weighted by the scheme's own Config; the loop adds the map losses.
     reads: what of a teacher's MapOutput the scheme looks at; nothing else is kept of answers that are stored.
+    knows_layers: whether its losses also hold for layers that may overlap, and not for lines alone.
     stored: teacher's name -> rows of the batch to those fields, where the answers are on disk (`training.answers`).
     """
 
     reads: ClassVar[tuple[str, ...]] = ("bev", "semantic")
+    knows_layers: ClassVar[bool] = False
 
     def __init__(self, config: Any, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__()
         self.config, self._view = config, student.view
+        if student.overlapping and not self.knows_layers:
+            raise ValueError(
+                f"{type(self).__module__.rpartition('.')[2]} teaches maps of lines, the student's classes are layers "
+                f"that may overlap: {', '.join(student.classes)}; take bridgeta"
+            )
         given = {"teacher": teacher} | ({"coach": coach} if coach is not None else {})
         for name, network in given.items():
             _check(name, network.config, student)

@@ -108,8 +108,8 @@ def _decoder(config: ModelConfig, inputs: int, attention: PriorAttention | None)
 
 def _raster(config: ModelConfig) -> RasterHead | FullRasterHead:
     if config.decoder == "resnet":
-        return FullRasterHead(config.bev_width, (1 + len(config.classes), config.embedding, 2))
-    return RasterHead(config.bev_width, len(config.classes), config.embedding)
+        return FullRasterHead(config.bev_width, (config.semantic_channels, config.embedding, 2))
+    return RasterHead(config.bev_width, config.semantic_channels, config.embedding)
 
 
 def _lidar(config: ModelConfig) -> PillarEncoder | SimulatedLidar | None:
@@ -123,6 +123,8 @@ def _refinement(config: ModelConfig) -> Refinement | None:
         raise ValueError(f"refinement_layers = {config.refinement_layers}; must be 0, for none, or more")
     if not config.refinement_layers:
         return None
+    if config.overlapping:
+        raise ValueError(f"refinement_layers = {config.refinement_layers}: it corrects lines, not layers; use 0")
     return Refinement(len(config.classes), config.refinement_width, config.refinement_layers)
 
 

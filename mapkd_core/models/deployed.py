@@ -24,10 +24,11 @@ from mapkd_core.models.map_model import MapModel
 
 
 def can_deploy(model: MapModel) -> bool:
-    """Whether `Deployed` knows the network: cameras alone, the ground view at one height, no refinement."""
+    """Whether `Deployed` knows the network: cameras alone, the ground view at one height, the light decoder, lines."""
     config = model.config
     is_plain = model.lidar is None and not model.priors and model.refinement is None
-    return is_plain and config.view == "ground" and len(config.heights) == 1
+    is_light = config.decoder == "light" and not config.overlapping
+    return is_plain and is_light and config.view == "ground" and len(config.heights) == 1
 
 
 class Deployed(nn.Module):
@@ -39,7 +40,10 @@ class Deployed(nn.Module):
     def __init__(self, model: MapModel) -> None:
         super().__init__()
         if not can_deploy(model):
-            raise ValueError("only a network of cameras with the ground view at one height can be rewritten for speed")
+            raise ValueError(
+                "only a network of cameras with the ground view at one height, the light decoder and classes of lines "
+                "can be rewritten for speed"
+            )
         parts: Any = folded(model)
         width, detail = model.config.camera_width, model.config.detail_width
         self.camera, self.view, self.query = parts.camera, parts.view, parts.query

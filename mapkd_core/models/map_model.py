@@ -24,7 +24,8 @@ class MapOutput:
 
     camera: B N C h w, camera features at 1/8. camera_bev: B C Y X, what the view transform made. bev: B w Y X, after
     the decoder.
-    semantic: B 1+K 2Y 2X logits, channel 0 background. embedding: B E 2Y 2X. direction: B 2 2Y 2X.
+    semantic: B 1+K 2Y 2X logits, channel 0 background; of layers that may overlap B K 2Y 2X, for a sigmoid each.
+    embedding: B E 2Y 2X. direction: B 2 2Y 2X.
     fused: B w Y X, all inputs through the decoder's stem. bottleneck: B 4w Y/4 X/4, inside the decoder, before any
     prior. Their channels are those of the light decoder; `config` knows them of every one (bev_channels,
     bottleneck_width). lidar_bev: B L Y X, a coach's from its simulated LiDAR; None without either.

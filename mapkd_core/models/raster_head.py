@@ -15,11 +15,11 @@ from mapkd_core.models.mobilenet import ConvNorm
 
 
 class RasterHead(nn.Module):
-    """B C Y X -> semantic B 1+K 2Y 2X, embedding B E 2Y 2X, direction B 2 2Y 2X."""
+    """B C Y X -> semantic B S 2Y 2X (1+K classes, or layers alone), embedding B E 2Y 2X, direction B 2 2Y 2X."""
 
-    def __init__(self, width: int, classes: int, embedding: int) -> None:
+    def __init__(self, width: int, semantic: int, embedding: int) -> None:
         super().__init__()
-        self.splits = (1 + classes, embedding, 2)
+        self.splits = (semantic, embedding, 2)
         self.block = ConvNorm(width, 2 * width, 3)
         self.out = nn.Conv2d(2 * width, 4 * sum(self.splits), 1)
 

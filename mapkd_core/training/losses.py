@@ -22,7 +22,9 @@ COST_CLASS, COST_POINT = 2.0, 25.0  # MapTR sums its cost of 5 over 20 points; o
 
 
 def map_losses(output: MapOutput, batch: Batch, groups: int) -> dict[str, Tensor]:
-    """Every loss of the map task."""
+    """Every loss of the map task; of a network of layers there is one."""
+    if batch.layers is not None:
+        return {"semantic": layer_loss(output.semantic, batch.layers)}
     semantic, dice = semantic_losses(output.semantic, batch.labels)
     losses = {
         "semantic": semantic,
@@ -31,6 +33,18 @@ def map_losses(output: MapOutput, batch: Batch, groups: int) -> dict[str, Tensor
         "direction": direction_loss(output.direction, batch.direction),
     }
     return losses | query_losses(output.queries, batch, groups)
+
+
+def layer_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """BEVFusion's: sigmoid focal loss without alpha, mean over the known cells of a layer, summed over layers.
+
+    B K Y X twice; truth 1, 0, or negative where unknown, which counts for nothing.
+    """
+    known = (truth >= 0).to(logits.dtype)
+    wanted = truth.clamp(min=0).to(logits.dtype)
+    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    focal_loss = (logits.sigmoid() - wanted).abs() ** FOCAL_GAMMA * entropy * known
+    return (focal_loss.sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp(min=1)).sum()
 
 
 def semantic_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.batch import TrainingSet, to_batch
+from mapkd_core.evaluation.protocols.bevfusion import IouAtThresholds
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.parallel import ALONE, Group
 
@@ -19,11 +20,13 @@ from mapkd_core.training.parallel import ALONE, Group
 def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Group = ALONE) -> dict[str, float]:
     """{"miou": ..., "iou_<class>": ...} in percent over at most `limit` evenly spread samples; {} without the folder.
 
-    IoU as HDMapNet's: argmax over background and classes, intersections and unions summed over all frames. The
-    processes of a group share the samples and all get the result.
+    IoU as HDMapNet's: argmax over background and classes, intersections and unions summed over all frames; of a network
+    of layers as `validate_layers` says. The processes of a group share the samples and all get the result.
     """
     if not Path(config.validation).is_dir():
         return {}
+    if config.model.overlapping:
+        return validate_layers(model, config, limit, group)
     samples = TrainingSet(config.validation, config).samples
     plain = replace(config, camera_dropout=0.0)
     device = next(model.parameters()).device
@@ -47,3 +50,29 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Grou
     return {"miou": round(float(iou.mean()), 2)} | {
         f"iou_{c}": round(float(v), 2) for c, v in zip(classes, iou, strict=True)
     }
+
+
+@torch.no_grad()
+def validate_layers(model: MapModel, config: TrainConfig, limit: int, group: Group) -> dict[str, float]:
+    """The same of layers that may overlap: each at its best threshold, as BEVFusion does (`protocols.bevfusion`).
+
+    Cells whose truth is not known are left out, and so are layers that are known nowhere.
+    """
+    samples = TrainingSet(config.validation, config).samples
+    plain = replace(config, camera_dropout=0.0)
+    device = next(model.parameters()).device
+    accumulator = IouAtThresholds(config.model.classes)
+    model.eval()
+    chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
+    for i in chosen[group.rank :: group.size]:
+        batch = to_batch(samples[int(i)], plain).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            probability = model(*batch.inputs()).semantic.sigmoid()[0].float().cpu().numpy()
+        assert batch.layers is not None
+        truth = batch.layers[0].cpu().numpy()
+        accumulator.add(np.where(truth < 0, 0.0, probability), truth == 1)
+    accumulator.counts = group.total(torch.from_numpy(accumulator.counts).double().to(device)).cpu().numpy()
+    best = {name: 100 * max(row.values()) for name, row in accumulator.iou().items()}
+    known = {name: round(value, 2) for name, value in best.items() if not np.isnan(value)}
+    mean = round(sum(known.values()) / max(1, len(known)), 2)
+    return {"miou_at_max": mean} | {f"iou_{name}": value for name, value in known.items()}

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.data.layers import LayerTruth
 from mapkd_core.data.nuscenes import devkit, manifest, sensors
+from mapkd_core.data.nuscenes.layer_truth import layer_truth
 from mapkd_core.data.nuscenes.map_layers import MapLayers
 from mapkd_core.data.nuscenes.rules import map_vectors
 from mapkd_core.data.nuscenes.splits import scenes_of
 from mapkd_core.data.sd_map import read_sd_map, sd_elements
 from mapkd_core.geometry import planar
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES, Frame, MapElement
+from mapkd_core.types import CLASSES, LAYERS, Frame, MapElement
 from mapkd_core.worlds.rig import nuscenes_rig
 
+WRITTEN_LAYERS = ("drivable_area", "ped_crossing", "divider")  # that maps of `mapkd nuscenes write` have
 CAMERA_ORDER = tuple(camera.name for camera in nuscenes_rig())
 
 
@@ -122,6 +125,11 @@ class NuScenesSet:
     def truth(self, token: str, grid: BevGrid, rules: str = "ours") -> tuple[MapElement, ...]:
         """Map vectors in `grid` around a sample, ego metres, by the rules of that name (see `rules`)."""
         return map_vectors(self.layers(self.scene_of(token)), self.planar_pose(token), grid, rules)
+
+    def layer_truth(self, token: str, grid: BevGrid) -> LayerTruth:
+        """BEVFusion's layers in `grid` around a sample, ego metres; sets that mapkd wrote know three of them."""
+        known = WRITTEN_LAYERS if self.manifest else LAYERS
+        return layer_truth(self.layers(self.scene_of(token)), self.planar_pose(token), grid, known)
 
     def sd_prior(self, token: str, grid: BevGrid, path: Path | str | None = None) -> tuple[MapElement, ...]:
         """SD roads in `grid` around a sample as elements of the class `road`, ego metres.

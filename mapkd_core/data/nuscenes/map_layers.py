@@ -21,13 +21,14 @@ from mapkd_core.worlds.road_map import RoadMap
 DIVIDER_LAYERS = ("road_divider", "lane_divider")
 ROAD_LAYERS = ("road_segment", "lane")
 POLYGON_LAYERS = (*ROAD_LAYERS, "ped_crossing")
+AREA_LAYERS = ("drivable_area", "walkway", "stop_line", "carpark_area")  # read when they are first asked for
 
 
 class MapLayers:
     """Geometries of a city; polygons that are not valid are left out, as in the devkit's own queries."""
 
     def __init__(self, nusc_map: Any) -> None:
-        self.location = str(nusc_map.map_name)
+        self.location, self._map = str(nusc_map.map_name), nusc_map
         self.geometries: dict[str, NDArray[np.object_]] = {}
         for layer in DIVIDER_LAYERS:
             lines = [nusc_map.extract_line(record["line_token"]) for record in getattr(nusc_map, layer)]
@@ -39,11 +40,20 @@ class MapLayers:
 
     def local(self, layer: str, map_T_ego: NDArray[np.float64], grid: BevGrid) -> list[shapely.Geometry]:
         """Records of a layer that touch the grid, whole, in the ego frame of the planar pose `map_T_ego`."""
+        if layer in AREA_LAYERS and layer not in self.geometries:
+            self._add_areas(layer)
         corners = np.array(shapely.box(*grid.bounds).exterior.coords)
         window = shapely.Polygon(geometry.apply_planar(map_T_ego, corners))
         found = self.geometries[layer][np.sort(self._trees[layer].query(window, predicate="intersects"))]
         ego_T_map = geometry.inverse(map_T_ego)
         return [shapely.transform(each, lambda xy: geometry.apply_planar(ego_T_map, xy)) for each in found]
+
+    def _add_areas(self, layer: str) -> None:
+        records = getattr(self._map, layer)
+        tokens = [token for record in records for token in record.get("polygon_tokens") or [record["polygon_token"]]]
+        polygons = [self._map.extract_polygon(token) for token in tokens]
+        self.geometries[layer] = np.array([p for p in polygons if p.is_valid and not p.is_empty], object)
+        self._trees[layer] = shapely.STRtree(self.geometries[layer])
 
     @cached_property
     def road_map(self) -> RoadMap:

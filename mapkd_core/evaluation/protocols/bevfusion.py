@@ -13,6 +13,7 @@ drawn as outlines; BEVFusion's own have filled areas, so compare its published n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +30,14 @@ _FIXED = 0.5
 
 
 class IouAtThresholds:
-    """For probabilities and truth of layers, [K, Y, X] each; sums over frames."""
+    """For probabilities and truth of layers, [K, Y, X] each; sums over frames.
+
+    counts: cells of intersection and of union, [2, K, thresholds]; those of several processes may be added.
+    """
 
     def __init__(self, classes: Sequence[str] = CLASSES, thresholds: Sequence[float] = THRESHOLDS) -> None:
         self._classes, self._thresholds = tuple(classes), tuple(thresholds)
-        self._both = np.zeros((len(self._classes), len(self._thresholds)), np.int64)
-        self._either = np.zeros_like(self._both)
+        self.counts: NDArray[Any] = np.zeros((2, len(self._classes), len(self._thresholds)), np.int64)
 
     def add(self, probability: NDArray[np.floating], truth: NDArray[np.bool_]) -> None:
         """One frame: float [K, Y, X] of 0..1 and bool [K, Y, X]. Raises ValueError for other shapes or values."""
@@ -45,13 +48,13 @@ class IouAtThresholds:
             raise ValueError(f"probabilities reach {probability.min()} .. {probability.max()}; expected 0..1")
         for t, threshold in enumerate(self._thresholds):
             found = probability >= threshold
-            self._both[:, t] += np.count_nonzero(found & truth, axis=(1, 2))
-            self._either[:, t] += np.count_nonzero(found | truth, axis=(1, 2))
+            self.counts[0, :, t] += np.count_nonzero(found & truth, axis=(1, 2))
+            self.counts[1, :, t] += np.count_nonzero(found | truth, axis=(1, 2))
 
     def iou(self) -> dict[str, dict[float, float]]:
         """Class -> threshold -> IoU; NaN where the class was never seen or predicted."""
         with np.errstate(invalid="ignore"):
-            ratio = self._both / self._either
+            ratio = self.counts[0] / self.counts[1]
         return {name: dict(zip(self._thresholds, row.tolist())) for name, row in zip(self._classes, ratio)}
 
 

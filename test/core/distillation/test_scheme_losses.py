@@ -122,12 +122,6 @@ def test_overlapping_classes_are_judged_each_for_itself():
     """BEVFusion's layers: two classes may both be sure of one cell, which a softmax forbids."""
     logits = torch.full((1, 6, 2, 2), 20.0)
     assert bridgeta.likelihood(logits, True).min() > 0.99 and bridgeta.likelihood(logits, False).max() < 0.2
-    masks = torch.ones(1, 6, 2, 2, dtype=torch.bool)
-    assert bridgeta.own_map_loss(logits, masks, True).item() == pytest.approx(0.0, abs=1e-6)
-    # Where all is unsure, p = 1/2: focal loss (1/2)^2 log 2.
-    assert bridgeta.own_map_loss(0 * logits, masks, True).item() == pytest.approx(0.25 * math.log(2), rel=1e-5)
-    with pytest.raises(ValueError, match=r"one mask a class, \(1, 6, 2, 2\); labels are \(1, 2, 2\)"):
-        bridgeta.own_map_loss(logits, masks[:, 0], True)
 
 
 def test_foreground_is_lines_and_their_reach():

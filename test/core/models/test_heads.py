@@ -28,13 +28,13 @@ def test_dilated_residual_keeps_the_size():
 
 
 def test_raster_head_draws_on_the_canvas():
-    semantic, embedding, direction = RasterHead(8, 3, 4).eval()(torch.randn(2, 8, 20, 40))
+    semantic, embedding, direction = RasterHead(8, 4, 4).eval()(torch.randn(2, 8, 20, 40))
     assert semantic.shape == (2, 4, 40, 80) and embedding.shape == (2, 4, 40, 80) and direction.shape == (2, 2, 40, 80)
 
 
 def test_canvas_cells_of_a_bev_cell_lie_under_it():
     """Only the four canvas cells of the one BEV cell change when it changes."""
-    head = RasterHead(8, 3, 4).eval()
+    head = RasterHead(8, 4, 4).eval()
     head.block = torch.nn.Identity()
     head.out = torch.nn.Conv2d(8, 4 * 10, 1)
     bev = torch.zeros(1, 8, 20, 40)

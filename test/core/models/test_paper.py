@@ -17,9 +17,11 @@ from mapkd_core.data.batch import collate, to_batch
 from mapkd_core.grid import RANGES
 from mapkd_core.models.build import build
 from mapkd_core.training.losses import map_losses
+from mapkd_core.types import LAYERS
 
 FOLDER = Path(__file__).resolve().parents[3] / "config" / "train" / "paper"
-FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+FILES = ["hdmapnet", "mapkd_coach", "mapkd_student", "pmapnet"]
+LAYERED = ["bridgeta_bevfusion", "bridgeta_bevfusion_teacher"]
 PAPER = {"view": "perspective", "decoder": "resnet"}
 
 
@@ -51,7 +53,16 @@ def _inputs(config):
 
 
 def test_all_are_there():
-    assert FILES == ["hdmapnet", "mapkd_coach", "mapkd_student", "pmapnet"]
+    assert sorted(path.stem for path in FOLDER.glob("*.yaml")) == sorted(FILES + LAYERED)
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_networks_of_layers_draw_bevfusions_six(name):
+    config = load(TrainConfig, FOLDER / f"{name}.yaml").model
+    assert config.overlapping and config.grid.shape == (200, 200) and config.classes == LAYERS
+    plan = torch.zeros((1, 6, 34, config.image_height // 8, config.image_width // 8), device="meta")
+    output = _meta(config)(_inputs(config)["images"], plan)
+    assert output.semantic.shape == (1, 6, 200, 200) and output.bev.shape == (1, config.bev_channels, 100, 100)
 
 
 @pytest.mark.parametrize("distance", ["60x30", "120x60", "240x60"])

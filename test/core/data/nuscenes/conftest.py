@@ -67,7 +67,14 @@ def city(tmp_path: Path, nuscenes_devkit) -> Callable[..., Path]:
     """Writes a map expansion from lines and rectangles (x0, y0, x1, y1) in the ego frame of POSE; returns its root."""
 
     def build(
-        roads=(), lanes=(), crossings=(), lane_dividers=(), road_dividers=(), holes=(), **changes: object
+        roads=(),
+        lanes=(),
+        crossings=(),
+        lane_dividers=(),
+        road_dividers=(),
+        holes=(),
+        areas=(),
+        **changes: object,
     ) -> Path:
         records = MapRecords("by-hand")
         holes = [_ring(hole) for hole in holes]
@@ -79,6 +86,9 @@ def city(tmp_path: Path, nuscenes_devkit) -> Callable[..., Path]:
         for layer, lines in (("lane_divider", lane_dividers), ("road_divider", road_dividers)):
             for line in lines:
                 records.add(layer, line_token=records.add_line(apply_planar(POSE, np.array(line, float))))
+        for layer, box in areas:
+            token = records.add_polygon(shapely.Polygon(_ring(box)))
+            records.add(layer, **{"polygon_tokens": [token]} if layer == "drivable_area" else {"polygon_token": token})
         path = tmp_path / "maps" / "expansion" / "boston-seaport.json"
         path.parent.mkdir(parents=True)
         content = {"version": "1.3", "canvas_edge": [200.0, 200.0], **records.content, **changes}
