@@ -154,6 +154,11 @@ def realism(summary: dict[str, Any]) -> list[str]:
     return table(["", "real", "made"], [list(row) for row in summary["rows"]])
 
 
+def distill_plot(result: dict[str, Any]) -> list[str]:
+    """The picture that `mapkd bench distill --plot` makes of the same table."""
+    return [f"![Every row's scores on roads-v1 {result['size']}](images/distill.svg)"]
+
+
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "scores-procedural": ("docs/results/procedural.json", scores),
     "scores-roads": ("docs/results/roads.json", scores),
@@ -162,6 +167,7 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "speed": ("docs/results/speed.json", speed),
     "students": ("docs/results/students.json", students),
     "distill": ("docs/results/distill.json", markdown),
+    "distill-plot": ("docs/results/distill.json", distill_plot),
     "demo": ("docs/results/demo.json", demo),
     "rendering": ("docs/results/rendering.json", rendering.markdown),
     "realism-lidar": ("docs/realism/lidar.json", realism),

@@ -35,6 +35,8 @@ def run(configs: Mapping[str, TrainConfig], out: Path) -> dict[str, Path]:
 def handed_on(name: str, config: TrainConfig, done: Mapping[str, Path]) -> TrainConfig:
     """The stage's settings with the weights of earlier stages, where it does not name its own."""
     given = {stage: str(path) for stage, path in done.items()}
+    if name in ("refinement", "teacher") and not config.teacher:
+        config = replace(config, scheme="", scheme_settings={})  # `scheme=` on the command line is meant for the taught
     if config.scheme:
         config = replace(config, teacher=config.teacher or given.get("teacher", ""))
         if name == "student":

@@ -31,6 +31,16 @@ def configs(tmp_path, tiny, make_sample) -> dict[str, TrainConfig]:
     return {"teacher": replace(student, model=known, scheme=""), "coach": coach, "student": student}
 
 
+def test_a_scheme_for_all_stages_is_not_meant_for_the_teacher(configs):
+    asked = replace(configs["teacher"], scheme="mapkd", scheme_settings={"token": False})
+    for name in ("refinement", "teacher"):
+        found = stages.handed_on(name, asked, {})
+        assert (found.scheme, found.scheme_settings) == ("", {})
+    by_itself = stages.handed_on("teacher", replace(asked, teacher="a.safetensors"), {})
+    assert (by_itself.scheme, by_itself.teacher) == ("mapkd", "a.safetensors")
+    assert stages.handed_on("student", asked, {"teacher": Path("t"), "coach": Path("c")}).coach == "c"
+
+
 def test_each_stage_learns_from_those_before(configs, tmp_path, monkeypatch):
     done = stages.run(configs, tmp_path / "run")
     told = {name: load_training(tmp_path / "run" / name / "last.pt")["config"] for name in done}
