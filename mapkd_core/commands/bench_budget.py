@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-BACKENDS = ("auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8", "compiled", "aot")
+from mapkd_core.commands.arguments import BACKENDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

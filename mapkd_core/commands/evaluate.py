@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.commands.arguments import size
+from mapkd_core.commands.arguments import BACKENDS, size
 from mapkd_core.commands.result import Result
 from mapkd_core.commands.scores import short
 from mapkd_core.data import seeds
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-confidence", type=float, default=0.0, metavar="C", help="polylines below it are left out, 0..1"
     )
-    parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto", help="runtime of the network")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="runtime of the network")
     parser.add_argument(
         "--size", default="network", metavar="WxH",
         help="pictures rendered, in pixels, e.g. 1600x900; network: what the network takes, which is 10 times faster",

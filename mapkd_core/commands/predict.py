@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mapkd_core.commands.arguments import BACKENDS
 from mapkd_core.commands.output import write_picture
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="leave out polylines below it, 0..1; the card's if absent",
     )
-    parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto", help="runtime of the network")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="runtime of the network")
 
 
 def run(options: argparse.Namespace) -> Result:
