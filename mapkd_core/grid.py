@@ -40,6 +40,11 @@ class BevGrid:
         """(x_min, y_min, x_max, y_max), the order of shapely's box()."""
         return self.x_min, self.y_min, self.x_max, self.y_max
 
+    def contains(self, other: BevGrid) -> bool:
+        """Whether the range of `other` lies inside this one's."""
+        (x0, y0, x1, y1), (u0, v0, u1, v1) = self.bounds, other.bounds
+        return x0 <= u0 and y0 <= v0 and u1 <= x1 and v1 <= y1
+
     def to_cells(self, xy_m: ArrayLike) -> NDArray[np.float64]:
         """Metres (..., 2) x y -> fractional cells (..., 2) column row; cell centres have integer coordinates."""
         xy = np.asarray(xy_m, np.float64)

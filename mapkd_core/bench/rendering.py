@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import cv2
 import numpy as np
 
+from mapkd_core import processes
 from mapkd_core.bench.machine import describe, load
 from mapkd_core.config import ModelConfig
 from mapkd_core.data import seeds
@@ -39,7 +38,7 @@ def run(frames: int = 10, workers: int | None = None) -> dict[str, Any]:
         raise ValueError(f"frames = {frames}; must be at least 1")
     count = workers or os.cpu_count() or 1
     found, busy = {}, load()
-    with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+    with processes.workers(count) as pool:
         for name, sweeps in SWEEPS.items():
             jobs = range(seeds.SPLITS["test"].start, seeds.SPLITS["test"].start + WORLDS)
             worlds, pictures = np.array(list(pool.map(partial(_timed, frames=frames, sweeps=sweeps), jobs))).T

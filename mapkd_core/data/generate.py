@@ -6,12 +6,9 @@ World i of a set is made from seed `first_seed + i`: sets with disjoint seed ran
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -19,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mapkd_core import processes
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.layers import REACH
 from mapkd_core.data.prepare import model_camera, prepare
@@ -60,8 +58,7 @@ def generate(
         _write_world, out=out, frames=frames, first_seed=first_seed, config=config, maps=tuple(maps),
         lidar_sweeps=lidar_sweeps, seen=seen,
     )  # fmt: skip
-    count = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+    with processes.workers(workers) as pool:
         for _ in tqdm(pool.map(make, todo), total=len(todo), desc=f"worlds for {out.name}", unit="world"):
             pass
 

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mapkd_core import processes
 from mapkd_core.bags.write import encode_jpeg
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera
@@ -85,12 +83,8 @@ def predict_worlds(
     if workers == 1:
         yield from (predict_world(world, frames, how) for world in worlds)
         return
-    with ProcessPoolExecutor(min(len(worlds), workers or os.cpu_count() or 1), get_context("spawn")) as pool:
-        try:
-            yield from pool.map(partial(predict_world, frames=frames, how=how), worlds)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with processes.workers(workers, at_most=len(worlds)) as pool:
+        yield from pool.map(partial(predict_world, frames=frames, how=how), worlds)
 
 
 def predict_world(world: World, frames: int, how: Predicting) -> list[Predicted]:
@@ -105,6 +99,7 @@ def predict_world(world: World, frames: int, how: Predicting) -> list[Predicted]
         cameras = rig.perturbed(cameras, np.random.default_rng((world.seed, 78)))
     cameras = rig.scaled(cameras, *how.size) if how.size else [model_camera(camera, config) for camera in cameras]
     renderer = Renderer(road_map, world.seed)
+    coarse = SEEN_GRID if SEEN_GRID.contains(grid) else grid
     start_s, length_s = float(road_map.ego[0, 0]), drive.duration(road_map)
     predicted = []
     for number, share in enumerate((np.arange(frames) + 0.5) / frames):
@@ -113,7 +108,7 @@ def predict_world(world: World, frames: int, how: Predicting) -> list[Predicted]
         truth = local_elements(road_map, drive.pose_at(road_map, time_s), grid)
         token = f"{road_map.name}-{number}"
         made = predict_frame(frame, token, mappers, truth, road_map.labelled, how)
-        seen = seen_cells(renderer, time_s, cameras, grid)
+        seen = on_grid(seen_cells(renderer, time_s, cameras, coarse), coarse, grid)
         predicted.append(made._replace(world=road_map.name, light=renderer.look.light, seen=seen))
     return predicted
 

@@ -50,3 +50,8 @@ def test_empty_grid_is_refused(limits):
 def test_part_of_a_cell_is_refused():
     with pytest.raises(ValueError, match=r"y range of 3\.1 m"):
         BevGrid(0, 3, 0, 3.1, 0.15)
+
+
+def test_a_grid_contains_what_does_not_reach_farther():
+    wide, narrow = BevGrid(-30.0, 30.0, -15.0, 15.0, 0.15), BevGrid(-30.0, 29.9, -15.0, 14.0, 0.1)
+    assert wide.contains(narrow) and wide.contains(wide) and not narrow.contains(wide)

@@ -6,15 +6,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import cv2
 from tqdm import tqdm
 
+from mapkd_core import processes
 from mapkd_core.data.nuscenes import manifest
 from mapkd_core.data.nuscenes.manifest import Manifest
 from mapkd_core.data.nuscenes_worlds.assemble import assemble
@@ -44,7 +43,7 @@ def write_set(out: Path, recipe: Recipe, workers: int | None = None) -> Manifest
         for _ in progress(map(make, todo)):
             pass
     else:
-        with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+        with processes.workers(count) as pool:
             for _ in progress(pool.map(make, todo)):
                 pass
     parts = [json.loads(_part(aside, i).read_text()) for i in range(len(recipe.worlds))]
