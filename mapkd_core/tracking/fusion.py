@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -97,13 +98,14 @@ class MapFusion:
             if sure.mean() <= 0.5:
                 return
         else:
-            inner = np.flatnonzero(sure)
-            if len(inner) < 2:
+            begin, end = int(sure.argmax()), len(sure) - int(sure[::-1].argmax())
+            if not sure[begin] or end - begin < 2:
                 return
-            v = v.take(slice(int(inner[0]), int(inner[-1]) + 1))
-            ends = float(np.hypot(*(v.xy[0] - v.xy[-1])))
+            v = v if end - begin == len(v) else v.take(slice(begin, end))
+            ends = math.dist(v.xy[0], v.xy[-1])
             is_closed = len(v) > 8 and ends < 1.5 * SPACING_M
             v = v.take(slice(0, -1)) if is_closed and ends < 0.5 * SPACING_M else v
-        confidence = float(np.clip(track.confidence, 0, 1))
-        stddev = np.sqrt(v.variance)
-        yield TrackedElement(name, np.column_stack([v.xy, v.z]), is_closed, confidence, track.number, stddev)
+        vertices = np.empty((len(v), 3))
+        vertices[:, :2], vertices[:, 2] = v.xy, v.z
+        confidence = min(max(track.confidence, 0.0), 1.0)
+        yield TrackedElement(name, vertices, is_closed, confidence, track.number, np.sqrt(v.variance))

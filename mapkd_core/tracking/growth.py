@@ -14,6 +14,7 @@ from mapkd_core.tracking.track import SPACING_M, Track, Vertices, joined
 
 _END = 4  # vertices; a found line that leaves a track this near to its end goes on from that end
 _MIN_POINTS = 5  # of a found line, half a metre apart, that make a track
+_MIN_GROWTH = 3
 _MAX_GAP_M = 6.0  # between two tracks that a found line joins
 
 
@@ -37,7 +38,9 @@ def study(
     owner, vertex: of each point the track that it lies beside and which of its vertices, -1 for none.
     """
     begin = []
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(owner)) + 1, [len(owner)]])
+    if owner[0] >= 0 and (owner == owner[0]).all():
+        return []
+    edges = np.concatenate([[0], np.flatnonzero(owner[1:] != owner[:-1]) + 1, [len(owner)]])
     for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         before = _end(owner, vertex, sizes, a - 1)
         if owner[a] >= 0:
@@ -101,8 +104,8 @@ def _join(plan: Plan, one: Any, two: Any, between: NDArray[np.float64]) -> None:
 
 
 def _grow(plan: Plan, end: tuple[int, bool], points: NDArray[np.float64]) -> None:
-    """The longest counts."""
-    if len(points) > len(plan.grow.get(end, ())):
+    """The longest counts; a single vertex waits for the next frames."""
+    if len(points) >= _MIN_GROWTH and len(points) > len(plan.grow.get(end, ())):
         plan.grow[end] = points
 
 
@@ -111,7 +114,7 @@ def _lengthen(
 ) -> None:
     line = track.vertices.xy if at_end else track.vertices.xy[::-1]
     ahead = (points - line[-1]) @ (line[-1] - line[-min(3, len(line))]) > 0
-    ahead &= np.hypot(*(points - line[-1]).T) > 0.75 * SPACING_M
+    ahead &= ((points - line[-1]) ** 2).sum(1) > (0.75 * SPACING_M) ** 2
     if not ahead.any():
         return
     more = make(points[int(ahead.argmax()) :: 2])

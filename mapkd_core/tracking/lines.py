@@ -79,8 +79,9 @@ class LineLayer:
     ) -> list[NDArray[np.int64]]:
         """Move the vertices, count hits and misses; of each point the vertex it lies beside, or -1."""
         v, count = flat.vertices, len(flat.vertices)
-        found = np.zeros(0, np.int64)
-        hits, offset, sure = np.zeros(count), np.zeros(count), np.zeros(count)
+        found: NDArray[np.int64] = np.zeros(0, np.int64)
+        hits: NDArray[np.int64] = np.zeros(count, np.int64)
+        offset, sure = np.zeros(count), np.zeros(count)
         lengths = np.array([len(line) for line in lines], np.int64)
         if len(lines):
             found, across = self._vote(flat, np.concatenate(lines), lengths)
@@ -176,10 +177,12 @@ class LineLayer:
             self._mark_doubles()
         for track in self.tracks:
             stale = track.vertices.misses >= options.max_misses
-            for part in runs(stale) if stale.any() else []:
-                if part.stop - part.start < _HOLE and part.start > 0 and part.stop < len(stale):
-                    stale[part] = False
-            kept += self._pieces(track, ~stale & (view.distance(track.vertices.xy) <= options.radius_m))
+            if stale.any():
+                for part in runs(stale):
+                    if part.stop - part.start < _HOLE and part.start > 0 and part.stop < len(stale):
+                        stale[part] = False
+            stale |= view.distance(track.vertices.xy) > options.radius_m
+            kept += self._pieces(track, ~stale)
         if len(kept) > options.max_tracks:
             kept = sorted(kept, key=lambda t: -int(t.vertices.hits.max()))[: options.max_tracks]
         self.tracks = sorted(kept, key=lambda track: track.number)

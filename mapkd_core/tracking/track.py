@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,13 @@ class Track:
 
 def joined(parts: Sequence[Vertices]) -> Vertices:
     """One after the other."""
-    return Vertices(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Vertices)))
+    return Vertices(
+        np.concatenate([part.xy for part in parts]),
+        np.concatenate([part.z for part in parts]),
+        np.concatenate([part.variance for part in parts]),
+        np.concatenate([part.misses for part in parts]),
+        np.concatenate([part.hits for part in parts]),
+    )
 
 
 def fresh(xy: NDArray[np.float64], z: NDArray[np.float64], variance: NDArray[np.float64]) -> Vertices:
@@ -77,9 +83,14 @@ def sampled(xy: NDArray[np.floating], is_closed: bool, step_m: float) -> NDArray
     line = np.asarray(xy, np.float64)
     if is_closed:
         line = np.concatenate([line, line[:1]])
-    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
-    at = np.linspace(0.0, along[-1], max(round(along[-1] / step_m), 1) + 1)
-    return np.stack([np.interp(at, along, line[:, 0]), np.interp(at, along, line[:, 1])], 1)
+    step = line[1:] - line[:-1]
+    along = np.zeros(len(line))
+    np.hypot(step[:, 0], step[:, 1]).cumsum(out=along[1:])
+    count = max(round(float(along[-1]) / step_m), 1)
+    at = np.arange(count + 1) * (along[-1] / count)
+    points = np.empty((count + 1, 2))
+    points[:, 0], points[:, 1] = np.interp(at, along, line[:, 0]), np.interp(at, along, line[:, 1])
+    return points
 
 
 def tangents(xy: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -91,6 +102,8 @@ def tangents(xy: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[np
 
 def runs(keep: NDArray[np.bool_]) -> list[slice]:
     """Where `keep` holds without a break, the longest first; of two alike the earlier."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], keep.astype(np.int8), [0]])))
+    padded = np.zeros(len(keep) + 2, np.int8)
+    padded[1:-1] = keep
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
     found = [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
     return sorted(found, key=lambda part: part.start - part.stop)
