@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera's topics: images are decoded in a pool as they arrive, the newest CameraInfo is kept."""
+"""One camera's topics: images are decoded in a pool as they arrive, JPEGs reduced; the newest CameraInfo is kept."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import message_filters
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from mapkd_ros.conversions import image_array, stamp_ns
+from mapkd_core.data.reduced import Picture, Reduction, whole
+from mapkd_ros.conversions import picture, stamp_ns
 from mapkd_ros.qos_events import on_mismatch
 
 # CameraInfos kept per camera: more than a second of them, as images may wait for others and for the inference.
@@ -34,10 +33,10 @@ class CameraImage:
     """An image on its way through the decoder."""
 
     header: Header
-    decoded: Future[NDArray[np.uint8]]
+    decoded: Future[Picture]
 
-    def array(self, timeout_s: float = 5.0) -> NDArray[np.uint8]:
-        """H W 3 RGB, as soon as it is decoded; ValueError for an image that could not be."""
+    def picture(self, timeout_s: float = 5.0) -> Picture:
+        """As soon as it is decoded; ValueError for an image that could not be."""
         try:
             return self.decoded.result(timeout_s)
         except CancelledError as error:
@@ -54,18 +53,21 @@ class CameraInput(message_filters.SimpleFilter):
     """A filter that signals a `CameraImage` for every image of one camera; `close` frees its subscriptions.
 
     transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone.
+    reduction: how much smaller JPEGs are decoded.
     counts: received, infos, qos_incompatible, decode_overload, lost (on the way, as the middleware counts).
     first_arrival_s, last_arrival_s: time.monotonic() of the oldest and the newest image.
     """
 
-    def __init__(self, node: Node, name: str, transport: str, qos: QoSProfile, pool: Executor) -> None:
+    def __init__(
+        self, node: Node, name: str, transport: str, qos: QoSProfile, pool: Executor, reduction: Reduction = whole
+    ) -> None:
         super().__init__()
         self.name = name
         self._kept: deque[tuple[int, CameraInfo]] = deque(maxlen=_KEPT_INFOS)
         self.counts: Counter[str] = Counter()
         self.last_arrival_s: float | None = None
         self.first_arrival_s = float("inf")
-        self._node, self._pool = node, pool
+        self._node, self._pool, self._reduction = node, pool, reduction
         self._undecoded: deque[Future[Any]] = deque()
         options = {"qos_profile": qos}
         self._images = {}
@@ -115,7 +117,7 @@ class CameraInput(message_filters.SimpleFilter):
             self._undecoded.popleft()
         if len(self._undecoded) >= _MAX_UNDECODED and self._undecoded.popleft().cancel():
             self.counts["decode_overload"] += 1
-        decoded = self._pool.submit(image_array, message)
+        decoded = self._pool.submit(picture, message, self._reduction)
         self._undecoded.append(decoded)
         self.signalMessage(CameraImage(message.header, decoded))
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.image_codec import UnsupportedEncoding, decode_compressed, decode_raw
+from mapkd_core.data.reduced import Picture, Reduction, decode, whole
 from mapkd_core.geometry import Matrix
 from mapkd_ros.transforms import to_matrix
 
@@ -38,6 +39,13 @@ def image_array(message: Any) -> NDArray[np.uint8]:
         )
     except UnsupportedEncoding as unsupported:
         return _bridged(message, unsupported)
+
+
+def picture(message: Any, reduction: Reduction = whole) -> Picture:
+    """As `image_array`; a JPEG comes no larger than `reduction` of its width and height asks for."""
+    if hasattr(message, "format"):
+        return decode(message.format, message.data, reduction)
+    return Picture(image_array(message))
 
 
 def intrinsics(info: Any, width: int, height: int, is_rectified: bool = False) -> Matrix:

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mapkd_core.data.reduced import Picture
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.types import Camera, Frame
 from mapkd_ros.conversions import intrinsics
@@ -66,9 +66,9 @@ class FrameAssembler:
         self._is_rectified = is_rectified
 
     def assemble(
-        self, frame_set: FrameSet, infos: Mapping[str, Any], image_of: Callable[[Any], NDArray[np.uint8]]
+        self, frame_set: FrameSet, infos: Mapping[str, Any], picture_of: Callable[[Any], Picture]
     ) -> AssembledFrame:
-        """infos: camera -> newest CameraInfo. image_of: payload -> H W 3 RGB, may raise ValueError.
+        """infos: camera -> newest CameraInfo. picture_of: payload -> its pixels, may raise ValueError.
 
         Every camera of the set with a readable image, calibration and transform is in the frame, the others are in
         `rejected`.
@@ -77,10 +77,10 @@ class FrameAssembler:
         cameras, rejected, doubts, has_motion = [], {}, {}, odom_T_ego is not None
         for name, stamped in frame_set.frames.items():
             try:
-                image = image_of(stamped.payload)
+                picture = picture_of(stamped.payload)
                 motion = self._ego_motion(source, odom_T_ego, stamped.stamp_ns, frame_set.stamp_ns)
                 has_motion &= motion is not None
-                cameras.append(self._camera(name, stamped, infos.get(name), image, motion, doubts))
+                cameras.append(self._camera(name, stamped, infos.get(name), picture, motion, doubts))
             except (ValueError, PoseUnavailableError) as error:
                 rejected[name] = str(error)
         frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=odom_T_ego)
@@ -96,28 +96,29 @@ class FrameAssembler:
         name: str,
         stamped: Any,
         info: Any,
-        image: NDArray[np.uint8],
+        picture: Picture,
         motion: Matrix | None,
         doubts: dict[str, str],
     ) -> Camera:
         if info is None:
             raise ValueError("no CameraInfo received yet; is its topic remapped and published?")
-        height, width = image.shape[:2]
+        width, height = picture.size
         frame_id = self._frame_ids.get(name) or stamped.payload.header.frame_id or info.header.frame_id
         ego_T_camera = self._transforms.lookup_or_latest(self._base_frame, frame_id, stamped.stamp_ns)
         # Where the user names the frames, those of the headers mean nothing.
         frames = ("", "") if name in self._frame_ids else (stamped.payload.header.frame_id, info.header.frame_id)
         if text := doubt(name, ego_T_camera, *frames):
             doubts[name] = text
-        return Camera(
+        camera = Camera(
             name=name,
-            image=image,
+            image=None,
             K=intrinsics(info, width, height, self._is_rectified),
             ego_T_camera=ego_T_camera if motion is None else motion @ ego_T_camera,
             width=width,
             height=height,
             stamp_ns=stamped.stamp_ns,
         )
+        return picture.of(camera)
 
     def _source(self, stamp_ns: int) -> tuple[_PoseOf, Matrix | None]:
         """The first source of odom_T_ego that covers the stamp, and its pose then; None where there is none."""

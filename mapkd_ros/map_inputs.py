@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 
+from mapkd_core.data.reduced import Reduction, whole
 from mapkd_ros import qos
 from mapkd_ros.camera_input import CameraInput
 from mapkd_ros.conversions import odometry_pose, stamp_ns
@@ -26,16 +27,17 @@ Dropped = Callable[[str, str], None]  # (reason, message): counted and logged
 class MapInputs:
     """Subscriptions from activation to deactivation; `close` frees them and ends the decoders.
 
-    cameras: name -> CameraInput. transforms, odometry: what /tf, /tf_static and odom have told so far.
+    reduction: how much smaller JPEGs are decoded. cameras: name -> CameraInput. transforms, odometry: what /tf,
+    /tf_static and odom have told so far.
     """
 
-    def __init__(self, node: Node, settings: MapParameters, dropped: Dropped) -> None:
+    def __init__(self, node: Node, settings: MapParameters, dropped: Dropped, reduction: Reduction = whole) -> None:
         self._node, self._base_frame, self._dropped = node, settings.frames.base.lstrip("/"), dropped
         self.transforms, self.odometry = TransformBuffer(), PoseTrack()
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
         profile = qos.images(settings.qos.image_reliability, settings.qos.image_depth)
         self.cameras = {
-            name: CameraInput(node, name, settings.transport(name), profile, self._decoders)
+            name: CameraInput(node, name, settings.transport(name), profile, self._decoders, reduction)
             for name in settings.cameras.names
         }
         self._heard: list[Any] = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from mapkd_core.tracking import FusionOptions
 from mapkd_ros.parameters import parameter
 from mapkd_ros.synchroniser import MISSING_POLICIES, SyncPolicy
 
@@ -83,11 +84,30 @@ class DiagnosticsParameters:
 
 
 @dataclass(frozen=True)
+class DecodeParameters:
+    reduced: bool = parameter(
+        True, "decode JPEGs no larger than the network needs: 0.8 % of a map's cells differ; false = every pixel"
+    )
+
+
+@dataclass(frozen=True)
 class LidarParameters:
     turns: int = parameter(2, "turns joined into one cloud by odometry, as the network was trained", 1, 20, live=True)
     max_age_s: float = parameter(
         0.3, "newest turn at a picture's stamp; without one that new the map is made without [s]", 0.0, 5.0, live=True
     )
+
+
+@dataclass(frozen=True)
+class FusionParameters:
+    enabled: bool = parameter(False, "fuse successive maps by odometry and publish map/local")
+    radius_m: float = parameter(60.0, "what is farther from the vehicle is forgotten [m]", 5.0, 500.0)
+    max_misses: int = parameter(5, "looked at and not found so often in a row, a vertex is gone", 1, 1000)
+    min_hits: int = parameter(2, "found so often, a vertex is published", 1, 1000)
+
+    def options(self) -> FusionOptions:
+        """What MapFusion takes."""
+        return FusionOptions(radius_m=self.radius_m, max_misses=self.max_misses, min_hits=self.min_hits)
 
 
 @dataclass(frozen=True)
@@ -104,8 +124,10 @@ class MapParameters:
     frames: FrameParameters = field(default_factory=FrameParameters)
     qos: QosParameters = field(default_factory=QosParameters)
     lidar: LidarParameters = field(default_factory=LidarParameters)
+    fusion: FusionParameters = field(default_factory=FusionParameters)
     publish: PublishParameters = field(default_factory=PublishParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)
+    decode: DecodeParameters = field(default_factory=DecodeParameters)
     decode_threads: int = parameter(2, "threads that decode images as they arrive", 1, 16)
 
     def __post_init__(self) -> None:

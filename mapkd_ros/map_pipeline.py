@@ -13,8 +13,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from mapkd_core.data.reduced import reduction_for
 from mapkd_core.types import Frame, LocalMap
+from mapkd_ros.camera_input import CameraImage
 from mapkd_ros.frames import AssembledFrame, FrameAssembler
+from mapkd_ros.map_fusion import LastingMap
 from mapkd_ros.map_health import MapHealth
 from mapkd_ros.map_inputs import MapInputs
 from mapkd_ros.map_messages import input_status
@@ -32,8 +35,9 @@ _POLL_S = 0.02
 class Predictor(Protocol):
     """What the node needs of mapkd_core.mapper.Mapper.
 
-    Optional: model_id; modalities, of lidar, sd, hd what it takes beside the cameras; set_min_confidence(value or
-    None), which changes the threshold between two predictions.
+    Optional: model_id; config, by which JPEGs are decoded no larger than the network needs; modalities, of lidar, sd, hd
+    what it takes beside the cameras; set_min_confidence(value or None), which changes the threshold between two
+    predictions.
     """
 
     @property
@@ -49,10 +53,12 @@ class MapPipeline:
     def __init__(self, node: Node, predictor: Predictor, outputs: MapOutputs, settings: MapParameters) -> None:
         self._node, self._predictor, self._outputs = node, predictor, outputs
         self._settings = self._applied = settings
-        self.inputs = MapInputs(node, settings, lambda *why: self._health.dropped(*why))
+        reduction = reduction_for(getattr(predictor, "config", None), settings.decode.reduced)
+        self.inputs = MapInputs(node, settings, lambda *why: self._health.dropped(*why), reduction)
         modalities = getattr(predictor, "modalities", ("camera",))
         self._sides = SideInputs(self.inputs.hear, modalities, self.inputs.transforms, settings)
         self._health = MapHealth(node, self.inputs.cameras, settings.diagnostics)
+        self._lasting = LastingMap(node, settings) if settings.fusion.enabled else None
         self._assembler = FrameAssembler(
             self.inputs.transforms,
             self.inputs.odometry,
@@ -75,6 +81,8 @@ class MapPipeline:
         self._is_closed = True
         self._node.destroy_timer(self._timer)
         self.inputs.close()
+        if self._lasting is not None:
+            self._lasting.close()
         has_ended = self._worker.close(timeout_s)
         self._node.get_logger().info(f"ended with {self._health.summary(self._sets, self._worker)}")
         return has_ended
@@ -96,7 +104,8 @@ class MapPipeline:
         if self.inputs.transforms.rejected:
             self._health.counts["transforms_rejected"] = self.inputs.transforms.rejected
         report = self._health.report(self._sets, self._worker)
-        report.status = [*report.status, *self._sides.report(self._node)]
+        lasting = [] if self._lasting is None else [self._lasting.report()]
+        report.status = [*report.status, *self._sides.report(self._node), *lasting]
         return report
 
     def _now_ns(self) -> int:
@@ -129,6 +138,8 @@ class MapPipeline:
         told = self._outputs.publish(local_map, frame_set.stamp_ns, status, times_ms, model_id, with_raster)
         self._health.published(*told, assembled.has_ego_motion)
         self._last_epoch = frame_set.epoch
+        if self._lasting is not None:
+            self._lasting.add(local_map, frame, status, model_id)
 
     def _apply(self, settings: MapParameters) -> None:
         if settings.model != self._applied.model and hasattr(self._predictor, "set_min_confidence"):
@@ -142,7 +153,7 @@ class MapPipeline:
         while True:
             found = {name: cameras[name].info_at(stamped.stamp_ns) for name, stamped in frame_set.frames.items()}
             infos = {name: info for name, info in found.items() if info is not None}
-            assembled = self._assembler.assemble(frame_set, infos, lambda image: image.array())
+            assembled = self._assembler.assemble(frame_set, infos, CameraImage.picture)
             if not assembled.rejected or self._is_closed or time.monotonic() > deadline_s:
                 return assembled
             time.sleep(_POLL_S)

@@ -52,7 +52,7 @@ def test_an_error_of_a_decoder_costs_its_camera_alone():
     broken: Future = Future()
     broken.set_exception(MemoryError("no room"))
     with pytest.raises(ValueError, match="decoding failed: MemoryError: no room"):
-        CameraImage(Header(), broken).array()
+        CameraImage(Header(), broken).picture()
 
 
 @pytest.mark.parametrize("encoding", ["bayer_rggb8", "yuv422_yuy2", "mono16"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo
 
+from mapkd_core.data.reduced import Picture
 from mapkd_core.geometry import apply, from_euler, inverse, planar, project, transform
 from mapkd_ros.frames import FrameAssembler
 from mapkd_ros.map_messages import header
@@ -65,7 +66,7 @@ def test_a_static_point_projects_within_a_pixel_at_15_m_s(transforms, source, of
     odometry = PoseTrack()
     fill(odometry.add if source == "odometry" else lambda at, pose: transforms.add("odom", "base_link", at, pose))
     result = FrameAssembler(transforms, odometry).assemble(
-        frame_set(offset_ms), {"FRONT": info(), "LEFT": info()}, lambda _: IMAGE
+        frame_set(offset_ms), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE)
     )
     left = result.frame.cameras[1]
     taken_ns = result.frame.stamp_ns + offset_ms * MS
@@ -82,7 +83,7 @@ def test_a_static_point_projects_within_a_pixel_at_15_m_s(transforms, source, of
 
 def test_without_odometry_the_mounts_are_used_and_it_is_said(transforms):
     result = FrameAssembler(transforms, PoseTrack()).assemble(
-        frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: IMAGE
+        frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE)
     )
     assert not result.has_ego_motion and result.frame.odom_T_ego is None
     np.testing.assert_allclose(result.frame.cameras[1].ego_T_camera, BASE_T_LEFT)
@@ -90,7 +91,7 @@ def test_without_odometry_the_mounts_are_used_and_it_is_said(transforms):
 
 def test_each_camera_fails_alone(transforms):
     assembler = FrameAssembler(transforms, PoseTrack(), frame_ids={"LEFT": "nowhere"})
-    result = assembler.assemble(frame_set(), {"LEFT": info()}, lambda _: IMAGE)
+    result = assembler.assemble(frame_set(), {"LEFT": info()}, lambda _: Picture(IMAGE))
     assert not result.frame.cameras
     assert "no CameraInfo" in result.rejected["FRONT"]
     assert "from nowhere to base_link" in result.rejected["LEFT"]
@@ -100,7 +101,7 @@ def test_a_changed_mount_is_used_at_once(transforms):
     assembler = FrameAssembler(transforms, PoseTrack())
     moved = transform(OPTICAL, [2.0, 0, 1.5])
     transforms.add("base_link", "front", 0, moved, is_static=True)
-    result = assembler.assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: IMAGE)
+    result = assembler.assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE))
     np.testing.assert_allclose(result.frame.cameras[0].ego_T_camera, moved)
 
 
@@ -110,7 +111,7 @@ def test_swapped_topics_are_told_and_the_camera_is_where_its_image_says(transfor
     infos = {name: CameraInfo(width=1600, height=900, k=K.reshape(-1).tolist(), d=[0.0] * 5) for name in frames}
     infos["LEFT"].header.frame_id = "left"
     swapped = FrameSet(START_NS, "FRONT", frames, {"FRONT": "ok", "LEFT": "ok"})
-    result = FrameAssembler(transforms, PoseTrack()).assemble(swapped, infos, lambda _: IMAGE)
+    result = FrameAssembler(transforms, PoseTrack()).assemble(swapped, infos, lambda _: Picture(IMAGE))
     assert (
         "looks to 57 degrees" in result.doubts["FRONT"]
         and "images are of front, its CameraInfo of left" in result.doubts["LEFT"]
@@ -124,7 +125,7 @@ def test_where_odometry_has_ended_the_transforms_give_the_motion(transforms):
         odometry.add(START_NS + step * 10 * MS, np.eye(4))
     fill(lambda at, pose: transforms.add("odom", "base_link", at, pose))
     result = FrameAssembler(transforms, odometry).assemble(
-        frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: IMAGE
+        frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE)
     )
     assert result.has_ego_motion
     np.testing.assert_allclose(result.frame.odom_T_ego, odom_T_ego(result.frame.stamp_ns), atol=0.02)

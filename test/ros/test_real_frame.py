@@ -14,6 +14,7 @@ from tf2_msgs.msg import TFMessage
 from mapkd_core.bags.from_folder import write_frame_folder_bag
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.frame_folder import read_frame_folder
+from mapkd_core.data.reduced import Picture
 from mapkd_core.geometry import project
 from mapkd_core.mapper import SHIPPED
 from mapkd_core.models.build import build
@@ -110,7 +111,7 @@ def received_frame(bench, start, bag):
     frame_set = FrameSet(frames["CAM_FRONT"].stamp_ns, "CAM_FRONT", frames, dict.fromkeys(cameras, "ok"))
     newest = {name: found[0] for name, found in infos.items()}
     black = np.zeros((900, 1600, 3), np.uint8)
-    assembled = FrameAssembler(transforms, track).assemble(frame_set, newest, lambda _: black)
+    assembled = FrameAssembler(transforms, track).assemble(frame_set, newest, lambda _: Picture(black))
     assert not assembled.rejected and assembled.has_ego_motion
     return assembled.frame
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JPEGs decoded no larger than the network needs, by the node, bags and evaluation alike.
+
+The JPEG decoder then leaves out the high frequencies that scaling would throw away. Raw images and PNGs stay whole: for
+them it would be a second scaling and save nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.data import prepare
+from mapkd_core.data.image_codec import Buffer, Pixels, compressed_size, decode_compressed
+from mapkd_core.types import Camera
+
+Reduction: TypeAlias = Callable[[int, int], int]  # width and height of a JPEG -> 1, 2, 4 or 8
+_JPEG = b"\xff\xd8\xff"
+
+
+class Picture(NamedTuple):
+    """pixels: H W 3 RGB. factor: so many times as wide and as high was the picture that the camera took."""
+
+    pixels: Pixels
+    factor: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as the camera took it, which is what calibration speaks about."""
+        return self.pixels.shape[1] * self.factor, self.pixels.shape[0] * self.factor
+
+    def of(self, camera: Camera) -> Camera:
+        """The camera, which is calibrated for `size`, with this picture and K to fit."""
+        return prepare.reduced(camera, self.pixels, self.factor)
+
+
+def whole(width: int, height: int) -> int:
+    """The `Reduction` that reduces nothing."""
+    return 1
+
+
+def reduction_for(config: ModelConfig | None, is_reduced: bool = True) -> Reduction:
+    """What this network allows; `whole` where it is unknown or not wanted."""
+    return partial(prepare.reduction, config=config) if config is not None and is_reduced else whole
+
+
+def decode(format: str, data: Buffer, reduction: Reduction = whole) -> Picture:
+    """A sensor_msgs/CompressedImage; errors as of `decode_compressed`."""
+    is_jpeg = bytes(np.frombuffer(data, np.uint8)[:3]) == _JPEG
+    factor = reduction(*compressed_size(data)) if is_jpeg else 1
+    return Picture(decode_compressed(format, data, reduce=factor), factor)

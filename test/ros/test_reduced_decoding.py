@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JPEGs that the node decodes smaller: calibration follows, and whatever is no JPEG stays as it is."""
+
+from __future__ import annotations
+
+from array import array
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from mapkd_core.config import ModelConfig
+from mapkd_core.data.prepare import fit_intrinsics, prepare
+from mapkd_core.data.reduced import reduction_for
+from mapkd_ros.conversions import picture
+from mapkd_ros.frames import FrameAssembler
+from mapkd_ros.map_inputs import MapInputs
+from mapkd_ros.map_messages import header
+from mapkd_ros.map_parameters import MapParameters
+from mapkd_ros.pose_track import PoseTrack
+from mapkd_ros.synchroniser import FrameSet, Stamped
+from mapkd_ros.transforms import TransformBuffer
+
+K = np.array([[1260.0, 0, 801], [0, 1250.0, 449], [0, 0, 1]])
+NETWORK = ModelConfig()  # 352 pixels wide: 1600 may be halved, 800 may not
+
+
+def jpeg(width: int, height: int, kind: str = ".jpg") -> CompressedImage:
+    ramp = np.broadcast_to(np.linspace(20, 220, width).astype(np.uint8)[None, :, None], (height, width, 3))
+    return CompressedImage(format="", data=array("B", cv2.imencode(kind, np.ascontiguousarray(ramp))[1].tobytes()))
+
+
+def assembled(message, info_size, is_reduced):
+    """One camera's frame, or why it was rejected."""
+    transforms = TransformBuffer()
+    transforms.add("base_link", "front", 0, np.eye(4), is_static=True)
+    payload = SimpleNamespace(header=header(1, "front"), message=message)
+    frame_set = FrameSet(1, "FRONT", {"FRONT": Stamped(1, payload)}, {"FRONT": "ok"})
+    info = CameraInfo(width=info_size[0], height=info_size[1], k=K.reshape(-1).tolist(), d=[0.0] * 5)
+    reduction = reduction_for(NETWORK, is_reduced)
+    assembler = FrameAssembler(transforms, PoseTrack())
+    result = assembler.assemble(frame_set, {"FRONT": info}, lambda p: picture(p.message, reduction))
+    return result.frame, result.rejected
+
+
+def test_a_halved_picture_has_half_the_calibration_and_the_network_sees_the_same():
+    small, _ = assembled(jpeg(1600, 900), (1600, 900), True)
+    full, _ = assembled(jpeg(1600, 900), (1600, 900), False)
+    camera = small.cameras[0]
+    assert (camera.width, camera.height, camera.image.shape) == (800, 450, (450, 800, 3))
+    np.testing.assert_allclose(camera.K, [[630, 0, 400.25], [0, 625, 224.25], [0, 0, 1]])
+    assert full.cameras[0].image.shape == (900, 1600, 3)
+    np.testing.assert_allclose(full.cameras[0].K, K)
+    np.testing.assert_allclose(fit_intrinsics(camera, NETWORK), fit_intrinsics(full.cameras[0], NETWORK), atol=1e-9)
+    away = np.abs(prepare(small, NETWORK).images.astype(int) - prepare(full, NETWORK).images)
+    assert away.max() <= 2
+
+
+def test_a_calibration_of_the_whole_sensor_holds_for_a_binned_picture_that_is_then_halved():
+    """CameraInfo of 3200 pixels, pictures of 1600, decoded at 800: a quarter of K in all."""
+    frame, rejected = assembled(jpeg(1600, 900), (3200, 1800), True)
+    assert not rejected
+    np.testing.assert_allclose(frame.cameras[0].K[0], [315, 0, 801.5 / 4 - 0.5])
+
+
+@pytest.mark.parametrize("is_reduced", [True, False])
+def test_a_calibration_of_another_size_is_refused_though_the_decoded_picture_has_it(is_reduced):
+    frame, rejected = assembled(jpeg(1600, 900), (800, 450), is_reduced)
+    assert not frame.cameras and "CameraInfo is for 800 x 450 pixels, the image has 1600 x 900" in rejected["FRONT"]
+
+
+def test_png_and_raw_images_and_small_jpegs_stay_whole():
+    raw = Image(width=1600, height=900, step=4800, encoding="rgb8", data=array("B", bytes(1600 * 900 * 3)))
+    for message, shape in ((jpeg(1600, 900, ".png"), (900, 1600, 3)), (jpeg(800, 450), (450, 800, 3)), (raw, None)):
+        found = picture(message, reduction_for(NETWORK))
+        assert found.factor == 1 and found.pixels.shape == (shape or (900, 1600, 3))
+
+
+def test_what_arrives_is_decoded_in_the_pool_at_the_size_that_the_network_wants(bench):
+    inputs = MapInputs(bench, MapParameters(), lambda *_: None, reduction_for(NETWORK))
+    try:
+        heard = []
+        camera = inputs.cameras["CAM_FRONT"]
+        camera.registerCallback(heard.append)
+        camera._on_image(jpeg(1600, 900), "cam_front/image/compressed")
+        assert heard[0].picture().pixels.shape == (450, 800, 3) and heard[0].picture().size == (1600, 900)
+        assert isinstance(inputs._decoders, ThreadPoolExecutor)
+    finally:
+        inputs.close()
