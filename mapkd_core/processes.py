@@ -23,13 +23,13 @@ def workers(count: int | None = None, at_most: int | None = None) -> Iterator[Pr
     wanted = count or os.cpu_count() or 1
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
+    pool = ProcessPoolExecutor(max(1, min(wanted, at_most or wanted)), get_context("spawn"), _one_thread)
     try:
-        with ProcessPoolExecutor(max(1, min(wanted, at_most or wanted)), get_context("spawn"), _one_thread) as pool:
-            try:
-                yield pool
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
