@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,26 @@ def vector_map(local_map: LocalMap, head: Header, status: InputStatus, model_id:
     )
 
 
+def lasting_map(
+    elements: Sequence[MapElement],
+    head: Header,
+    status: InputStatus,
+    model_id: str,
+    odom_t_ego: Sequence[float],
+    radius_m: float,
+) -> VectorMap:
+    """Fused elements in the odometry frame. odom_t_ego: where the vehicle is, the middle of the range, metres."""
+    x, y, z = map(float, odom_t_ego)
+    return VectorMap(
+        header=head,
+        polylines=[_polyline(element) for element in elements],
+        range_min=Point32(x=x - radius_m, y=y - radius_m, z=z),
+        range_max=Point32(x=x + radius_m, y=y + radius_m, z=z),
+        model_id=model_id,
+        input=status,
+    )
+
+
 def processing_time(times_ms: Mapping[str, float], head: Header, pipeline_latency_ms: float) -> ProcessingTime:
     """Stages in the order of the mapping."""
     return ProcessingTime(
@@ -158,12 +178,15 @@ def _polyline(element: MapElement) -> MapPolyline:
     # A mapped list of 50 x 20 points is the dearest part of all: local names keep it below a millisecond.
     vertices = np.asarray(element.vertices_m, np.float64)
     heights = vertices[:, 2].tolist() if vertices.shape[1] > 2 else [0.0] * len(vertices)
+    stddev_m = getattr(element, "stddev_m", None)
     xs, ys = vertices[:, 0].tolist(), vertices[:, 1].tolist()
     return MapPolyline(
         class_id=CLASS_IDS.get(element.class_name, MapPolyline.CLASS_UNKNOWN),
         confidence=float(element.confidence),
         is_closed=bool(element.is_closed),
+        track_id=getattr(element, "track", 0),
         points=[Point32(x=x, y=y, z=z) for x, y, z in zip(xs, ys, heights, strict=True)],
+        point_stddev=array("f", () if stddev_m is None else stddev_m),
     )
 
 

@@ -111,6 +111,14 @@ class FusionParameters:
 
 
 @dataclass(frozen=True)
+class FusionParameters:
+    enabled: bool = parameter(False, "fuse successive maps by odometry and publish map/local")
+    radius_m: float = parameter(60.0, "what is farther from the vehicle is forgotten [m]", 5.0, 500.0)
+    max_misses: int = parameter(5, "looked at and not found so often in a row, a vertex is gone", 1, 1000)
+    min_hits: int = parameter(2, "found so often, a vertex is published", 1, 1000)
+
+
+@dataclass(frozen=True)
 class PublishParameters:
     semantic_map: bool = parameter(True, "publish map/semantic_map; false saves 80 kB per class and map", live=True)
 
@@ -124,6 +132,7 @@ class MapParameters:
     frames: FrameParameters = field(default_factory=FrameParameters)
     qos: QosParameters = field(default_factory=QosParameters)
     lidar: LidarParameters = field(default_factory=LidarParameters)
+    fusion: FusionParameters = field(default_factory=FusionParameters)
     fusion: FusionParameters = field(default_factory=FusionParameters)
     publish: PublishParameters = field(default_factory=PublishParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)

@@ -41,7 +41,15 @@ def test_the_parameters_that_may_be_set_while_the_node_runs():
 
 def test_all_topics_that_the_nodes_open():
     opened = set()
-    for name in ("map_node", "map_inputs", "map_outputs", "side_inputs", "marker_node", "evaluation_node"):
+    for name in (
+        "map_node",
+        "map_inputs",
+        "map_outputs",
+        "map_fusion",
+        "side_inputs",
+        "marker_node",
+        "evaluation_node",
+    ):
         source = (ROOT / "mapkd_ros" / f"{name}.py").read_text()
         opened |= set(re.findall(r'(?:create_publisher|create_subscription|hear)\(\w+, "([^"]+)"', source))
     assert len(opened) > 8

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Topic map/local, an option of the map node: maps of successive frames fused in the odometry frame."""
+
+from __future__ import annotations
+
+import time
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from mapkd.msg import InputStatus, VectorMap
+from rclpy.node import Node
+
+from mapkd_core.tracking import FusionOptions, MapFusion
+from mapkd_core.types import Frame, LocalMap
+from mapkd_ros import qos
+from mapkd_ros.diagnostics import OK, WARN, ThrottledLog, status
+from mapkd_ros.map_messages import header, lasting_map
+from mapkd_ros.map_parameters import MapParameters
+
+
+class LastingMap:
+    """Told of every map that went out; publishes what it knows then. `close` frees the publisher.
+
+    The worker's thread adds, the executor's reports.
+    """
+
+    def __init__(self, node: Node, settings: MapParameters) -> None:
+        self._node, self._odom_frame = node, settings.frames.odom
+        asked = settings.fusion
+        self._fusion = MapFusion(
+            FusionOptions(radius_m=asked.radius_m, max_misses=asked.max_misses, min_hits=asked.min_hits)
+        )
+        self._radius_m = asked.radius_m
+        self._publisher = node.create_publisher(VectorMap, "map/local", qos.OUTPUT)
+        self._log = ThrottledLog(node.get_logger())
+        self._missing, self._why, self._spent_ms = 0, "", 0.0
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
+
+    def add(self, local_map: LocalMap, frame: Frame, told: InputStatus, model_id: str) -> None:
+        """Fuse and publish; without a pose the frame is counted and left out. told: begins anew where it says reset."""
+        if told.temporal_reset:
+            self._fusion.reset("time jump")
+        begin_s = time.monotonic()
+        try:
+            if frame.odom_T_ego is None:
+                raise ValueError("no odometry and no transform to the odometry frame at the stamp of the map")
+            elements = self._fusion.update(local_map, frame.odom_T_ego)
+        except ValueError as error:
+            self._missing, self._why = self._missing + 1, str(error)
+            self._log.warning("fusion", f"a map was not fused: {error}")
+            return
+        self._why = ""
+        head = header(local_map.stamp_ns, self._odom_frame)
+        place = frame.odom_T_ego[:3, 3]
+        self._publisher.publish(lasting_map(elements, head, told, model_id, place, self._radius_m))
+        self._spent_ms = 1e3 * (time.monotonic() - begin_s)
+
+    def report(self) -> DiagnosticStatus:
+        """How many tracks there are, how often it began anew and why, and what was left out."""
+        level, message = (WARN, f"not fused: {self._why}") if self._why else (OK, "fusing")
+        resets = {f"resets_{reason.replace(' ', '_')}": count for reason, count in sorted(self._fusion.resets.items())}
+        values = {"tracks": len(self._fusion), "not_fused": self._missing, "fuse_ms": self._spent_ms, **resets}
+        return status(f"{self._node.get_name()}: fusion", level, message, values)
