@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mapkd_core.tracking import FusionOptions
 from mapkd_ros.parameters import parameter
 from mapkd_ros.synchroniser import MISSING_POLICIES, SyncPolicy
 
@@ -105,18 +104,6 @@ class FusionParameters:
     max_misses: int = parameter(5, "looked at and not found so often in a row, a vertex is gone", 1, 1000)
     min_hits: int = parameter(2, "found so often, a vertex is published", 1, 1000)
 
-    def options(self) -> FusionOptions:
-        """What MapFusion takes."""
-        return FusionOptions(radius_m=self.radius_m, max_misses=self.max_misses, min_hits=self.min_hits)
-
-
-@dataclass(frozen=True)
-class FusionParameters:
-    enabled: bool = parameter(False, "fuse successive maps by odometry and publish map/local")
-    radius_m: float = parameter(60.0, "what is farther from the vehicle is forgotten [m]", 5.0, 500.0)
-    max_misses: int = parameter(5, "looked at and not found so often in a row, a vertex is gone", 1, 1000)
-    min_hits: int = parameter(2, "found so often, a vertex is published", 1, 1000)
-
 
 @dataclass(frozen=True)
 class PublishParameters:
@@ -132,7 +119,6 @@ class MapParameters:
     frames: FrameParameters = field(default_factory=FrameParameters)
     qos: QosParameters = field(default_factory=QosParameters)
     lidar: LidarParameters = field(default_factory=LidarParameters)
-    fusion: FusionParameters = field(default_factory=FusionParameters)
     fusion: FusionParameters = field(default_factory=FusionParameters)
     publish: PublishParameters = field(default_factory=PublishParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)

@@ -17,7 +17,6 @@ from mapkd_core.data.reduced import reduction_for
 from mapkd_core.types import Frame, LocalMap
 from mapkd_ros.camera_input import CameraImage
 from mapkd_ros.frames import AssembledFrame, FrameAssembler
-from mapkd_ros.map_fusion import LastingMap
 from mapkd_ros.map_health import MapHealth
 from mapkd_ros.map_inputs import MapInputs
 from mapkd_ros.map_messages import input_status
@@ -35,8 +34,8 @@ _POLL_S = 0.02
 class Predictor(Protocol):
     """What the node needs of mapkd_core.mapper.Mapper.
 
-    Optional: model_id; config, by which JPEGs are decoded no larger than the network needs; modalities, of lidar, sd, hd
-    what it takes beside the cameras; set_min_confidence(value or None), which changes the threshold between two
+    Optional: model_id; config, by which JPEGs are decoded no larger than the network needs; modalities, of lidar, sd,
+    hd what it takes beside the cameras; set_min_confidence(value or None), which changes the threshold between two
     predictions.
     """
 
@@ -58,7 +57,7 @@ class MapPipeline:
         modalities = getattr(predictor, "modalities", ("camera",))
         self._sides = SideInputs(self.inputs.hear, modalities, self.inputs.transforms, settings)
         self._health = MapHealth(node, self.inputs.cameras, settings.diagnostics)
-        self._lasting = LastingMap(node, settings) if settings.fusion.enabled else None
+        self._lasting = _lasting(node, settings)
         self._assembler = FrameAssembler(
             self.inputs.transforms,
             self.inputs.odometry,
@@ -161,3 +160,12 @@ class MapPipeline:
     def _on_error(self, error: Exception) -> Any:
         if self._node.context.ok() and not self._is_closed:
             self._health.dropped("failed", f"a frame gave no map: {type(error).__name__}: {error}")
+
+
+def _lasting(node: Node, settings: MapParameters) -> Any:
+    """A LastingMap where it is asked for; its imports are not for those who do without."""
+    if not settings.fusion.enabled:
+        return None
+    from mapkd_ros.map_fusion import LastingMap
+
+    return LastingMap(node, settings)
