@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mapkd_core.grid import BevGrid
+from mapkd_core.reading import parse_yaml
 from mapkd_core.types import CLASSES, LAYERS
 
 
@@ -131,7 +130,7 @@ def load(cls: type, path: Path | str | None = None, overrides: Sequence[str] = (
     if path is not None:
         if not Path(path).is_file():
             raise FileNotFoundError(f"no configuration file at {path}; those of mapkd are in config/train")
-        loaded = _yaml(Path(path).read_text(errors="replace"), str(path)) or {}
+        loaded = parse_yaml(Path(path).read_text(errors="replace"), str(path)) or {}
         if not isinstance(loaded, dict):
             raise ValueError(f"{path}: expected `key: value` lines, got {type(loaded).__name__}")
         values = loaded
@@ -139,15 +138,8 @@ def load(cls: type, path: Path | str | None = None, overrides: Sequence[str] = (
         key, separator, value = override.partition("=")
         if not separator:
             raise ValueError(f"override {override!r} has no '='; write key=value")
-        _set(values, key.split("."), _yaml(value, f"override {override!r}"))
+        _set(values, key.split("."), parse_yaml(value, f"override {override!r}"))
     return from_dict(cls, values)
-
-
-def _yaml(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not valid YAML: {error}") from error
 
 
 def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:

@@ -42,7 +42,7 @@ def converter(schema: str, descriptors: bytes) -> Callable[[Any], bytes | memory
     def convert(raw: Any) -> bytes | memoryview | None:
         try:
             return typestore().serialize_cdr(as_ros(kind.FromString(bytes(raw))), type_name)
-        except (DecodeError, ValueError, KeyError):
+        except (DecodeError, ValueError, KeyError, AttributeError, TypeError, OverflowError):  # or fields are missing
             return None
 
     return convert

@@ -68,6 +68,8 @@ def points(message: Any) -> NDArray[np.float32]:
         raise ValueError(f"point cloud has no field {', '.join(sorted(missing))}; it has {', '.join(fields)}")
     names = [name for name in ("x", "y", "z", "intensity", "ring") if name in fields]
     order = ">" if message.is_bigendian else "<"
+    if unknown := [f"{name} of {fields[name].datatype}" for name in names if fields[name].datatype not in _POINT_TYPES]:
+        raise ValueError(f"point cloud has {', '.join(unknown)}; types are 1 to 8 of sensor_msgs/PointField")
     layout = np.dtype(
         {
             "names": names,

@@ -27,6 +27,11 @@ from mapkd_core.bags import foxglove
 from mapkd_core.bags.salvage import Salvaged, salvage_mcap, salvage_ros1
 from mapkd_core.bags.typestore import typestore
 
+try:  # what rosbags reads SQLite with; its errors are of a kind of their own
+    from apsw import Error as SqliteError
+except ImportError:
+    from sqlite3 import Error as SqliteError  # type: ignore[assignment]
+
 # What rosbags, its decompressors and struct raise on bytes that are not what they should be.
 _UNREADABLE = (
     ReaderError1,
@@ -40,6 +45,8 @@ _UNREADABLE = (
     RuntimeError,
     EOFError,
     OSError,
+    SqliteError,
+    MemoryError,  # of a record that claims to be larger than the memory
 )
 _RENAMED = {"tf/msg/tfMessage": "tf2_msgs/msg/TFMessage"}
 _SUFFIXES = (".mcap", ".db3", ".bag")

@@ -6,17 +6,16 @@ The calibration file (JSON or YAML, docs/formats.md) goes beside a bag that carr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from mapkd_core.geometry import quaternion_to_rotation, transform
+from mapkd_core.reading import parse_json, parse_yaml
 
 Matrix = NDArray[np.float64]
 
@@ -57,10 +56,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     text = path.read_text(encoding="utf-8", errors="replace")
-    try:
-        content = yaml.safe_load(text) if path.suffix.lower() in (".yaml", ".yml") else json.loads(text)
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not valid {path.suffix.lstrip('.') or 'JSON'}: {error}") from error
+    parse = parse_yaml if path.suffix.lower() in (".yaml", ".yml") else parse_json
+    content = parse(text, str(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected an object with named entries")
     return content
@@ -117,7 +114,7 @@ def numbers(value: Any, where: str) -> NDArray[np.float64]:
     """A rectangular array of finite numbers."""
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{where} = {str(value)[:120]} is not a rectangular array of numbers") from error
     if not np.isfinite(array).all():
         raise ValueError(f"{where} holds NaN or infinity: {str(value)[:120]}")

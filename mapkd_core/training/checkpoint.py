@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from mapkd_core.config import ModelConfig, from_dict, to_dict
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.reading import parse_json
 from mapkd_core.writing import aside
 
 SCHEMA = 1  # major version of the model card; another one is refused
@@ -43,7 +44,9 @@ def load_training(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path} is missing: there is no run to resume; start one without --resume")
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, struct.error, EOFError, KeyError, RuntimeError, ValueError) as error:
+    # On damaged bytes PyTorch's unpickler, which runs nothing of them, raises whatever it meets.
+    except (pickle.UnpicklingError, struct.error, EOFError, LookupError, RuntimeError, ValueError, TypeError,
+            AttributeError, ArithmeticError, AssertionError, MemoryError) as error:  # fmt: skip
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint: start afresh") from error
     if not isinstance(state, dict) or "config" not in state:
@@ -75,9 +78,9 @@ def read_card(path: Path) -> dict[str, Any]:
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} is missing; weights are a pair NAME.safetensors and NAME.json")
     try:
-        card: dict[str, Any] = json.loads(card_path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{card_path} is not JSON: {error}; take the card that came with the weights") from error
+        card: dict[str, Any] = parse_json(card_path.read_bytes(), str(card_path))
+    except ValueError as error:
+        raise ValueError(f"{error}; take the card that came with the weights") from error
     found = card.get("schema") if isinstance(card, dict) else None
     if found != SCHEMA:
         raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapkd_core.reading import parse_json
 from mapkd_core.types import CLASSES
 from mapkd_core.worlds.road_map import Agent, Line, RoadMap
 from mapkd_core.writing import aside
@@ -34,8 +35,8 @@ def load(path: Path | str) -> RoadMap:
     path = Path(path)
     text = _decompressed(path)
     try:
-        content = json.loads(text, parse_constant=lambda name: float(name.replace("Infinity", "inf")))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = parse_json(text, "it", parse_constant=lambda name: float(name.replace("Infinity", "inf")))
+    except ValueError as error:
         raise ValueError(f"{path}: no JSON inside the gzip ({error}); write it with road_map_file.save") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: the JSON is a {type(content).__name__}, not an object; see docs/formats.md")
@@ -129,7 +130,7 @@ def _check_lists(content: dict[str, Any]) -> None:
 def _array(rows: Any, columns: int, what: str, min_rows: int) -> NDArray[np.float64]:
     try:
         array = np.array(rows, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{what} is not a table of numbers ({error})") from error
     if array.ndim != 2 or array.shape[1] != columns or len(array) < min_rows:
         raise ValueError(f"{what} has shape {array.shape}; want at least {min_rows} rows of {columns}")

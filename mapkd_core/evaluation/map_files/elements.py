@@ -30,7 +30,7 @@ def points_of(value: Any, place: Place) -> NDArray[np.float64]:
     """
     try:
         points = np.array(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{place}: points are no list of [x, y] numbers: {_short(value)}") from None
     if points.size == 0:
         return np.zeros((0, 2))

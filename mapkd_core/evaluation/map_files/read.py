@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from mapkd_core.evaluation.map_files import submissions
 from mapkd_core.evaluation.map_files.elements import Place, element, points_of, score_of
 from mapkd_core.evaluation.map_files.maps import MapFile, ScoredElement
+from mapkd_core.reading import parse_json
 from mapkd_core.types import CLASSES
 
 _FORMS = """known: {"frames": {token: [{"class", "points", "score"}, ...]}} of mapkd, {"results": [{"sample_token",
@@ -29,9 +29,9 @@ def read_maps(
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}; expected a JSON file of maps, see docs/metrics.md")
     try:
-        content = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}; is it cut off?") from None
+        content = parse_json(path.read_bytes(), str(path))
+    except ValueError as error:
+        raise ValueError(f"{error}; is it cut off?") from None
     chosen = submissions.Classes(tuple(classes), ignore_other_classes)
     if isinstance(content, Mapping):
         if isinstance(content.get("frames"), Mapping):

@@ -104,10 +104,17 @@ def _pair() -> tuple[bytes, bytes]:
     from mapkd_core.models.build import build
     from mapkd_core.training.checkpoint import save_weights
 
-    sizes = {"camera_width": 8, "detail_width": 4, "bev_width": 8, "query_width": 8, "query_layers": 1, "queries": 2}
+    sizes: dict[str, Any] = {
+        "camera_width": 8,
+        "detail_width": 4,
+        "bev_width": 8,
+        "query_width": 8,
+        "query_layers": 1,
+        "queries": 2,
+    }
     config = ModelConfig(
-        32, 32, grid=BevGrid(-2.4, 2.4, -1.2, 1.2, 0.15), points=4, query_groups=1, embedding=2, **sizes
-    )  # type: ignore[arg-type]
+        32, 32, grid=BevGrid(-2.4, 2.4, -1.2, 1.2, 0.15), points=4, queries=2, query_groups=1, embedding=2, **sizes
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "w.safetensors"
         save_weights(path, build(config).state_dict(), config, {"classes": list(config.classes)})

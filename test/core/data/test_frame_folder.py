@@ -156,7 +156,7 @@ def test_damaged_files_are_named(folder):
     with pytest.raises(ValueError, match="1997 bytes are not a whole number of rows of 20 bytes"):
         read_frame_folder(folder)
     text.write_text(text.read_text()[:-30])
-    with pytest.raises(ValueError, match=r"frame\.json is not valid json"):
+    with pytest.raises(ValueError, match=r"frame\.json is not valid JSON"):
         read_frame_folder(folder)
 
 
