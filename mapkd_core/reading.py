@@ -8,26 +8,41 @@ from typing import Any
 
 import yaml
 
-
-class _Plain(yaml.SafeLoader):
-    """Without aliases: ten lines of them make a billion values, and no file of mapkd needs one."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, f"alias *{event.anchor} is not read", event.start_mark)
-        return super().compose_node(parent, index)
+MAX_VALUES = 1_000_000  # in a YAML file, aliases written out: ten lines of them can make a billion
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Plain values; aliases and Python objects are refused. Raises ValueError for what is no YAML."""
+    """Plain values; Python objects are refused, and more than MAX_VALUES. Raises ValueError for what is no YAML."""
+    loader = yaml.SafeLoader(text)
     try:
-        return yaml.load(text, _Plain)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count(node, {})
+        return loader.construct_document(node)
     # Explicit tags on what they do not fit (!!int '') raise whatever PyYAML's constructors happen to meet.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"{where} is not valid YAML: {error}") from error
     except RecursionError as error:
         raise ValueError(f"{where} is not valid YAML: nested too deep") from error
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values in a node, aliases written out. known: of nodes that were counted; 0 while one is being counted."""
+    if id(node) in known:
+        if not known[id(node)]:
+            raise ValueError("an alias lies inside what it stands for")
+        return known[id(node)]
+    known[id(node)], count = 0, 1
+    if isinstance(node, yaml.CollectionNode):
+        for entry in node.value:
+            count += sum(_count(part, known) for part in (entry if isinstance(entry, tuple) else (entry,)))
+    if count > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values when aliases are written out")
+    known[id(node)] = count
+    return count
 
 
 def parse_json(text: str | bytes, where: str, **options: Any) -> Any:

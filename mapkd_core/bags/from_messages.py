@@ -70,6 +70,12 @@ def points(message: Any) -> NDArray[np.float32]:
     order = ">" if message.is_bigendian else "<"
     if unknown := [f"{name} of {fields[name].datatype}" for name in names if fields[name].datatype not in _POINT_TYPES]:
         raise ValueError(f"point cloud has {', '.join(unknown)}; types are 1 to 8 of sensor_msgs/PointField")
+    height, width = message.height, message.width
+    if message.row_step < width * message.point_step or message.data.size != height * message.row_step:
+        raise ValueError(
+            f"point cloud of {width} x {height} points, point_step {message.point_step}, row_step {message.row_step} "
+            f"has {message.data.size} bytes of data"
+        )
     layout = np.dtype(
         {
             "names": names,
@@ -78,12 +84,6 @@ def points(message: Any) -> NDArray[np.float32]:
             "itemsize": message.point_step,
         }
     )
-    height, width = message.height, message.width
-    if message.row_step < width * message.point_step or message.data.size != height * message.row_step:
-        raise ValueError(
-            f"point cloud of {width} x {height} points, point_step {message.point_step}, row_step {message.row_step} "
-            f"has {message.data.size} bytes of data"
-        )
     rows = np.ndarray((height, width), layout, message.data, strides=(message.row_step, message.point_step))
     out = np.zeros((height * width, 5 if "ring" in fields else 4), np.float32)
     for name in names:

@@ -17,9 +17,9 @@ from mapkd_core.robustness.flow import View, agreement, road_points, views
 from mapkd_core.types import Frame
 
 LEAST_MOVE_M, MOST_MOVE_M = 1.5, 5.0  # between the two pictures that are compared
-PAIRS = 8  # pairs of pictures before anything is said
+PAIRS = 6  # pairs of pictures before anything is said
 SWAP_MARGIN = 0.12  # of the mean correlation
-TURN_MARGIN = 0.04
+TURN_MARGIN = 0.12  # a wall or a pavement beside a side camera gives 0.1 at times
 TURN_STEP_DEG, TURN_STEPS = 1.5, 2  # turns that are tried about the camera's x (pitch) and y (yaw)
 _STILL = np.eye(3)
 _SIGNS = range(-TURN_STEPS, TURN_STEPS + 1)

@@ -71,8 +71,8 @@ def run(target: Target, data: bytes, deadline_s: float = DEADLINE_S) -> Finding 
     if not _is_hooked:
         sys.addaudithook(_audit)
         _is_hooked = True
-    before = signal.signal(signal.SIGVTALRM, _on_deadline)
-    signal.setitimer(signal.ITIMER_VIRTUAL, deadline_s)
+    before = signal.signal(signal.SIGPROF, _on_deadline)
+    signal.setitimer(signal.ITIMER_PROF, deadline_s)
     _ran.clear()
     _watching = True
     try:
@@ -83,8 +83,8 @@ def run(target: Target, data: bytes, deadline_s: float = DEADLINE_S) -> Finding 
         return _finding(target, data, error)
     finally:
         _watching = False
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
     return Finding(target.name, f"ran {_ran[0]}", data, "") if _ran else None
 
 

@@ -110,7 +110,6 @@ def _pair() -> tuple[bytes, bytes]:
         "bev_width": 8,
         "query_width": 8,
         "query_layers": 1,
-        "queries": 2,
     }
     config = ModelConfig(
         32, 32, grid=BevGrid(-2.4, 2.4, -1.2, 1.2, 0.15), points=4, queries=2, query_groups=1, embedding=2, **sizes
