@@ -14,7 +14,8 @@ fastest good one for this machine: what `backend: auto` takes. `scaling` times t
 pictures, the number of cameras, the range of the map and the batch. `rendering` times the worlds that data is made of.
 
 `cameras` scores the map while cameras are missing, dirty, dark, frozen, swapped or no longer where the calibration
-says (docs/dependability.md); with --out it goes on where a run was broken off.
+says (docs/dependability.md); with --out it goes on where a run was broken off. `fusion` follows drives and compares
+the single frame's polylines with those that are fused over time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands import bench_budget, bench_cameras, bench_distill
+from mapkd_core.commands import bench_budget, bench_cameras, bench_distill, bench_fusion
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
 
@@ -33,12 +34,13 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
   mapkd bench ways
   mapkd bench latency
   mapkd bench cameras --data out/data/validation --out cameras.json
+  mapkd bench fusion --out fusion.json
   mapkd bench students --steps 400 --out students.json
   mapkd bench distill --minutes 120 --out distill.json --plot distill.svg"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering", "cameras")
+    kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering", "cameras", "fusion")
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="rounds to measure, where they count")
@@ -59,13 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench_distill.add_arguments(parser)
     bench_budget.add_arguments(parser)
     bench_cameras.add_arguments(parser)
+    bench_fusion.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
     kinds = {
         "speed": _speed, "latency": _latency, "students": _students, "distill": bench_distill.run,
         "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
-        "rendering": _rendering, "cameras": bench_cameras.run,
+        "rendering": _rendering, "cameras": bench_cameras.run, "fusion": bench_fusion.run,
     }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:

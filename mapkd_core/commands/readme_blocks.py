@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mapkd_core.bench import rendering
+from mapkd_core.bench import lasting, rendering, soak_table
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.commands import performance_blocks
 from mapkd_core.evaluation.report import table
@@ -173,6 +173,8 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "realism-lidar": ("docs/realism/lidar.json", realism),
     "realism-cameras": ("docs/realism/cameras.json", realism),
     "realism-sd": ("docs/realism/sd.json", realism),
+    "fusion": ("docs/results/fusion.json", lasting.markdown),
+    "soak": ("docs/results/soak-*.json", soak_table.markdown),
     "card": ("mapkd_core/weights/student.json", card),
     **performance_blocks.BLOCKS,
 }

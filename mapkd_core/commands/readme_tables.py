@@ -19,7 +19,14 @@ from pathlib import Path
 from mapkd_core.commands.readme_blocks import BLOCKS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/model_card.md", "docs/worlds.md", "docs/performance.md", "docs/distillation.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/model_card.md",
+    "docs/worlds.md",
+    "docs/performance.md",
+    "docs/distillation.md",
+    "docs/dependability.md",
+)
 _BLOCK = re.compile(r"(<!-- begin ([\w-]+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
