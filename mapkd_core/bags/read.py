@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from mapkd_core.bags.storage import BagError, BagMessage, BagReader
 from mapkd_core.bags.survey import capture_ns, survey
 from mapkd_core.bags.typestore import typestore
 from mapkd_core.data.calibration import Calibration, CameraCalibration, read_calibration
+from mapkd_core.data.reduced import Picture, Reduction, decode, whole
 from mapkd_core.geometry import apply, inverse
 from mapkd_core.types import Camera, Frame, MapElement
 
@@ -49,6 +50,7 @@ class BagDrive:
     anchor: the camera whose images make the frames; its stamp is the frame's.
     max_skew_s: furthest stamp of another camera; shorter than the period, or a lost image is replaced by its neighbour
         instead of being counted.
+    reduction: how much smaller JPEGs are decoded; the cameras of a frame then have the calibration of that size.
     counts: "frames", "missing CAM_X" (no image near enough), "rejected CAM_X" (image or size unusable), "no pose", ...
     problems: what the bag does wrong, in words, with how often.
     """
@@ -61,6 +63,7 @@ class BagDrive:
         anchor: str = "CAM_FRONT",
         max_skew_s: float = 0.06,
         base_frame: str = "base_link",
+        reduction: Reduction = whole,
     ) -> None:
         sidecar = read_calibration(calibration) if isinstance(calibration, (str, Path)) else calibration
         self.sidecar = sidecar or Calibration({})
@@ -71,7 +74,7 @@ class BagDrive:
         except BaseException:
             self.reader.close()
             raise
-        self.base_frame, self.max_skew_ns = base_frame, round(max_skew_s * 1e9)
+        self.base_frame, self.max_skew_ns, self.reduction = base_frame, round(max_skew_s * 1e9), reduction
         self.counts: Counter[str] = Counter()
         self.problems = self.survey.problems
         self.anchor = anchor if anchor in self.dialect.cameras else self._other_anchor(anchor)
@@ -128,8 +131,11 @@ class BagDrive:
             self.problems[f"tf: mounting of {frame_id} changes over time; the first one is used"] = 1
         return self.survey.tree.mounting(self.base_frame, frame_id)
 
-    def frames(self) -> Iterator[Frame]:
-        """Frames in stamp order; a camera that gave nothing usable has `image` None and is counted."""
+    def frames(self, wanted_ns: Collection[int] | None = None) -> Iterator[Frame]:
+        """Frames in stamp order; a camera that gave nothing usable has `image` None and is counted.
+
+        wanted_ns: only those of these stamps, all without; what is left out is not decoded either.
+        """
         self.counts.clear()
         rig = {camera.name: camera for camera in self.cameras}
         streams = {name: self.dialect.cameras[name].image.name for name in rig}
@@ -137,6 +143,8 @@ class BagDrive:
             streams["lidar"] = self.dialect.lidar
         stamps = {name: self.survey.stamps_ns[topic] for name, topic in streams.items()}
         groups = group(self.anchor, stamps, self.max_skew_ns)
+        if wanted_ns is not None:
+            groups = [grouped for grouped in groups if grouped[0] in wanted_ns]
         for stamp_ns, messages in collect(self.reader, streams, groups):
             yield self._frame(stamp_ns, rig, messages)
             self.counts["frames"] += 1
@@ -183,24 +191,24 @@ class BagDrive:
         return Frame(cameras, stamp_ns, points, odom_T_ego)
 
     def _camera(self, camera: Camera, message: BagMessage | None, frame_ns: int, odom_T_ego: Matrix | None) -> Camera:
-        image, stamp_ns = None, frame_ns
+        picture, stamp_ns = None, frame_ns
         if message is None:
             self.counts[f"missing {camera.name}"] += 1
         else:
             stamp_ns = capture_ns(message)
             try:
-                image = from_messages.image(message.type_name, _content(message))
-                if image.shape[:2] != (camera.height, camera.width):
-                    raise ValueError(
-                        f"image is {image.shape[1]} x {image.shape[0]}, not {camera.width} x {camera.height}"
-                    )
+                picture = _picture(message, self.reduction)
+                if picture.size != (camera.width, camera.height):
+                    found = " x ".join(map(str, picture.size))
+                    raise ValueError(f"image is {found}, not {camera.width} x {camera.height}")
             except (ValueError, SerdeError) as error:
-                image = None
+                picture = None
                 self.counts[f"rejected {camera.name}"] += 1
                 self.problems[f"{message.topic}: {error}"] += 1
                 log.warning("%s at %d ns rejected: %s", message.topic, stamp_ns, error)
         moved = self._moved(stamp_ns, odom_T_ego) @ camera.ego_T_camera
-        return Camera(camera.name, image, camera.K, moved, camera.width, camera.height, stamp_ns)
+        placed = Camera(camera.name, None, camera.K, moved, camera.width, camera.height, stamp_ns)
+        return placed if picture is None else picture.of(placed)
 
     def _moved(self, stamp_ns: int, odom_T_ego: Matrix | None) -> Matrix:
         """Where the vehicle was at `stamp_ns`, seen from where it is at the frame's stamp; identity without poses."""
@@ -231,6 +239,13 @@ class BagDrive:
             if frame_id and (mounted := self.survey.tree.mounting(self.base_frame, frame_id)) is not None:
                 return mounted
         return None
+
+
+def _picture(message: BagMessage, reduction: Reduction) -> Picture:
+    content = _content(message)
+    if message.type_name == from_messages.COMPRESSED_IMAGE:
+        return decode(content.format, content.data, reduction)
+    return Picture(from_messages.image(message.type_name, content))
 
 
 def _content(message: BagMessage) -> Any:

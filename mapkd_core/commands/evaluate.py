@@ -2,11 +2,14 @@
 """Score weights on drives they have never seen: IoU and Chamfer AP per class, and IoU by distance.
 
 Frames come from procedural worlds of the test split, from road maps (*.json.gz) that are rendered, from a folder
-written by `mapkd dataset`, or from a nuScenes dataset (real, or written by `mapkd nuscenes write`). IoU is HDMapNet's
-(argmax, summed over all frames), AP is MapTR's (Chamfer distance below 0.5, 1.0 and 1.5 m). Classes that a road map
-does not label are masked. Of rendered frames IoU is also told by the light of the world, and apart for ground that a
-camera sees and ground that is hidden; of all, whether the scores mean what they say (ECE). Scores are percent in the
-table, 0..1 in JSON.
+written by `mapkd dataset`, from recorded bags with truth, or from a nuScenes dataset (real, or written by `mapkd
+nuscenes write`). Worlds and bags are shared among all cores, and, started by torchrun, among machines: each rank takes
+its share and leaves its sums in FILE.ranks beside --out FILE, which all must see; rank 0 adds them up.
+
+IoU is HDMapNet's (argmax, summed over all frames), AP is MapTR's (Chamfer distance below 0.5, 1.0 and 1.5 m). Classes
+that a road map does not label are masked. Of rendered frames IoU is also told by the light of the world, and apart for
+ground that a camera sees and ground that is hidden; of all, whether the scores mean what they say (ECE). Scores are
+percent in the table, 0..1 in JSON.
 """
 
 from __future__ import annotations
@@ -18,41 +21,31 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mapkd_core.commands import evaluate_source
 from mapkd_core.commands.arguments import BACKENDS, size
 from mapkd_core.commands.result import Result
 from mapkd_core.commands.scores import short
-from mapkd_core.data import seeds
 from mapkd_core.writing import write_json
 
 if TYPE_CHECKING:
     from mapkd_core.evaluation.evaluate import Evaluator
     from mapkd_core.evaluation.frame_scores import FrameScores
-    from mapkd_core.evaluation.rendered import Predicted, Predicting
+    from mapkd_core.evaluation.rendered import Predicted
+    from mapkd_core.evaluation.shards import Share
 
-EXAMPLE = "mapkd evaluate --procedural 20 --frames 20 --vectors both --out report.json"
+EXAMPLE = """mapkd evaluate --procedural 20 --frames 20 --vectors both --out report.json
+  mapkd evaluate --bags monday.mcap tuesday.mcap --out report.json
+  torchrun --nnodes 2 ... -m mapkd_core.cli evaluate --bags *.mcap --out /shared/report.json"""
 VECTORS = {"query": ("query",), "raster": ("raster",), "both": ("query", "raster")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--roads", type=Path, nargs="+", metavar="MAP", help="road maps to render")
-    source.add_argument("--procedural", type=int, metavar="N", help="number of procedural worlds")
-    source.add_argument("--data", type=Path, metavar="DIR", help="folder of samples with truth")
-    source.add_argument("--nuscenes", type=Path, metavar="ROOT", help="dataset in nuScenes' format")
+    evaluate_source.add_arguments(parser)
     parser.add_argument(
-        "--version", metavar="V", help="ROOT's folder of tables, e.g. v1.0-mini; the only one if absent"
-    )
-    parser.add_argument("--split", metavar="NAME", help="scenes of ROOT: val, mini_val, mapkd_test, ...; all if absent")
-    parser.add_argument("--splits", type=Path, metavar="FILE", help="file with splits of ROOT, instead of the official")
-    parser.add_argument(
-        "--rules", choices=("ours", "hdmapnet", "pmapnet", "maptr", "streammapnet"), default="ours",
-        help="whose rules make the truth of ROOT",
-    )  # fmt: skip
-    parser.add_argument(
-        "--first-seed", type=int, default=seeds.TEST.start, metavar="S", help="seed of the first world or look"
-    )
-    parser.add_argument(
-        "--frames", type=int, metavar="F", help="frames a world, evenly over its drive (20), a scene or of DIR (all)"
+        "--frames",
+        type=int,
+        metavar="F",
+        help="frames a world, evenly over its drive (20), a bag, a scene, of DIR (all)",
     )
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="NAME.safetensors with NAME.json; the shipped ones if absent"
@@ -82,9 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
+    from mapkd_core.evaluation import shards
     from mapkd_core.evaluation.frame_scores import FrameScores
     from mapkd_core.evaluation.map_calibration import diagrams
-    from mapkd_core.evaluation.rendered import Predicting, predict_samples, predict_worlds
+    from mapkd_core.evaluation.rendered import Predicting
     from mapkd_core.mapper import SHIPPED
     from mapkd_core.training.checkpoint import read_card
 
@@ -101,22 +95,29 @@ def run(options: argparse.Namespace) -> Result:
         options.varied_rig, options.pictures is not None,
     )  # fmt: skip
     started = time.monotonic()
-    if options.data:
-        frames, source, count = predict_samples(options.data, how, options.frames), str(options.data), None
-    elif options.nuscenes:
-        frames, source, count = _recorded(options, how)
-    else:
-        worlds, source = _worlds(options)
-        frames, count = predict_worlds(worlds, options.frames or 20, how, options.workers), len(worlds)
+    share = _share(options)
+    frames, source, count = evaluate_source.frames(options, how, share)
     each = FrameScores() if options.per_frame or options.pictures else None
     overall, by_world = _score(frames, count, how.vectors[0], each)
+    worlds = {name: short(evaluator.report()) for name, evaluator in by_world.items()}
+    if share.size > 1:
+        asked = evaluate_source.question(options, source, card["sha256"], share)
+        answer = {"overall": {kind: evaluator.state() for kind, evaluator in overall.items()}, "worlds": worlds}
+        shards.leave(_ranks(options), share, asked, answer)
+        if share.rank:
+            return _one_of(share, options, worlds)
+        answers = shards.gather(_ranks(options), share, asked)
+        overall = shards.merged([answer["overall"] for answer in answers])
+        worlds = {name: scores for answer in answers for name, scores in answer["worlds"].items()}
+    if not overall:
+        raise ValueError("nothing to evaluate: no frame came")
     reports = {vectors: evaluator.report() for vectors, evaluator in overall.items()}
     detail = {
         "source": source, "weights": str(options.weights or SHIPPED), "sha256": card["sha256"], "size": options.size,
         "first_seed": options.first_seed, "varied_rig": options.varied_rig,
         "seconds": round(time.monotonic() - started, 1),
         "vectors": {vectors: report.as_dict() for vectors, report in reports.items()},
-        "worlds": {name: short(evaluator.report()) for name, evaluator in by_world.items()},
+        "worlds": worlds,
     }  # fmt: skip
     detail["reliability"] = {vectors: diagrams(evaluator.reliability()) for vectors, evaluator in overall.items()}
     if each:
@@ -128,6 +129,31 @@ def run(options: argparse.Namespace) -> Result:
     summary |= {"out": str(options.out)} if options.out else {}
     texts = (f"{source}, polylines of the {vectors} head\n{report.markdown()}" for vectors, report in reports.items())
     return Result(summary, "\n\n".join(texts))
+
+
+def _share(options: argparse.Namespace) -> Share:
+    """What torchrun has given this process. Raises ValueError for what only one process can write."""
+    from mapkd_core.evaluation import shards
+
+    share = shards.from_environment()
+    if share.size > 1 and (options.per_frame or options.pictures or not options.out):
+        raise ValueError(
+            f"WORLD_SIZE = {share.size}: several processes need --out FILE in a folder that all see, and can do "
+            "neither --per-frame nor --pictures; unset WORLD_SIZE where only one was meant"
+        )
+    if share.size > 1:
+        shards.prepare(_ranks(options), share)
+    return share
+
+
+def _ranks(options: argparse.Namespace) -> Path:
+    return options.out.with_name(f"{options.out.name}.ranks")
+
+
+def _one_of(share: Share, options: argparse.Namespace, worlds: dict[str, Any]) -> Result:
+    """What a rank says that leaves the report to rank 0."""
+    summary = {"rank": share.rank, "ranks": share.size, "worlds": list(worlds), "out": str(options.out)}
+    return Result(summary, f"rank {share.rank} of {share.size}: {len(worlds)} worlds; rank 0 writes {options.out}")
 
 
 def _each_frame(each: FrameScores, overall: dict[str, Evaluator], options: argparse.Namespace) -> dict[str, Any]:
@@ -163,33 +189,4 @@ def _score(
                 if vectors == first:
                     alone = by_world.setdefault(frame.world, Evaluator(local_map.grid, local_map.classes))
                     alone.add(local_map, frame.truth, frame.labelled)
-    if not overall:
-        raise ValueError("nothing to evaluate: no frame came")
     return overall, by_world
-
-
-def _recorded(options: argparse.Namespace, how: Predicting) -> tuple[Iterable[Sequence[Predicted]], str, int]:
-    from mapkd_core.evaluation.recorded import Recorded, predict_nuscenes
-
-    if options.splits and not options.split:
-        raise ValueError(f"--splits {options.splits} needs --split NAME")
-    recorded = Recorded(options.nuscenes, options.version, options.split, options.splits, options.rules, options.frames)
-    frames, count = predict_nuscenes(recorded, how)
-    return frames, f"{options.nuscenes} {options.split or 'all scenes'} (truth by {options.rules})", count
-
-
-def _worlds(options: argparse.Namespace) -> tuple[list, str]:
-    from mapkd_core.evaluation.rendered import World
-
-    if options.roads:
-        missing = [str(path) for path in options.roads if not path.is_file()]
-        if missing:
-            raise FileNotFoundError(f"no such road map: {', '.join(missing)}; expected files *.json.gz")
-        worlds = [World(options.first_seed + i, path) for i, path in enumerate(options.roads)]
-        return worlds, f"{len(worlds)} road maps"
-    if options.procedural < 1:
-        raise ValueError(f"procedural = {options.procedural}; must be at least 1")
-    split = seeds.check(options.first_seed, options.procedural)
-    return [
-        World(options.first_seed + i) for i in range(options.procedural)
-    ], f"{options.procedural} procedural worlds ({split})"

@@ -8,6 +8,7 @@ them it would be a second scaling and save nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -35,6 +36,8 @@ class Picture(NamedTuple):
 
     def of(self, camera: Camera) -> Camera:
         """The camera, which is calibrated for `size`, with this picture and K to fit."""
+        if self.factor == 1:
+            return replace(camera, image=self.pixels)
         return prepare.reduced(camera, self.pixels, self.factor)
 
 

@@ -41,6 +41,16 @@ class Reliability:
         self._score += np.bincount(index, score, minlength=bins)
         self._hits += np.bincount(index[hit], minlength=bins)
 
+    def state(self) -> dict[str, list[float]]:
+        """Sums of the bins, ready for JSON."""
+        return {"count": self.count.tolist(), "score": self._score.tolist(), "hits": self._hits.tolist()}
+
+    def merge(self, state: dict[str, list[float]]) -> None:
+        """Add the scores of another of as many bins."""
+        self.count += np.asarray(state["count"], np.int64)
+        self._score += np.asarray(state["score"], np.float64)
+        self._hits += np.asarray(state["hits"], np.int64)
+
     @property
     def mean_score(self) -> NDArray[np.float64]:
         """Per bin; NaN for an empty one."""

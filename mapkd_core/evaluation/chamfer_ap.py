@@ -14,6 +14,7 @@ their Chamfer distance is below the threshold. StreamMapNet and MapTracker have 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -96,6 +97,25 @@ class ChamferApAccumulator:
         """Of a class, all detections so far: hits, thresholds x detections, and scores."""
         hits = np.concatenate(self._hits[name] or [np.zeros((len(self._thresholds), 0), bool)], axis=1)
         return hits, np.concatenate(self._scores[name] or [np.zeros(0)])
+
+    def state(self) -> dict[str, Any]:
+        """Class -> truths, detections, hits and scores of all detections, ready for JSON."""
+        return {
+            name: {
+                "truths": self.truths[name], "detections": self.detections[name],
+                "hits": self.pooled(name)[0].astype(int).tolist(), "scores": self.pooled(name)[1].tolist(),
+            }
+            for name in self._classes
+        }  # fmt: skip
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add the frames of another accumulator of the same classes and thresholds, after the own ones."""
+        for name, row in state.items():
+            self.truths[name] += row["truths"]
+            self.detections[name] += row["detections"]
+            if row["scores"]:
+                self._hits[name].append(np.asarray(row["hits"], bool))
+                self._scores[name].append(np.asarray(row["scores"], np.float64))
 
     def ap(self) -> dict[str, dict[float, float]]:
         """Class -> threshold in metres -> AP of 0..1; NaN for a class without truth."""

@@ -8,6 +8,7 @@ The sums are those of `iou`: a light's IoU is that of the set of its frames; of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,25 @@ class Difficulty:
         """One of SIGHTS -> share of the true lines' cells that lie there; empty where no frame told."""
         total = sum(self._truth_cells.values())
         return {name: count / total for name, count in self._truth_cells.items()} if total else {}
+
+    def state(self) -> dict[str, Any]:
+        """All sums, ready for JSON."""
+        return {
+            "lights": {name: found.state() for name, found in self._lights.items()},
+            "sights": {name: found.state() for name, found in self._sights.items()},
+            "frames_by_light": dict(self.frames_by_light),
+            "truth_cells": dict(self._truth_cells),
+        }
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add the frames of another of the same grid and classes."""
+        for kept, added in ((self._lights, state["lights"]), (self._sights, state["sights"])):
+            for name, sums in added.items():
+                self._of(kept, name).merge(sums)
+        for light, count in state["frames_by_light"].items():
+            self.frames_by_light[light] = self.frames_by_light.get(light, 0) + count
+        for name, count in state["truth_cells"].items():
+            self._truth_cells[name] += count
 
     def _of(self, kept: dict[str, IouAccumulator], name: str) -> IouAccumulator:
         return kept.setdefault(name, IouAccumulator(self._grid, self._classes, (0.0,)))

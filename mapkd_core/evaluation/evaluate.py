@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,32 @@ class Evaluator:
         self._difficulty.add(labels, target, known, light, seen, predicted.observed)
         if self._raster_calibration and predicted.probability is not None:
             self._raster_calibration.add(predicted.probability, labels, target, known)
+
+    def state(self) -> dict[str, Any]:
+        """All sums, ready for JSON, for `merge` in another process."""
+        calibration = self._raster_calibration
+        return {
+            "grid": asdict(self._grid), "classes": list(self._classes), "frames": self._frames,
+            "without_probability": self._without_probability, "iou": self._iou.state(), "ap": self._ap.state(),
+            "difficulty": self._difficulty.state(), "calibration": calibration.state() if calibration else None,
+        }  # fmt: skip
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add the frames that another evaluator has seen, as if they came after the own ones.
+
+        Raises ValueError where it had another grid, other classes, or only one of both looked at calibration.
+        """
+        here = {"grid": asdict(self._grid), "classes": list(self._classes)}
+        there = {key: state[key] for key in here}
+        if here != there or (self._raster_calibration is None) != (state["calibration"] is None):
+            raise ValueError(f"these scores belong to {there}, the evaluation is on {here}: they cannot be added")
+        self._frames += state["frames"]
+        self._without_probability += state["without_probability"]
+        self._iou.merge(state["iou"])
+        self._ap.merge(state["ap"])
+        self._difficulty.merge(state["difficulty"])
+        if self._raster_calibration is not None:
+            self._raster_calibration.merge(state["calibration"])
 
     def curves(self) -> dict[str, dict[float, list[tuple[float, float]]]]:
         """Class -> threshold in metres -> (recall, precision), as AP integrates them; empty without truth."""

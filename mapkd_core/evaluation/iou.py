@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,15 @@ class IouAccumulator:
         for k, (found, true) in enumerate(zip(predicted, truth, strict=True)):
             for cells, total in ((found & true, self._intersection), (found | true, self._union)):
                 total[:, k] += np.bincount(self._band_of[cells], minlength=len(total))
+
+    def state(self) -> dict[str, Any]:
+        """The sums, ready for JSON; `merge` adds them to others."""
+        return {"intersection": self._intersection.tolist(), "union": self._union.tolist()}
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add the frames of another accumulator of the same grid, classes and bands."""
+        self._intersection += np.asarray(state["intersection"], np.int64)
+        self._union += np.asarray(state["union"], np.int64)
 
     def iou(self) -> dict[str, float]:
         """Class -> IoU of 0..1 over all cells; NaN where neither truth nor prediction ever had the class."""

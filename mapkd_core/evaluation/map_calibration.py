@@ -46,6 +46,19 @@ class RasterCalibration:
                 self._cells[name].add(score, hit)
                 self._drawn[name].add(score[drawn], hit[drawn])
 
+    def state(self) -> dict[str, Any]:
+        """All sums, ready for JSON."""
+        rows = {CELLS: self._cells, DRAWN: self._drawn}
+        sums = {what: {name: curve.state() for name, curve in row.items()} for what, row in rows.items()}
+        return {"frames": self._frames, **sums}
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add the frames of another of the same classes."""
+        self._frames += state["frames"]
+        for what, row in ((CELLS, self._cells), (DRAWN, self._drawn)):
+            for name, sums in state[what].items():
+                row[name].merge(sums)
+
     def curves(self) -> dict[str, dict[str, Reliability]]:
         """cells and drawn -> class -> diagram; empty without frames."""
         return {CELLS: self._cells, DRAWN: self._drawn} if self._frames else {}

@@ -91,7 +91,7 @@ def predict_world(world: World, frames: int, how: Predicting) -> list[Predicted]
     """One world in this process, on one thread."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    mappers = _mappers(how)
+    mappers = mappers_of(how)
     grid, config = next(iter(mappers.values())).grid, next(iter(mappers.values())).config
     road_map = procedural.make_road_map(world.seed) if world.path is None else road_map_file.load(world.path)
     cameras: Sequence[Camera] = rig.nuscenes_rig()
@@ -133,7 +133,7 @@ def predict_frame(
 
 def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> Iterator[list[Predicted]]:
     """The samples of a folder written by `mapkd dataset`, at most `limit`, evenly spread; one frame at a time."""
-    mappers = _mappers(how)
+    mappers = mappers_of(how)
     grid = next(iter(mappers.values())).grid
     samples = SampleFolder(folder)
     count = min(limit or len(samples), len(samples))
@@ -174,7 +174,7 @@ def clip_all(elements: Sequence[MapElement], grid: BevGrid) -> tuple[MapElement,
 
 
 @lru_cache(maxsize=1)
-def _mappers(how: Predicting) -> dict[str, Mapper]:
+def mappers_of(how: Predicting) -> dict[str, Mapper]:
     """One Mapper per kind of vectors; kept, since a process predicts many worlds."""
     return {
         vectors: Mapper(how.weights, how.backend, vectors=vectors, min_confidence=how.min_confidence, threads=1)

@@ -85,7 +85,7 @@ def test_help_comes_without_loading_torch():
 
 MISSING = "/nonexistent/student.safetensors"
 BAD = {
-    "evaluate without source": (["evaluate"], 2, "--roads --procedural --data --nuscenes is required"),
+    "evaluate without source": (["evaluate"], 2, "--roads --procedural --data --nuscenes --bags is required"),
     "evaluate missing weights": (["evaluate", "--procedural", "1", "--weights", MISSING], 1, MISSING),
     "evaluate missing road map": (["evaluate", "--roads", "/nonexistent/a.json.gz", "--weights", "W"], 1, "a.json.gz"),
     "evaluate no worlds": (["evaluate", "--procedural", "0", "--weights", "W"], 1, "procedural = 0"),

@@ -17,6 +17,7 @@ from mapkd_core.data.nuscenes.layer_truth import layer_truth
 from mapkd_core.data.nuscenes.map_layers import MapLayers
 from mapkd_core.data.nuscenes.rules import map_vectors
 from mapkd_core.data.nuscenes.splits import scenes_of
+from mapkd_core.data.reduced import Reduction, whole
 from mapkd_core.data.sd_map import read_sd_map, sd_elements
 from mapkd_core.geometry import planar
 from mapkd_core.grid import BevGrid
@@ -92,16 +93,17 @@ class NuScenesSet:
             found.setdefault(self.location(scene), {})[scene] = np.array(positions)
         return found
 
-    def frame(self, token: str, sweeps: int = 1) -> Frame:
+    def frame(self, token: str, sweeps: int = 1, reduction: Reduction = whole) -> Frame:
         """Six cameras and `sweeps` turns of the LiDAR (0: none) at the LiDAR's time.
 
         A camera's `ego_T_camera` has the motion since its own capture in it. Points: see `sensors.points`.
+        reduction: how much smaller pictures are decoded.
         """
         lidar = self._captured(token, "LIDAR_TOP")
         map_T_ego = self.pose(token)
         names = self.camera_names(token)
         cameras = tuple(
-            sensors.camera(self.tables, self._captured(token, name), map_T_ego, self.read) for name in names
+            sensors.camera(self.tables, self._captured(token, name), map_T_ego, self.read, reduction) for name in names
         )
         points = sensors.points(self.tables, lidar, map_T_ego, self.read, sweeps) if sweeps else None
         return Frame(cameras, lidar["timestamp"] * 1000, points, map_T_ego)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.calibration import intrinsics, numbers
-from mapkd_core.data.image_codec import decode_compressed
+from mapkd_core.data.reduced import Reduction, decode, whole
 from mapkd_core.geometry import apply, inverse, quaternion_to_rotation, transform
 from mapkd_core.types import Camera
 from mapkd_core.worlds.lidar.join import Sweep, join_sweeps
@@ -45,23 +45,26 @@ def poses(tables: Any, captured: dict[str, Any]) -> tuple[Matrix, Matrix]:
     return pose(ego, "ego_pose.json"), pose(mounted, "calibrated_sensor.json")
 
 
-def camera(tables: Any, captured: dict[str, Any], map_T_ego: Matrix, read: Read) -> Camera:
+def camera(
+    tables: Any, captured: dict[str, Any], map_T_ego: Matrix, read: Read, reduction: Reduction = whole
+) -> Camera:
     """A key frame's picture, with the camera where it was at its own capture, seen from the ego pose `map_T_ego`."""
     map_T_then, ego_T_sensor = poses(tables, captured)
     where = f"calibrated_sensor.json record {captured['calibrated_sensor_token']}"
     K = intrinsics(tables.get("calibrated_sensor", captured["calibrated_sensor_token"])["camera_intrinsic"], where)
     width, height = int(captured["width"]), int(captured["height"])
     try:
-        image = decode_compressed("", read(captured["filename"]))
+        picture = decode("", read(captured["filename"]), reduction)
     except ValueError as error:
         raise ValueError(f"{captured['filename']}: {error}; copy it from the dataset again") from error
-    if image.shape[:2] != (height, width):
+    if picture.size != (width, height):
         raise ValueError(
-            f"{captured['filename']}: {image.shape[1]} x {image.shape[0]} pixels, sample_data.json says "
+            f"{captured['filename']}: {picture.size[0]} x {picture.size[1]} pixels, sample_data.json says "
             f"{width} x {height}; copy it from the dataset again"
         )
     ego_T_camera = inverse(map_T_ego) @ map_T_then @ ego_T_sensor
-    return Camera(captured["channel"], image, K, ego_T_camera, width, height, captured["timestamp"] * 1000)
+    placed = Camera(captured["channel"], None, K, ego_T_camera, width, height, captured["timestamp"] * 1000)
+    return picture.of(placed)
 
 
 def points(tables: Any, captured: dict[str, Any], map_T_ego: Matrix, read: Read, sweeps: int) -> NDArray[np.float32]:
