@@ -13,8 +13,8 @@ MAX_VALUES = 1_000_000  # in a YAML file, aliases written out: ten lines of them
 
 def parse_yaml(text: str, where: str) -> Any:
     """Plain values; Python objects are refused, and more than MAX_VALUES. Raises ValueError for what is no YAML."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -25,8 +25,6 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ValueError(f"{where} is not valid YAML: {error}") from error
     except RecursionError as error:
         raise ValueError(f"{where} is not valid YAML: nested too deep") from error
-    finally:
-        loader.dispose()
 
 
 def _count(node: yaml.Node, known: dict[int, int]) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,24 @@ def observed(config: ModelConfig, plan_: NDArray[Any]) -> NDArray[np.bool_]:
     return cells
 
 
+# A card comes with the weights, perhaps from a stranger: what it asks for must not fill the memory.
+_MOST = {
+    "image_height": 4096, "image_width": 4096, "lidar_width": 1024, "prior_width": 1024, "refinement_layers": 64,
+    "refinement_width": 2048, "neck_width": 2048, "camera_width": 2048, "detail_width": 1024, "bev_width": 1024,
+    "embedding": 256, "queries": 1000, "points": 200, "query_width": 2048, "query_layers": 32, "query_groups": 32,
+}  # fmt: skip
+_MOST_CELLS, _MOST_NAMES = 4_000_000, 64
+
+
 def _check_sizes(config: ModelConfig) -> None:
-    """Raises ValueError for pictures and grids that the network's strides do not divide."""
+    """Raises ValueError for sizes beyond reason, and pictures and grids that the network's strides do not divide."""
+    for name, most in _MOST.items():
+        if not 0 <= getattr(config, name) <= most:
+            raise ValueError(f"{name} = {getattr(config, name)}; must be 0 to {most}")
+    if math.prod(config.grid.shape) > _MOST_CELLS:
+        raise ValueError(f"canvas of {config.grid.shape} cells; at most {_MOST_CELLS} are built")
+    if max(len(config.classes), len(config.heights)) > _MOST_NAMES:
+        raise ValueError(f"{len(config.classes)} classes and {len(config.heights)} heights; at most {_MOST_NAMES} each")
     height, width, (rows, columns) = config.image_height, config.image_width, config.grid.shape
     if height % 32 or width % 32 or min(height, width) < 32:
         raise ValueError(f"picture of {height} x {width} px: the backbone halves it five times; use multiples of 32")

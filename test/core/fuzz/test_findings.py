@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -27,7 +28,7 @@ def written(tmp_path: Path, name: str, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize(
-    "text", ["!!int ''", "!!bool x", "!!timestamp x", "[" * 5000, "a: [", "!!binary \xff", "9" * 5000]
+    "text", ["a\x07b", "!!int ''", "!!bool x", "!!timestamp x", "[" * 5000, "a: [", "!!binary \xff", "9" * 5000]
 )
 def test_odd_yaml_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="it is not valid YAML"):
@@ -55,6 +56,17 @@ def test_a_number_of_400_digits_is_no_number(tmp_path: Path) -> None:
     content = b'{"frames": {"t": [{"class": "divider", "points": [[%s, 0], [1, 1]], "score": 1}]}}' % (b"9" * 400)
     with pytest.raises(ValueError, match="frame t, element 0"):
         read_maps(written(tmp_path, "m.json", content), with_score=True)
+
+
+@pytest.mark.parametrize(
+    "change", [{"queries": 10**9}, {"query_layers": 10**6}, {"bev_width": -8}, {"classes": ["x"] * 1000},
+               {"grid": {"cell": 1e-5}}, {"grid": {"cell": 10**400}}],
+)  # fmt: skip
+def test_a_card_that_asks_for_a_giant_is_refused_before_it_is_built(change: dict[str, object]) -> None:
+    card = json.loads(seeds.card())
+    card["model"] |= change
+    with pytest.raises(ValueError, match=r"must be 0 to|at most|expected float"):
+        targets.read_card(json.dumps(card).encode())
 
 
 def test_nothing_in_settings_or_checkpoints_is_run(tmp_path: Path) -> None:
