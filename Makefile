@@ -32,8 +32,8 @@ test: setup ## linter, types and all tests, those with ROS included
 demo: setup ## drive with six cameras through the nodes: video, pictures and scores into out/demo
 	$(run) python -m mapkd_core.cli demo --out out/demo $(ARGS)
 
-bench: setup ## forward time of the student beside a network of HDMapNet's shape, and latency through the node
-	$(run) python -m mapkd_core.cli bench $(ARGS)
+bench: setup ## student against HDMapNet's shape and the roofline, node against bare network: ratios into out/bench.json
+	$(run) python -m mapkd_core.cli bench ratios --threads 2 --out out/bench.json $(ARGS)
 
 train: setup ## train the shipped weights again from nothing (hours on a CPU)
 	$(run) python -m mapkd_core.cli train config/train/student.yaml $(ARGS)

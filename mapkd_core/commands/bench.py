@@ -16,16 +16,18 @@ pictures, the number of cameras, the range of the map and the batch. `rendering`
 `cameras` scores the map while cameras are missing, dirty, dark, frozen, swapped or no longer where the calibration
 says (docs/dependability.md); with --out it goes on where a run was broken off. `fusion` follows drives and compares
 the single frame's polylines with those that are fused over time.
+
+`ratios` is what `make bench` runs: the student against the HDMapNet-shaped network and against the roofline, and the
+node against the bare network. `fleet` measures frames a second and core, and says what mapping 1,000 km of logs costs.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands import bench_budget, bench_cameras, bench_distill, bench_fusion
+from mapkd_core.commands import bench_budget, bench_cameras, bench_distill, bench_fusion, bench_ratios
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
 
@@ -33,6 +35,8 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
   mapkd bench budget --bar budget.svg --roofline roofline.svg
   mapkd bench ways
   mapkd bench latency
+  mapkd bench ratios --out out/bench.json
+  mapkd bench fleet --price 0.04 --out fleet.json
   mapkd bench cameras --data out/data/validation --out cameras.json
   mapkd bench fusion --out fusion.json
   mapkd bench students --steps 400 --out students.json
@@ -41,14 +45,13 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering", "cameras", "fusion")
+    kinds += ("ratios", "fleet")
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="rounds to measure, where they count")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="speed: of both runtimes; all cores, at most 4, if absent"
     )
-    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="latency: length of the drive")
-    parser.add_argument("--size", default="1600x900", metavar="WxH", help="latency: camera pictures, in pixels")
     parser.add_argument(
         "--steps",
         type=int,
@@ -61,14 +64,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench_distill.add_arguments(parser)
     bench_budget.add_arguments(parser)
     bench_cameras.add_arguments(parser)
+    bench_ratios.add_arguments(parser)
     bench_fusion.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
     kinds = {
-        "speed": _speed, "latency": _latency, "students": _students, "distill": bench_distill.run,
+        "speed": _speed, "latency": bench_ratios.latency, "students": _students, "distill": bench_distill.run,
         "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
         "rendering": _rendering, "cameras": bench_cameras.run, "fusion": bench_fusion.run,
+        "ratios": bench_ratios.ratios, "fleet": bench_ratios.fleet,
     }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:
@@ -106,28 +111,3 @@ def _rendering(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     result = rendering.run(options.repeats)
     return result, "\n".join(rendering.markdown(result))
-
-
-def _latency(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from mapkd_core.commands.arguments import size
-    from mapkd_core.demo import drive, nodes
-
-    width, height = size(options.size)
-    with tempfile.TemporaryDirectory(prefix="mapkd-latency-") as folder:
-        bag = Path(folder) / "drive.mcap"
-        drive.ensure(bag, drive.DemoDrive(seconds=options.seconds, width=width, height=height))
-        metrics = nodes.play_all(bag, options.seconds, Path(folder), options.weights)
-    kept = ("frames_in", "frames_out", "frames_out_over_in", "rate_hz", "replay_speed", "latency_ms", "stages_ms")
-    result = {name: metrics[name] for name in kept} | {"picture": [width, height]}
-    result |= {"at_full_speed": metrics["at_full_speed"]} if "at_full_speed" in metrics else {}
-    lines = [
-        f"{result['frames_out']} maps of {result['frames_in']} frames of six {width} x {height} JPEGs, "
-        f"{result['rate_hz'] or 0:.1f} Hz, replayed at {result['replay_speed']:g} of real time",
-        "latency ms  " + _row(result["latency_ms"]),
-        *(f"{stage:<12}" + _row(times) for stage, times in result["stages_ms"].items()),
-    ]
-    return result, "\n".join(lines)
-
-
-def _row(times: dict[str, float] | None) -> str:
-    return "  ".join(f"{name} {value:7.1f}" for name, value in (times or {}).items())

@@ -34,7 +34,6 @@ CAMERAS = (1, 2, 4, 6, 8)
 RANGES_M = ((60, 30), (60, 60), (120, 30), (120, 60))  # length, width
 BATCHES = (1, 2, 4)
 AXES = ("picture", "cameras", "range", "batch")
-FRAME_EVERY_M = 5.0  # of a fleet's logs, for mapping them again
 Case = tuple[str, str, float, Callable[[], object]]  # axis, its value, GFLOP, one forward pass
 
 
@@ -56,12 +55,6 @@ def run(
             ]
     load = {"load_before": before, "load_after": machine.load()}
     return {"schema": 1, "machine": machine.describe(count) | load, "rows": rows}
-
-
-def fleet(frame_ms: float, cores: int, every_m: float = FRAME_EVERY_M) -> dict[str, float]:
-    """Mapping 1,000 km of logs again, on paper: frame_ms is JPEG to map of one frame on `cores` cores."""
-    frames = 1_000_000 / every_m
-    return {"every_m": every_m, "frames": frames, "core_hours": round(frames * frame_ms * cores / 3.6e6, 2)}
 
 
 def _cases(axis: str, config: ModelConfig, threads: int, folder: Path) -> Iterator[Case]:

@@ -31,8 +31,3 @@ def test_operations_grow_with_cameras_range_picture_and_batch(tiny, tmp_path, mo
 def test_an_unknown_axis_is_refused():
     with pytest.raises(ValueError, match="axis colour is unknown; known: picture, cameras, range, batch"):
         scaling.run(["colour"])
-
-
-def test_a_fleet_by_hand():
-    """1,000 km at a frame every 5 m are 200,000 frames; 90 ms on 2 cores each are 10 core hours."""
-    assert scaling.fleet(90.0, 2) == {"every_m": 5.0, "frames": 200_000.0, "core_hours": 10.0}

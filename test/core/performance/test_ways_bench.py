@@ -50,8 +50,3 @@ def test_every_way_is_an_option_of_the_budget():
     from mapkd_core.commands.bench_budget import BACKENDS
 
     assert set(BACKENDS) == {"auto", *ways.WAYS}
-
-
-def test_a_fleet_is_told_from_the_budget():
-    result = {"machine": {"threads": 2}, "stages_ms": {"reduced": {"total": {"p50": 90.0}}}}
-    assert "10.0 core hours for 1,000 km" in performance_blocks.fleet(result)[0]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three ratios to watch from one version to the next: they carry over to other machines, milliseconds do not.
+
+The student against a network of HDMapNet's shape, against the roofline of this very run, and the node against the bare
+forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mapkd_core.bench import speed
+
+SCHEMA = 1
+
+
+def run(
+    weights: Path | None = None, repeats: int = 10, threads: int | None = None, node: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Measure; JSON-ready. node: what `latency.run` gives, or {"error": why there is none}."""
+    measured = speed.run(weights, repeats, threads, stages=False)
+    return {"schema": SCHEMA, "ratios": ratios(measured, node or {}), "speed": measured, "node": dict(node or {})}
+
+
+def ratios(measured: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, float | None]:
+    """From the result of `speed.run` and of `latency.run`; None for what was not measured.
+
+    hdmapnet_over_student: times as long, the student in its fastest runtime; _eager: both in PyTorch; _operations:
+    counted. share_of_roofline: least time for the student's operations and bytes over its time, 0..1.
+    node_overhead: the node's stages other than the network over the network's, by their medians.
+    node_network_over_bare: the network's time inside the node over that of the bare forward pass here.
+    """
+    forward, networks = measured["forward_ms"], measured["networks"]
+    fastest = forward.get(speed.FASTEST, forward[speed.EAGER])
+    stages = {name: times["p50"] for name, times in node.get("stages_ms", {}).items() if times and "p50" in times}
+    network = stages.get("network")
+    return {
+        "hdmapnet_over_student": measured["ratios"].get("fastest", measured["ratios"]["eager"]),
+        "hdmapnet_over_student_eager": measured["ratios"]["eager"],
+        "hdmapnet_over_student_operations": _round(networks["hdmapnet_shape"]["gflop"], networks["student"]["gflop"]),
+        "share_of_roofline": fastest["share_of_floor"],
+        "node_overhead": _round(sum(stages.values()) - network, network) if network else None,
+        "node_network_over_bare": _round(network, fastest["median"]) if network else None,
+    }
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """A line for each ratio, and the reason where the node was not measured."""
+    lines = [f"{name:<36}{'not measured' if v is None else f'{v:g}':>14}" for name, v in result["ratios"].items()]
+    return "\n".join([*lines, *([f"node: {result['node']['error']}"] if "error" in result["node"] else [])])
+
+
+def _round(above: float, below: float) -> float:
+    return round(above / below, 3)
