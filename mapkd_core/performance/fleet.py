@@ -39,7 +39,7 @@ def run(
     price: float = PRICE,
     frame: Frame | None = None,
 ) -> dict[str, Any]:
-    """Measure, and tabulate; JSON-ready. frames: that each process maps. frame: with pictures; a rendered one if absent.
+    """Measure, and tabulate; JSON-ready. frames: that each process maps. frame: with pictures; rendered if absent.
 
     Raises ValueError for a count, a speed or a price that is not positive.
     """
