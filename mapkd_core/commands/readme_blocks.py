@@ -10,6 +10,7 @@ from mapkd_core.bench import lasting, rendering, soak_table
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.commands import performance_blocks
 from mapkd_core.evaluation.report import table
+from mapkd_core.robustness import blocks as robustness_blocks
 
 
 def scores(report: dict[str, Any]) -> list[str]:
@@ -177,4 +178,5 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "soak": ("docs/results/soak-*.json", soak_table.markdown),
     "card": ("mapkd_core/weights/student.json", card),
     **performance_blocks.BLOCKS,
+    **robustness_blocks.BLOCKS,
 }
