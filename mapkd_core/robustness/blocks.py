@@ -17,7 +17,8 @@ def fuzz(result: Mapping[str, Any]) -> list[str]:
     rows = [[name, str(r["cases"]), str(r["findings"]), f"{r['seconds']:g} s"] for name, r in result["targets"].items()]
     told = (
         f"{result['cases']} cases, seed {result['seed']}, {result['findings']} findings; bounds "
-        f"{result['deadline_s']:g} s and {result['memory_bound_mb']} MiB, of which {result['memory_grown_mb']} were taken. "
+        f"{result['deadline_s']:g} s and {result['memory_bound_mb']} MiB, of which {result['memory_grown_mb']} were "
+        "taken. "
         f"{result['machine']['processor']}."
     )
     return [*table(["target", "cases", "findings", "processor"], rows), "", told]

@@ -86,3 +86,15 @@ def test_black_and_overexposed_pictures_are_told(drive_frames):
     assert brightness_fault(noise) == "black" and brightness_fault(np.zeros_like(image)) == "black"
     assert brightness_fault(pictures.overexposed(image, 3, rng)) == "overexposed"
     assert brightness_fault(pictures.dark(image, 1, rng)) == "" and brightness_fault(image) == ""
+
+
+def test_the_bench_blames_the_right_cameras(drive_frames, monkeypatch):
+    from mapkd_core.robustness import watch_bench
+    from mapkd_core.robustness.blocks import watches
+
+    monkeypatch.setattr(watch_bench, "_drives", lambda first, count: iter([drive_frames]))
+    chosen = {name: watch_bench._FAULTS[name] for name in ("none", "swapped CAM_FRONT, CAM_BACK")}
+    monkeypatch.setattr(watch_bench, "_FAULTS", chosen)
+    result = watch_bench.run(1)
+    assert [(r["told"], r["others_told"]) for r in result["rows"]] == [(0.0, 0.0), (1.0, 0.0)]
+    assert any("| swapped CAM_FRONT, CAM_BACK" in line for line in watches(result))
