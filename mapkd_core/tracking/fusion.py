@@ -107,5 +107,6 @@ class MapFusion:
             v = v.take(slice(0, -1)) if is_closed and ends < 0.5 * SPACING_M else v
         vertices = np.empty((len(v), 3))
         vertices[:, :2], vertices[:, 2] = v.xy, v.z
-        confidence = min(max(track.confidence, 0.0), 1.0)
+        # What was found once or twice is less sure than what the network says of a single frame.
+        confidence = min(max(track.confidence * (1 - 0.5**track.frames), 0.0), 1.0)
         yield TrackedElement(name, vertices, is_closed, confidence, track.number, np.sqrt(v.variance))

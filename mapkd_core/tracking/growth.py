@@ -14,6 +14,7 @@ from mapkd_core.tracking.track import SPACING_M, Track, Vertices, joined
 
 _END = 4  # vertices; a found line that leaves a track this near to its end goes on from that end
 _MIN_POINTS = 5  # of a found line, half a metre apart, that make a track
+_MIN_REST = 12  # the same of a line that lies on a track elsewhere: networks draw the same kerb round other corners
 _MIN_GROWTH = 3
 _MAX_GAP_M = 6.0  # between two tracks that a found line joins
 
@@ -55,7 +56,7 @@ def study(
             _grow(plan, before, line[a:b])
         elif after and not before:
             _grow(plan, after, line[a:b][::-1])
-        elif b - a >= _MIN_POINTS:
+        elif b - a >= (_MIN_POINTS if len(edges) == 2 else _MIN_REST):
             begin.append(line[a:b])
     return begin
 

@@ -26,6 +26,7 @@ _STEP_M = SPACING_M / 2  # of the points of a found line: every vertex beside it
 _PARALLEL = 0.8  # cosine
 _SAME_M = 0.6  # two tracks this near are one line twice
 _MIN_VERTICES = 3
+_MIN_REST = 6  # vertices; a shorter rest of a track that is cut in two is dropped
 _HOLE = 3  # vertices; a shorter hole in a line is none
 _TIDY_EVERY = 5  # frames
 
@@ -191,7 +192,8 @@ class LineLayer:
         """What is left of a track: the longest piece keeps the number."""
         if keep.all():
             return [track]
-        parts = [part for part in runs(keep) if part.stop - part.start >= _MIN_VERTICES]
+        parts = runs(keep)
+        parts = [p for i, p in enumerate(parts) if p.stop - p.start >= (_MIN_REST if i else _MIN_VERTICES)]
         return [
             Track(track.number if i == 0 else self._number(), track.vertices.take(part), track.confidence, track.frames)
             for i, part in enumerate(parts)

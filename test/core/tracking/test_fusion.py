@@ -237,7 +237,7 @@ def test_confidence_falls_for_what_is_seldom_found():
     for i in range(30):
         made = drive.see(line(2.0, 0.0), *([line(-2.0, 0.0)] if i % 2 else []), step_m=0.0)
     by_side = {round(float(e.vertices_m[:, 1].mean())): e.confidence for e in made}
-    assert by_side[2] == pytest.approx(0.8) and by_side[-2] < 0.6
+    assert by_side[2] == pytest.approx(0.8, abs=0.01) and by_side[-2] < 0.6
 
 
 def test_the_ground_under_a_tilted_vehicle_gives_the_heights():
