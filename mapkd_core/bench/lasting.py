@@ -33,6 +33,8 @@ from mapkd_core.worlds import drive, procedural, rig
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.truth import local_elements
 
+_FIRST_SEED = seeds.TEST.start + 500  # the gate of the fusion was chosen by looking at three of the first ones
+
 
 @dataclass(frozen=True)
 class FusionBench:
@@ -64,7 +66,7 @@ def run(bench: FusionBench) -> dict[str, Any]:
     times_ms: list[float] = []
     for number in range(bench.drives):
         fusion, truths = MapFusion(bench.options), MapFusion(FusionOptions(min_hits=1, gate_m=0.5))
-        for step in steps(mapper, seeds.TEST.start + number, bench):
+        for step in steps(mapper, _FIRST_SEED + number, bench):
             begin = time.perf_counter()
             fused = fusion.update(step.local_map, step.odom_T_ego)
             times_ms.append(1e3 * (time.perf_counter() - begin))

@@ -24,11 +24,11 @@ from mapkd_core.types import MapElement
 
 _STEP_M = SPACING_M / 2  # of the points of a found line: every vertex beside it gets one
 _PARALLEL = 0.8  # cosine
-_SAME_M = 0.6  # two tracks this near are one line twice
+_SAME = 0.8  # of the gate; two tracks this near are one line twice
 _MIN_VERTICES = 3
 _MIN_REST = 6  # vertices; a shorter rest of a track that is cut in two is dropped
 _HOLE = 3  # vertices; a shorter hole in a line is none
-_TIDY_EVERY = 5  # frames
+_TIDY_EVERY = 3  # frames
 
 
 class Flat(NamedTuple):
@@ -202,7 +202,9 @@ class LineLayer:
     def _mark_doubles(self) -> None:
         """Vertices of a younger track that lie on an older one count as gone."""
         flat = self._flat()
-        distance, other = cKDTree(flat.vertices.xy).query(flat.vertices.xy, k=4, distance_upper_bound=_SAME_M)
+        distance, other = cKDTree(flat.vertices.xy).query(
+            flat.vertices.xy, k=4, distance_upper_bound=_SAME * self._options.gate_m
+        )
         number = np.array([track.number for track in self.tracks])
         theirs = np.where(np.isfinite(distance), number[flat.owner[np.where(np.isfinite(distance), other, 0)]], 1 << 62)
         double = theirs.min(1) < number[flat.owner]

@@ -18,7 +18,7 @@ class FusionOptions:
     max_tracks: of each class; the least often found go first.
     """
 
-    gate_m: float = 1.0
+    gate_m: float = 1.5
     sigma_m: float = 0.15
     sigma_per_m: float = 0.01
     drift: float = 0.01
