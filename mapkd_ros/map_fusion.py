@@ -52,7 +52,7 @@ class LastingMap:
             return
         self._why = ""
         head = header(local_map.stamp_ns, self._odom_frame)
-        place = frame.odom_T_ego[:3, 3]
+        place = frame.odom_T_ego[:3, 3].tolist()
         self._publisher.publish(lasting_map(elements, head, told, model_id, place, self._radius_m))
         self._spent_ms = 1e3 * (time.monotonic() - begin_s)
 

@@ -119,7 +119,12 @@ def forty_polylines(frames: int = 100) -> list[float]:
     times_ms = []
     for i in range(frames):
         lines = [
-            MapElement(("divider", "boundary")[k % 2], np.stack([x, y + rng.normal(0, 0.1, len(x))], 1), False, 0.8)
+            MapElement(
+                ("divider", "boundary", "stop_line")[k % 3],
+                np.stack([x, y + rng.normal(0, 0.1, len(x))], 1),
+                False,
+                0.8,
+            )
             for k, y in enumerate(np.linspace(-14, 14, 38))
         ]
         areas = [MapElement("ped_crossing", crossing - (shift, 0), True, 0.8) for shift in ((0.8 * i) % 5, 25)]
@@ -137,9 +142,8 @@ def percentiles(times_ms: Sequence[float]) -> dict[str, float]:
 
 def markdown(result: dict[str, Any]) -> list[str]:
     """The rows, and what they were measured on."""
-    share = lambda value: "-" if value is None else f"{100 * value:.1f}"  # noqa: E731
     rows = [
-        [name, share(r["map"]), share(r["cmap"]), f"{100 * r['step_m']:.0f} cm", share(r["lost"])]
+        [name, _share(r["map"]), _share(r["cmap"]), f"{100 * r['step_m']:.0f} cm", _share(r["lost"])]
         for name, r in result["rows"].items()
     ]
     head = ["polylines", "mAP", "consistency mAP", "moves from frame to frame", "lost from frame to frame, percent"]
@@ -151,6 +155,14 @@ def markdown(result: dict[str, Any]) -> list[str]:
         f"{update['p50']:.1f} ms (p95 {update['p95']:.1f}), one of 40 polylines {forty['p50']:.1f} ms (p95 "
         f"{forty['p95']:.1f}). {result['machine']['processor']}, load {result['load_before']} before.",
     ]  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
 
 
 class _Row:
@@ -171,9 +183,8 @@ class _Row:
 
     def result(self) -> dict[str, Any]:
         ap, cmap = self._ap.scores(), self._cmap.scores()
-        finite = lambda value: round(float(value), 4) if np.isfinite(value) else None  # noqa: E731
         return {
-            "map": finite(ap.mean), "class_ap": {name: finite(v) for name, v in ap.class_score.items()},
-            "cmap": finite(cmap.mean), "class_cmap": {name: finite(v) for name, v in cmap.class_score.items()},
+            "map": _finite(ap.mean), "class_ap": {name: _finite(v) for name, v in ap.class_score.items()},
+            "cmap": _finite(cmap.mean), "class_cmap": {name: _finite(v) for name, v in cmap.class_score.items()},
             **self._steadiness.result(),
         }  # fmt: skip
