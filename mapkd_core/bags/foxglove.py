@@ -8,6 +8,7 @@ name: a transform holds translation and rotation since 2022-08, before that a me
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +43,8 @@ def converter(schema: str, descriptors: bytes) -> Callable[[Any], bytes | memory
     def convert(raw: Any) -> bytes | memoryview | None:
         try:
             return typestore().serialize_cdr(as_ros(kind.FromString(bytes(raw))), type_name)
-        except (DecodeError, ValueError, KeyError, AttributeError, TypeError, OverflowError):  # or fields are missing
+        # Fields may be missing, of another type, or too large for their counterpart.
+        except (DecodeError, ValueError, KeyError, AttributeError, TypeError, OverflowError, struct.error):
             return None
 
     return convert

@@ -46,7 +46,7 @@ def load_training(path: Path) -> dict[str, Any]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     # On damaged bytes PyTorch's unpickler, which runs nothing of them, raises whatever it meets.
     except (pickle.UnpicklingError, struct.error, EOFError, LookupError, RuntimeError, ValueError, TypeError,
-            AttributeError, ArithmeticError, AssertionError, MemoryError) as error:  # fmt: skip
+            AttributeError, ArithmeticError, AssertionError, MemoryError, OSError) as error:  # fmt: skip
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint: start afresh") from error
     if not isinstance(state, dict) or "config" not in state:
