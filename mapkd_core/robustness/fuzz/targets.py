@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +35,9 @@ class Target:
 def _folder() -> Path:
     """In memory where the system has such a place: a million files are written."""
     shared = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="mapkd-fuzz-", dir=shared if os.access(shared, os.W_OK) else None))
+    made = Path(tempfile.mkdtemp(prefix="mapkd-fuzz-", dir=shared if os.access(shared, os.W_OK) else None))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 def _written(name: str, data: bytes) -> Path:
