@@ -129,10 +129,10 @@ def test_vectors_of_the_raster_head(weights, frame):
 
 def test_confidence_bound_applies(weights, mapper, frame):
     everything = mapper.predict(frame).elements
-    bound = everything[1].confidence
+    bound = everything[1].confidence - 1e-4  # two runs may differ in the eighth digit
     found = Mapper(weights, backend="torch", min_confidence=bound).predict(frame).elements
-    assert [e.confidence for e in found] == [e.confidence for e in everything if e.confidence >= bound]
-    assert len(found) == 2
+    wanted = [e.confidence for e in everything if e.confidence >= bound]
+    assert [e.confidence for e in found] == pytest.approx(wanted, abs=1e-6) and len(found) == 2
 
 
 def test_backends_agree(weights, mapper, frame, tmp_path, monkeypatch):

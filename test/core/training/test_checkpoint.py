@@ -69,7 +69,7 @@ def test_missing_card_and_missing_weights_are_named(weights):
 @pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
 def test_card_that_is_no_card_is_refused(weights, text):
     weights.with_suffix(".json").write_text(text)
-    with pytest.raises(ValueError, match=r"is not JSON|schema None"):
+    with pytest.raises(ValueError, match=r"is not valid JSON|schema None"):
         load_weights(weights)
 
 

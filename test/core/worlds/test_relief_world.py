@@ -127,7 +127,8 @@ def test_the_lorry_is_hit_from_its_foot_to_its_roof(world):
     in_map = apply(world.pose_at(0.0) @ world.tilt_at(0.0), points[:, :3])
     side = in_map[(np.abs(in_map[:, 0] - 13.0) < 0.1) & (np.abs(in_map[:, 1] - 5) < 1.3)]
     above = side[:, 2] - HILLS.height(side[:, :2])
-    assert len(side) > 100 and 0.3 < above.min() < 0.8 and 2.6 < above.max() < 3.1
+    above = above[above > 0.1]  # the ground before and behind its side is hit, too
+    assert len(above) > 100 and 0.3 < above.min() < 0.8 and 2.6 < above.max() < 3.1
 
 
 def test_samples_keep_the_relief_and_their_lines_move_with_it(world, tmp_path):

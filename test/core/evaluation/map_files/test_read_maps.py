@@ -108,8 +108,8 @@ def test_other_classes_are_left_out_and_counted_on_request(tmp_path: Path) -> No
 
 
 BAD_FILES = {
-    "cut off": ('{"frames": {"t0": [', "is not JSON.*cut off"),
-    "empty": ("", "is not JSON"),
+    "cut off": ('{"frames": {"t0": [', "is not valid JSON.*cut off"),
+    "empty": ("", "is not valid JSON"),
     "a list": ([1], "holds no maps but a list; known:"),
     "other keys": ({"maps": {}}, r"holds no maps but keys \['maps'\]"),
     "frame is no list": ({"frames": {"t0": {"class": "divider"}}}, "frame t0 is a dict"),
