@@ -8,6 +8,9 @@ folder are kept: the command can be interrupted and repeated. A world of 24 fram
 --benchmark makes the sets of roads-v1 instead: training and validation from seeds that share no world, the test over
 the road maps of --maps, all with LiDAR and map priors, and a manifest of hashes. --check verifies such a set, and with
 --again N renders N worlds of its procedural splits once more, to see whether they come out bit for bit the same.
+
+--device cuda samples the ground of the pictures on a GPU. Grey levels then differ by rounding from those of cpu, and a
+manifest tells which of the two rendered.
 """
 
 from __future__ import annotations
@@ -50,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="only verify the manifest of a roads-v1 set in DIR")
     parser.add_argument("--again", type=int, default=0, metavar="N", help="with --check: worlds to render once more")
     parser.add_argument("--workers", type=int, metavar="W", help="processes; one per core where not given")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="cpu",
+        help="what samples the ground of the pictures; auto is cuda where there is one",
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -70,7 +79,7 @@ def run(options: argparse.Namespace) -> Result:
     config = load(TrainConfig, options.config).model
     generate(
         options.out, options.worlds, options.frames, first_seed, config, options.maps, options.workers,
-        LIDAR_SWEEPS if set(config.modalities) - {"camera"} else 0, seen=split != "training",
+        LIDAR_SWEEPS if set(config.modalities) - {"camera"} else 0, seen=split != "training", device=options.device,
     )  # fmt: skip
     folder = SampleFolder(options.out)
     summary = {
@@ -88,7 +97,7 @@ def _roads_v1(options: argparse.Namespace) -> Result:
     if options.check:
         manifest = roads_v1.check(options.out)
     else:
-        manifest = roads_v1.build(options.out, options.benchmark, options.maps, options.workers)
+        manifest = roads_v1.build(options.out, options.benchmark, options.maps, options.workers, options.device)
     splits = {
         split: {key: listed[key] for key in ("worlds", "frames", "seeds")}
         for split, listed in manifest["splits"].items()

@@ -28,6 +28,7 @@ from mapkd_core.worlds.priors.hd import damaged
 from mapkd_core.worlds.priors.local import local_hd, local_sd
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.road_map import RoadMap
+from mapkd_core.worlds.sampling import chosen_device
 from mapkd_core.worlds.truth import local_elements
 from mapkd_core.worlds.visibility import seen_cells
 
@@ -45,18 +46,21 @@ def generate(
     workers: int | None = None,
     lidar_sweeps: int = 0,
     seen: bool = False,
+    device: str = "cpu",
 ) -> None:
     """Write `worlds` worlds of `frames` frames each; those already there are kept.
 
     maps: road-map files to render instead of procedural roads; world i uses maps[i % len(maps)] with a look of its own.
     lidar_sweeps: > 0 adds what teachers get: so many joined turns of the LiDAR, and both map priors.
     seen: adds which ground the cameras see, for evaluations; it takes a third of the time on top.
+    device: cpu, cuda or auto, as of `Renderer`; all workers share the GPU.
     A network of layers gets the truth of those that are known.
     """
+    device = chosen_device(device)
     todo = [i for i in range(worlds) if not (out / f"{_name(first_seed + i)}.truth.npz").is_file()]
     make = partial(
         _write_world, out=out, frames=frames, first_seed=first_seed, config=config, maps=tuple(maps),
-        lidar_sweeps=lidar_sweeps, seen=seen,
+        lidar_sweeps=lidar_sweeps, seen=seen, device=device,
     )  # fmt: skip
     with processes.workers(workers) as pool:
         for _ in tqdm(pool.map(make, todo), total=len(todo), desc=f"worlds for {out.name}", unit="world"):
@@ -64,13 +68,19 @@ def generate(
 
 
 def world_samples(
-    road_map: RoadMap, seed: int, frames: int, config: ModelConfig, lidar_sweeps: int = 0, seen: bool = False
+    road_map: RoadMap,
+    seed: int,
+    frames: int,
+    config: ModelConfig,
+    lidar_sweeps: int = 0,
+    seen: bool = False,
+    device: str = "cpu",
 ) -> list[Sample]:
     """`frames` samples at random times of the drive, in order of time, each with a slightly different mounting."""
     rng = np.random.default_rng((seed, 77))
     cameras = rig.perturbed(rig.nuscenes_rig(), rng)
     cameras = tuple(model_camera(camera, config) for camera in cameras)
-    renderer = Renderer(road_map, seed, lidar_sweeps=lidar_sweeps)
+    renderer = Renderer(road_map, seed, lidar_sweeps=lidar_sweeps, device=device)
     prior = damaged(road_map, HD_LEVELS[seed % len(HD_LEVELS)], seed) if lidar_sweeps else None
     times = np.sort(rng.uniform(0, drive.duration(road_map), frames))
     samples = []
@@ -108,11 +118,12 @@ def _write_world(
     maps: tuple[Path, ...],
     lidar_sweeps: int,
     seen: bool,
+    device: str,
 ) -> None:
     cv2.setNumThreads(1)
     seed = first_seed + i
     road_map = road_map_file.load(maps[i % len(maps)]) if maps else procedural.make_road_map(seed)
-    write(out, _name(seed), world_samples(road_map, seed, frames, config, lidar_sweeps, seen))
+    write(out, _name(seed), world_samples(road_map, seed, frames, config, lidar_sweeps, seen, device))
 
 
 def _name(seed: int) -> str:

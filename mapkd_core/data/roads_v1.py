@@ -3,7 +3,7 @@
 
 Training and validation are procedural worlds from seed ranges that share none (`data.seeds`); the test is rendered over
 the road maps that the user gives, which no procedural world contains. The frames carry what teachers need: LiDAR, SD
-and HD prior. The same command gives the same bytes.
+and HD prior. The same command gives the same bytes, on the same kind of device: the manifest tells which one rendered.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from mapkd_core.config import TrainConfig, load, to_dict
 from mapkd_core.data import seeds
 from mapkd_core.data.generate import generate
 from mapkd_core.data.samples import SampleFolder
+from mapkd_core.worlds.sampling import chosen_device
 from mapkd_core.writing import write_json
 
 NAME = "roads-v1"
 LIDAR_SWEEPS = 2
 MANIFEST = "manifest.json"
 CONFIGS = Path(__file__).resolve().parents[2] / "config" / "train"
+_FIRST_DEVICE = "cpu"  # of sets that do not tell: they are of before there was a choice
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,14 @@ SIZES = {
 }
 
 
-def build(out: Path, size: str, maps: Sequence[Path] = (), workers: int | None = None) -> dict[str, Any]:
+def build(
+    out: Path, size: str, maps: Sequence[Path] = (), workers: int | None = None, device: str = "cpu"
+) -> dict[str, Any]:
     """Write out/{training,validation,test} and the manifest, last; what an interrupted call left is gone on with.
 
-    maps: road-map files of the test; without any there is no test split. Returns the manifest. Raises ValueError for an
-    unknown size, and for a folder that holds another size.
+    maps: road-map files of the test; without any there is no test split. device: what renders: cpu, cuda or auto.
+    Returns the manifest. Raises ValueError for an unknown size, and for a folder that holds another size or was begun
+    on another device.
     """
     if size not in SIZES:
         raise ValueError(f"size {size!r} of {NAME} is unknown; known: {', '.join(SIZES)}")
@@ -57,13 +62,14 @@ def build(out: Path, size: str, maps: Sequence[Path] = (), workers: int | None =
     config = load(TrainConfig, CONFIGS / plan.config).model
     pictures = [config.image_height, config.image_width]
     told = {"name": NAME, "size": size, "pictures": pictures, "grid": to_dict(config.grid)}
+    told["device"] = device = chosen_device(device)
     _claim(out, told)
     splits = {"training": (*plan.training, ()), "validation": (*plan.validation, ())}
     if maps:
         splits["test"] = (len(maps), plan.test_frames, tuple(sorted(maps)))
     for split, (worlds, frames, given) in splits.items():
         first = seeds.SPLITS[split].start
-        generate(out / split, worlds, frames, first, config, given, workers, LIDAR_SWEEPS, split != "training")
+        generate(out / split, worlds, frames, first, config, given, workers, LIDAR_SWEEPS, split != "training", device)
     manifest = told | {"splits": {split: _listed(out / split) for split in splits}}
     for split, (_, _, given) in splits.items():
         manifest["splits"][split]["maps"] = [path.name for path in given]
@@ -89,17 +95,17 @@ def render_again(folder: Path, worlds: int, workers: int | None = None) -> int:
     """Render the first worlds of both procedural splits once more; returns how many files came out the same.
 
     The whole of a set is its worlds, each made from its seed alone. Raises ValueError naming the first file that
-    differs: another version of mapkd, numpy or OpenCV draws other pictures.
+    differs: another version of mapkd, numpy or OpenCV draws other pictures, and so may another model of GPU.
     """
     manifest = check(folder)
     config = load(TrainConfig, CONFIGS / SIZES[manifest["size"]].config).model
-    same = 0
+    same, device = 0, manifest.get("device", _FIRST_DEVICE)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".again-") as name:
         for split in ("training", "validation"):
             listed, first = manifest["splits"][split], seeds.SPLITS[split].start
             frames = listed["frames"] // listed["worlds"]
             again, count = Path(name) / split, min(worlds, listed["worlds"])
-            generate(again, count, frames, first, config, (), workers, LIDAR_SWEEPS, split != "training")
+            generate(again, count, frames, first, config, (), workers, LIDAR_SWEEPS, split != "training", device)
             for file, digest in _listed(again)["files"].items():
                 if listed["files"].get(file) != digest:
                     raise ValueError(f"{split}/{file} rendered anew is not the one of {folder / MANIFEST}; "
@@ -109,9 +115,9 @@ def render_again(folder: Path, worlds: int, workers: int | None = None) -> int:
 
 
 def _claim(out: Path, told: dict[str, Any]) -> None:
-    """Mark the folder as of this size, so that two sizes never mix."""
+    """Mark the folder as of this size and device, so that two never mix."""
     mark = out / "set.json"
-    if mark.is_file() and json.loads(mark.read_text()) != told:
+    if mark.is_file() and {"device": _FIRST_DEVICE} | json.loads(mark.read_text()) != told:
         raise ValueError(f"{out} holds another set ({mark.read_text().strip()}); choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     write_json(mark, told)

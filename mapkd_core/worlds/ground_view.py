@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.geometry import inverse
 from mapkd_core.grid import BevGrid
+from mapkd_core.worlds.sampling import GroundTexture, Sampler
 
 MAX_SAMPLES = 16
 NEAR_DEPTH_M = 45.0
@@ -24,28 +23,8 @@ HORIZON_DEPTH_M = 400.0
 _COUNTS = np.array([1, 2, 3, 4, 6, 8, 12, 16])
 
 
-@dataclass(frozen=True)
-class GroundTexture:
-    """Mip levels, finest first: grid (map frame) and RGB image of each, around the drive and far beyond it."""
-
-    near: tuple[tuple[BevGrid, NDArray[np.uint8]], ...]
-    far: tuple[tuple[BevGrid, NDArray[np.uint8]], ...]
-
-
-def pyramid(grid: BevGrid, image: NDArray[np.uint8], levels: int) -> tuple[tuple[BevGrid, NDArray[np.uint8]], ...]:
-    """The image and its averages over 2x2, 4x4 ... cells."""
-    out = [(grid, image)]
-    for _ in range(levels - 1):
-        grid, image = out[-1]
-        rows, columns = grid.shape
-        if rows % 2 or columns % 2:
-            raise ValueError(f"grid of {columns} x {rows} cells cannot be halved {levels - 1} times")
-        out.append((grid.coarser(2), cv2.resize(image, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)))
-    return tuple(out)
-
-
 def draw_ground(
-    image: NDArray[np.uint8], texture: GroundTexture, K: NDArray[np.float64], map_T_camera: NDArray[np.float64]
+    image: NDArray[np.uint8], sampler: Sampler, K: NDArray[np.float64], map_T_camera: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Draw the ground plane z = 0 into `image` (H W 3, changed in place) below the horizon.
 
@@ -58,19 +37,23 @@ def draw_ground(
     rows = np.arange(height)[:, None]
     inv = a * ends + b * rows + c
     middle = 1.0 / np.maximum(inv.mean(axis=1), 1e-9)
-    levels, is_near, counts = plan(middle / K[0, 0], middle**2 / (K[1, 1] * map_T_camera[2, 3]), middle, texture)
-    first = int(np.argmax(inv.max(axis=1) > 1 / HORIZON_DEPTH_M)) if (inv > 1 / HORIZON_DEPTH_M).any() else height
+    along = middle**2 / (K[1, 1] * map_T_camera[2, 3])
+    levels, is_near, counts = plan(middle / K[0, 0], along, middle, sampler.texture)
+    if not (inv > 1 / HORIZON_DEPTH_M).any():
+        return inv.astype(np.float32)
+    first = int(np.argmax(inv.max(axis=1) > 1 / HORIZON_DEPTH_M))
     pixel_T_map = K @ inverse(map_T_camera)[:3][:, [0, 1, 3]]
     map_T_pixel = np.linalg.inv(pixel_T_map)
+    drawn = []
     for top, end in bands(first, (levels, is_near, counts)):
-        grid, source = (texture.near if is_near[top] else texture.far)[levels[top]]
-        band = _band(source, grid, map_T_pixel, width, top, end, int(counts[top]))
-        below = inv[top:end].min(axis=1) > 1 / HORIZON_DEPTH_M
-        if below.all():
-            image[top:end] = band
-        else:
-            columns = a * np.arange(width) + b * np.arange(top, end)[:, None] + c
-            np.copyto(image[top:end], band, where=(columns > 1 / HORIZON_DEPTH_M)[..., None])
+        level, count = (bool(is_near[top]), int(levels[top])), int(counts[top])
+        cell_T_sample = _cell_T_map(sampler.texture.at(level)[0]) @ map_T_pixel @ _pixel_T_sample(top, count)
+        drawn.append(sampler.on_plane(level, cell_T_sample, (width, end - top), count))
+    ground = sampler.joined(drawn)
+    split = whole_from(first, inv[first:].min(axis=1) > 1 / HORIZON_DEPTH_M)
+    columns = a * np.arange(width) + b * np.arange(first, split)[:, None] + c
+    np.copyto(image[first:split], ground[: split - first], where=(columns > 1 / HORIZON_DEPTH_M)[..., None])
+    image[split:] = ground[split - first :]
     return inv.astype(np.float32)
 
 
@@ -104,15 +87,17 @@ def plan(
     return levels, is_near, counts
 
 
-def _band(
-    source: NDArray[np.uint8], grid: BevGrid, map_T_pixel: NDArray, width: int, top: int, end: int, count: int
-) -> NDArray[np.uint8]:
-    """Rows top..end of the picture, each the mean of `count` rows of samples."""
-    pixel_T_sample = np.array([[1, 0, 0], [0, 1 / count, top - 0.5 + 0.5 / count], [0, 0, 1]])
+def whole_from(first: int, is_whole: NDArray[np.bool_]) -> int:
+    """The row from which on all rows are ground from left to right; `is_whole` tells it of the rows from `first` on."""
+    partly = np.flatnonzero(~is_whole)
+    return first + (int(partly[-1]) + 1 if len(partly) else 0)
+
+
+def _cell_T_map(grid: BevGrid) -> NDArray[np.float64]:
     x, y = grid.to_cells((0.0, 0.0))
-    cell_T_map = np.array([[1 / grid.cell, 0, x], [0, 1 / grid.cell, y], [0, 0, 1]])
-    matrix = cell_T_map @ map_T_pixel @ pixel_T_sample
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = (width, (end - top) * count)
-    samples = cv2.warpPerspective(source, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return samples if count == 1 else cv2.resize(samples, (width, end - top), interpolation=cv2.INTER_AREA)
+    return np.array([[1 / grid.cell, 0, x], [0, 1 / grid.cell, y], [0, 0, 1]])
+
+
+def _pixel_T_sample(top: int, count: int) -> NDArray[np.float64]:
+    """Of a band that begins at row `top` with `count` rows of samples a row."""
+    return np.array([[1, 0, 0], [0, 1 / count, top - 0.5 + 0.5 / count], [0, 0, 1]])

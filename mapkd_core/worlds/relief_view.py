@@ -7,12 +7,12 @@ between two depths the inverse depth is linear in the row, which is exact for a 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.worlds.ground_view import HORIZON_DEPTH_M, GroundTexture, bands, draw_ground, plan
+from mapkd_core.worlds.ground_view import HORIZON_DEPTH_M, bands, draw_ground, plan, whole_from
 from mapkd_core.worlds.relief import Relief, first_met
+from mapkd_core.worlds.sampling import Sampler, widened
 
 _DEPTHS = np.concatenate([[0.3, 1.0, 2.0, 4.0], np.arange(6.0, 60.0, 2.0), np.geomspace(60.0, HORIZON_DEPTH_M, 32)])
 _LEAST_STEP_PX, _COLUMNS = 8, 32
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 def draw_on_relief(
-    image: NDArray[np.uint8], texture: GroundTexture, K: Array, map_T_camera: Array, relief: Relief
+    image: NDArray[np.uint8], sampler: Sampler, K: Array, map_T_camera: Array, relief: Relief
 ) -> NDArray:
     """Draw the relief into `image` (H W 3, changed in place) below its skyline.
 
@@ -31,38 +31,39 @@ def draw_on_relief(
     """
     rays = Rays(K, map_T_camera, image.shape[1])
     if relief.is_flat or rays.down[2] > -_LEAST_UPRIGHT / K[1, 1]:
-        return _on_plane(image, texture, K, map_T_camera, relief)
+        return _on_plane(image, sampler, K, map_T_camera, relief)
     height, width = image.shape[:2]
     inverse = rays.meet(relief, height)  # rows -1 .. height
     middle = np.maximum(inverse[:, 1:-1].mean(axis=1), 1e-9)
     depth, steepness = 1 / middle, np.abs(np.gradient(middle))
-    levels, is_near, counts = plan(depth / K[0, 0], depth**2 * steepness, depth, texture)
+    levels, is_near, counts = plan(depth / K[0, 0], depth**2 * steepness, depth, sampler.texture)
     shown = inverse[1:-1] > 1 / HORIZON_DEPTH_M
     if not shown.any():
         return np.zeros((height, 2), np.float32)
     first = int(np.argmax(shown.any(axis=1)))
     met = inverse.astype(np.float32)
-    covered = rays.widened(met[1:-1])[:, :width] > 1 / HORIZON_DEPTH_M
+    covered = widened(met[1:-1], rays.step)[:, :width] > 1 / HORIZON_DEPTH_M
+    drawn = []
     for top, end in bands(first, (levels[1:-1], is_near[1:-1], counts[1:-1])):
-        grid, source = (texture.near if is_near[top + 1] else texture.far)[levels[top + 1]]
-        away = rays.places(met, top, end, int(counts[top + 1]))
+        level, count = (bool(is_near[top + 1]), int(levels[top + 1])), int(counts[top + 1])
+        grid, _ = sampler.texture.at(level)
+        away = rays.places(met, top, end, count)
         cells = away * np.float32(1 / grid.cell) + grid.to_cells(rays.origin[:2]).astype(np.float32)
-        samples = cv2.remap(source, rays.widened(cells), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        band = cv2.resize(samples, (samples.shape[1], end - top), interpolation=cv2.INTER_AREA)[:, :width]
-        if covered[top:end].all():
-            image[top:end] = band
-        else:
-            np.copyto(image[top:end], band, where=covered[top:end, :, None])
+        drawn.append(sampler.on_columns(level, cells, rays.step, width, count))
+    ground = sampler.joined(drawn)
+    split = whole_from(first, np.all(covered[first:], axis=1))
+    np.copyto(image[first:split], ground[: split - first], where=covered[first:split, :, None])
+    image[split:] = ground[split - first :]
     return met[1:-1, [1, -2]]
 
 
 class Rays:
-    """Rays of some columns of a picture, map frame, per metre of depth: start C x 3 at row 0, `down` 3 a row more."""
+    """Rays of every `step`-th column, map frame, per metre of depth: start C x 3 at row 0, `down` 3 a row more."""
 
     def __init__(self, K: Array, map_T_camera: Array, width: int) -> None:
-        self._step = max(_LEAST_STEP_PX, -(-width // _COLUMNS))
-        self._columns = -(-width // self._step)
-        at = (np.arange(-1, self._columns + 1) + 0.5) * self._step - 0.5  # where cv2.resize puts its sources
+        self.step = max(_LEAST_STEP_PX, -(-width // _COLUMNS))
+        self._columns = -(-width // self.step)
+        at = (np.arange(-1, self._columns + 1) + 0.5) * self.step - 0.5  # where cv2.resize puts its sources
         map_R_pixel = map_T_camera[:3, :3] @ np.linalg.inv(K)
         self.start = np.stack([at, np.zeros_like(at), np.ones_like(at)], -1) @ map_R_pixel.T
         self.down, self.origin = map_R_pixel[:, 1], map_T_camera[:3, 3]
@@ -87,16 +88,9 @@ class Rays:
         start, down = self.start[:, :2].astype(np.float32), self.down[:2].astype(np.float32)
         return depth[..., None] * (start + rows[:, None, None] * down)
 
-    def widened(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """R x C ... over the columns to R x (all pixels, and some beyond the right edge) ..."""
-        wide = cv2.resize(values, (values.shape[1] * self._step, len(values)), interpolation=cv2.INTER_LINEAR)
-        return wide[:, self._step : -self._step]
 
-
-def _on_plane(
-    image: NDArray[np.uint8], texture: GroundTexture, K: Array, map_T_camera: Array, relief: Relief
-) -> NDArray:
+def _on_plane(image: NDArray[np.uint8], sampler: Sampler, K: Array, map_T_camera: Array, relief: Relief) -> NDArray:
     """The plane at the height below the camera: cameras that look down see little else."""
     over = map_T_camera.copy()
     over[2, 3] -= float(relief.height(map_T_camera[:2, 3]))
-    return draw_ground(image, texture, K, over)
+    return draw_ground(image, sampler, K, over)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renderer: what the cameras of a rig see of a road map at an instant of its drive, on a CPU.
+"""Renderer: what the cameras of a rig see of a road map at an instant of its drive.
 
 Per camera: backdrop, ground, shadows of moving things, then kerbs and solids from far to near, then light and lens.
 """
@@ -21,13 +21,13 @@ from mapkd_core.worlds.area import drivable_area, grid_around
 from mapkd_core.worlds.backdrop import Backdrop
 from mapkd_core.worlds.camera_effects import Lens
 from mapkd_core.worlds.ground import LOW_CELL_M, GroundPainter
-from mapkd_core.worlds.ground_view import GroundTexture, pyramid
 from mapkd_core.worlds.lidar import Lidar
 from mapkd_core.worlds.moment import Moment, moment_at
 from mapkd_core.worlds.relief import Relief, draw_relief
 from mapkd_core.worlds.relief_view import draw_on_relief
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.roadside import NOTHING_BESIDE
+from mapkd_core.worlds.sampling import GroundTexture, chosen_device, pyramid, sampler_on
 from mapkd_core.worlds.solids import Scene
 from mapkd_core.worlds.suspension import Suspension
 
@@ -43,6 +43,7 @@ class Renderer:
     and rolls on its springs; it is not told in the returned calibration, as on real vehicles. effects: lens and sensor.
     solids: whether anything stands on the ground. lidar_sweeps: how many turns of the LiDAR, the last ones before the
     frame's time, frames carry joined (`Frame.points`, P x 6: x y z intensity ring, seconds from the frame's time).
+    device: cpu, cuda or auto: where the ground is sampled (`sampling`); grey levels differ by rounding between them.
     Building takes one to three seconds; `frame` is cheap and depends on its arguments and the seed only.
     """
 
@@ -58,7 +59,9 @@ class Renderer:
         solids: bool = True,
         near_cell_m: float = NEAR_CELL_M,
         lidar_sweeps: int = 0,
+        device: str = "cpu",
     ) -> None:
+        device = chosen_device(device)
         self.road_map, self.seed, self.look = road_map, seed, look or draw_look(seed)
         self.relief = draw_relief(seed) if relief is None else relief
         self._suspension = Suspension(road_map.ego, seed) if suspension else None
@@ -78,6 +81,7 @@ class Renderer:
         near = grid_around(road_map.ego, NEAR_MARGIN_M, near_cell_m)
         far = grid_around(road_map.ego, FAR_MARGIN_M, FAR_CELL_M)
         self.texture = GroundTexture(pyramid(near, painter.paint(near), 4), pyramid(far, painter.paint(far), 4))
+        self.sampler = sampler_on(device, self.texture)
         coverage = near.coarser(2)
         self._lidar = (
             Lidar(
@@ -150,7 +154,7 @@ class Renderer:
         boxes = moment.boxes
         map_T_camera = map_T_ego @ camera.ego_T_camera
         image = self._backdrop.draw(camera.K, map_T_camera[:3, :3], camera.width, camera.height)
-        _haze(image, draw_on_relief(image, self.texture, camera.K, map_T_camera, self.relief), self.look)
+        _haze(image, draw_on_relief(image, self.sampler, camera.K, map_T_camera, self.relief), self.look)
         # Water and lights take the ground for the level plane below the vehicle.
         level = map_T_camera.copy()
         level[2, 3] -= float(self.relief.height(map_T_ego[:2, 3]))

@@ -116,6 +116,19 @@ def test_damage_is_named(smoke, tmp_path):
         roads_v1.check(broken)
 
 
+def test_devices_do_not_mix_and_the_manifest_tells_which_rendered(smoke, tmp_path, road_map):
+    assert roads_v1.check(smoke)["device"] == "cpu"
+    old = tmp_path / "old"
+    shutil.copytree(smoke, old)
+    mark = json.loads((old / "set.json").read_text())
+    assert mark.pop("device") == "cpu"
+    (old / "set.json").write_text(json.dumps(mark))  # as sets of before there was a choice
+    assert roads_v1.build(old, "smoke", [road_map]) == roads_v1.check(smoke)
+    (old / "set.json").write_text(json.dumps(mark | {"device": "cuda"}))
+    with pytest.raises(ValueError, match=r'holds another set .*"device": "cuda"'):
+        roads_v1.build(old, "smoke", [road_map])
+
+
 def test_sizes_do_not_mix(smoke):
     with pytest.raises(ValueError, match="holds another set"):
         roads_v1.build(smoke, "small")

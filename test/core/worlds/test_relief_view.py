@@ -8,9 +8,10 @@ import pytest
 from mapkd_core.geometry import inverse, planar, project
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import rig
-from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
+from mapkd_core.worlds.ground_view import draw_ground
 from mapkd_core.worlds.relief import FLAT, Relief, first_met, relief_of
 from mapkd_core.worlds.relief_view import draw_on_relief
+from mapkd_core.worlds.sampling import GroundTexture, OpenCvSampler, pyramid
 
 GRID = BevGrid(-38.4, 38.4, -38.4, 38.4, 0.1)
 HILLS = relief_of(0.25, np.random.default_rng(3))
@@ -21,11 +22,11 @@ def small_rig():
 
 
 @pytest.fixture(scope="module")
-def told() -> GroundTexture:
+def told() -> OpenCvSampler:
     """A texture whose colours are map coordinates: a grey level per 0.31 m, blue 200 everywhere."""
     ramp = np.full((*GRID.shape, 3), 200, np.uint8)
     ramp[..., :2] = np.round((GRID.centres() + 38.35) / 0.31)
-    return GroundTexture(*[pyramid(GRID, ramp, 2)] * 2)
+    return OpenCvSampler(GroundTexture(*[pyramid(GRID, ramp, 2)] * 2))
 
 
 def test_a_ray_meets_a_ramp_where_it_was_worked_out_by_hand():

@@ -12,10 +12,11 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.types import Camera
 from mapkd_core.worlds import rig
 from mapkd_core.worlds.appearance import draw_look
-from mapkd_core.worlds.ground_view import GroundTexture, draw_ground, pyramid
+from mapkd_core.worlds.ground_view import draw_ground
 from mapkd_core.worlds.relief import FLAT
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.road_map import RoadMap
+from mapkd_core.worlds.sampling import GroundTexture, OpenCvSampler, pyramid
 
 CLEAR = replace(
     draw_look(0),
@@ -67,7 +68,7 @@ def test_every_ground_pixel_shows_its_ground_point(cameras, turned):
     centres = grid.centres()
     ramp = np.zeros((*grid.shape, 3), np.uint8)
     ramp[..., :2] = np.round((centres + 12.75) * 10)  # whole grey levels of 0.1 m
-    texture = GroundTexture(*[pyramid(grid, ramp, 2)] * 2)
+    texture = OpenCvSampler(GroundTexture(*[pyramid(grid, ramp, 2)] * 2))
     checked = 0
     for camera in cameras:
         image = np.zeros((camera.height, camera.width, 3), np.uint8)
