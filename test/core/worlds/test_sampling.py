@@ -105,7 +105,7 @@ def test_bands_are_the_grey_levels_worked_out_by_hand(make):
 @pytest.mark.parametrize("relief", GROUNDS.values(), ids=GROUNDS)
 @pytest.mark.parametrize("device", ["torch on cpu", "cuda"])
 def test_a_world_looks_the_same_from_either_device(relief, device):
-    """Before the lens, which may turn a grey level that differs into several: gain at night, JPEG."""
+    """Before the lens, which may turn a grey level that differs into several: JPEG above all, gain at night."""
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("PyTorch sees no CUDA device")
     road_map = procedural.make_road_map(6)
@@ -125,6 +125,17 @@ def test_devices_that_are_not_there_are_refused_before_anything_is_rendered(tmp_
     assert cli.main(["dataset", "--out", str(tmp_path / "set"), "--device", "cuda", "--worlds", "1"]) == 1
     assert "PyTorch sees no CUDA device here; use cpu or auto" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
+
+
+def test_nothing_is_left_on_the_cpu_while_bands_are_made(texture):
+    """PyTorch's meta device works shapes out, and refuses to mix with tensors of another device as a GPU does."""
+    sampler = TorchSampler(texture, "meta")
+    plane = sampler.on_plane((True, 1), np.eye(3), (352, 5), 4)
+    columns = sampler.on_columns((False, 2), np.zeros((12, 34, 2), np.float32), 11, 352, 3)
+    assert [(band.device.type, band.dtype, tuple(band.shape)) for band in (plane, columns)] == [
+        ("meta", torch.uint8, (5, 352, 3)),
+        ("meta", torch.uint8, (4, 352, 3)),
+    ]
 
 
 def test_the_cpu_reads_by_opencv(texture):
