@@ -24,7 +24,7 @@ CLASS_IDS = {
     "boundary": MapPolyline.CLASS_BOUNDARY,
     "centerline": MapPolyline.CLASS_CENTERLINE,
     "stop_line": MapPolyline.CLASS_STOP_LINE,
-    "road": getattr(MapPolyline, "CLASS_ROAD", 6),  # absent in messages that were built before it
+    "road": MapPolyline.CLASS_ROAD,
 }
 CLASS_NAMES = {class_id: name for name, class_id in CLASS_IDS.items()}
 
