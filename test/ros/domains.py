@@ -15,6 +15,7 @@ from pathlib import Path
 # 0 is what everybody uses; above 101 the ports reach into Linux's ephemeral range.
 _DOMAINS = range(1, 101)
 _TURN = itertools.count(os.getpid())
+_PORTS = 250  # a domain's share, by the RTPS specification
 
 
 @contextmanager
@@ -27,10 +28,18 @@ def own_domain() -> Iterator[int]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            if _is_silent(7400 + 250 * domain):
+            if _is_silent(7400 + _PORTS * domain):
+                _forget_the_killed(domain)
                 yield domain
                 return
     raise RuntimeError("all DDS domains from 1 to 100 are in use on this machine")
+
+
+def _forget_the_killed(domain: int) -> None:
+    """Remove what killed processes left of Fast DDS' shared-memory ports: who comes next would wait at a dead port."""
+    for port in range(7400 + _PORTS * domain, 7400 + _PORTS * (domain + 1)):
+        for name in (f"fastdds_port{port}", f"fastdds_port{port}_el", f"sem.fastdds_port{port}_mutex"):
+            Path("/dev/shm", name).unlink(missing_ok=True)
 
 
 def _is_silent(port: int) -> bool:
