@@ -70,6 +70,12 @@ def points(message: Any) -> NDArray[np.float32]:
     order = ">" if message.is_bigendian else "<"
     if unknown := [f"{name} of {fields[name].datatype}" for name in names if fields[name].datatype not in _POINT_TYPES]:
         raise ValueError(f"point cloud has {', '.join(unknown)}; types are 1 to 8 of sensor_msgs/PointField")
+    for name in names:  # numpy's own check overflows near 2^31, and then reads anywhere
+        end = fields[name].offset + np.dtype(_POINT_TYPES[fields[name].datatype]).itemsize
+        if end > message.point_step:
+            raise ValueError(
+                f"point cloud's {name} ends at byte {end} of points of {message.point_step} bytes"
+            )
     height, width = message.height, message.width
     if message.row_step < width * message.point_step or message.data.size != height * message.row_step:
         raise ValueError(

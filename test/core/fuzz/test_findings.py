@@ -151,3 +151,15 @@ def test_sound_inputs_are_read() -> None:
                 target.read(data)
             else:
                 assert target.read(data) is not None, target.name
+
+
+@pytest.mark.parametrize("offset", [12, 2**31 - 4, 2**31, 2**32 - 1])
+def test_a_field_outside_its_point_is_never_read(offset: int) -> None:
+    """numpy takes an offset of 2^31 - 4 and reads two gigabytes beyond the message."""
+    message = to_messages.point_cloud(1, "lidar", np.zeros((4, 4), np.float32))
+    message.fields[2].offset = offset
+    message.point_step = 12
+    message.row_step = message.width * 12
+    message.data = message.data[: message.height * message.row_step]
+    with pytest.raises(ValueError, match="point cloud's z ends at byte"):
+        from_messages.points(message)
