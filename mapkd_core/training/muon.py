@@ -9,7 +9,7 @@ rate. Depthwise kernels, vectors, tables of queries and the layers that give the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -32,18 +32,19 @@ class Muon(torch.optim.Optimizer):
         """One update; a closure is not supported. Parameters without a gradient are left as they are."""
         for group in self.param_groups:
             given = [p for p in group["params"] if p.grad is not None]
-            for parameter in given:
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                move = self._orthogonal(parameter) if group["orthogonal"] else self._adam(parameter)
-                parameter.add_(move, alpha=-group["lr"])
+            if not given:
+                continue
+            torch._foreach_mul_(given, 1 - group["lr"] * group["weight_decay"])
+            moves = self._orthogonal(given) if group["orthogonal"] else [self._adam(p) for p in given]
+            torch._foreach_add_(given, moves, alpha=-group["lr"])
 
-    def _orthogonal(self, parameter: Tensor) -> Tensor:
-        gradient, state = parameter.grad, self.state[parameter]
-        assert gradient is not None
-        momentum = state.setdefault("momentum", torch.zeros_like(parameter))
-        momentum.lerp_(gradient, 1 - MOMENTUM)
-        matrix = gradient.lerp(momentum, MOMENTUM).flatten(1)  # Nesterov's look ahead
-        return (orthogonalise(matrix) * (0.2 * max(matrix.shape) ** 0.5)).view(parameter.shape)
+    def _orthogonal(self, given: list[Tensor]) -> list[Tensor]:
+        gradients = [p.grad for p in given if p.grad is not None]
+        momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in given]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's look ahead
+        found = orthogonalise([one.flatten(1) for one in ahead])
+        return [(m * (0.2 * max(m.shape) ** 0.5)).view(p.shape) for m, p in zip(found, given, strict=True)]
 
     def _adam(self, parameter: Tensor) -> Tensor:
         gradient, state = parameter.grad, self.state[parameter]
@@ -57,23 +58,35 @@ class Muon(torch.optim.Optimizer):
         return mean / (state["square"] / (1 - BETAS[1] ** state["count"])).sqrt().add_(EPSILON)
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """rows x columns -> about U V^T of its singular value decomposition, by Newton-Schulz; values within 0.7 .. 1.2.
+def orthogonalise(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Each rows x columns -> about U V^T of its singular value decomposition, by Newton-Schulz; values in 0.7 .. 1.2.
 
-    The rounds are taken on the small Gram matrix, since every round is a polynomial of it: x is used but twice.
+    The rounds are taken on the small Gram matrix x x^T, since every round is a polynomial of it: x is used but twice,
+    and matrices whose smaller side is equal go through the rounds as one batch.
     """
-    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = x / (x.norm() + 1e-7)
-    gram = x @ x.T
-    unit = torch.eye(len(gram), device=x.device)
+    wide = [m.T if m.shape[0] > m.shape[1] else m for m in matrices]
+    wide = [x / (m.norm() + 1e-7) for x, m in zip(wide, matrices, strict=True)]  # m is contiguous: twice as fast
+    by_size: dict[int, list[int]] = {}
+    for place, x in enumerate(wide):
+        by_size.setdefault(len(x), []).append(place)
+    for places in by_size.values():
+        products = _newton_schulz(torch.stack([wide[place] @ wide[place].T for place in places]))
+        for place, product in zip(places, products, strict=True):
+            wide[place] = product @ wide[place]
+    return [x.T if m.shape[0] > m.shape[1] else x for x, m in zip(wide, matrices, strict=True)]
+
+
+def _newton_schulz(gram: Tensor) -> Tensor:
+    """B N N Gram matrices -> B N N, each about its inverse square root."""
+    unit = torch.eye(gram.shape[-1], device=gram.device)
     a, b, c = NEWTON_SCHULZ
-    product = unit
-    for _ in range(ROUNDS):
-        polynomial = a * unit + b * gram + c * gram @ gram
-        product = polynomial @ product
-        gram = polynomial @ gram @ polynomial
-    x = product @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    product = None
+    for left in reversed(range(ROUNDS)):
+        polynomial = torch.baddbmm(a * unit + b * gram, gram, gram, alpha=c)
+        product = polynomial if product is None else polynomial @ product
+        gram = polynomial @ gram @ polynomial if left else gram
+    assert product is not None
+    return product
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
