@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as Markdown: what stands in the marked blocks of README.md and docs/model_card.md."""
+"""Results as Markdown: what stands in the marked blocks of README.md and docs, by the blocks' names."""
 
 from __future__ import annotations
 
@@ -9,60 +9,9 @@ from typing import Any
 from mapkd_core.bench import lasting, rendering, soak_table
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.commands import performance_blocks
+from mapkd_core.commands.readme_scores import in_percent, retrained, scores, worlds
 from mapkd_core.evaluation.report import table
 from mapkd_core.robustness import blocks as robustness_blocks
-
-
-def scores(report: dict[str, Any]) -> list[str]:
-    """Tables of a report of `mapkd evaluate`: IoU, then AP of every kind of vectors."""
-    first = next(iter(report["vectors"].values()))
-    bands = list(first["iou_by_distance"])
-    head = ["IoU, percent", "all", *[f"{band} m" for band in bands]]
-    rows = [
-        [c, _percent(first["iou"][c]), *[_percent(first["iou_by_distance"][b][c]) for b in bands]]
-        for c in first["classes"]
-    ]
-    rows.append(
-        ["**mean**", f"**{_percent(first['miou'])}**", *[_mean(first["iou_by_distance"][b].values()) for b in bands]]
-    )
-    lines = [*table(head, rows), ""]
-    for vectors, result in report["vectors"].items():
-        thresholds = list(next(iter(result["ap"].values())))
-        head = [f"AP of the {vectors} head, percent", *[f"{t} m" for t in thresholds], "mean"]
-        rows = [
-            [c, *[_percent(result["ap"][c][t]) for t in thresholds], _percent(result["class_ap"][c])]
-            for c in result["classes"]
-        ]
-        means = [_mean(result["ap"][c][t] for c in result["classes"]) for t in thresholds]
-        rows.append(["**mean**", *means, f"**{_percent(result['map'])}**"])
-        lines += [*table(head, rows), ""]
-    return [*lines, f"{report['source']}, {first['frames']} frames, pictures rendered at {report['size']} size."]
-
-
-def retrained(reports: dict[str, dict[str, Any]]) -> list[str]:
-    """Reports named `<worlds>-<which weights>` side by side, then one column for each of what makes a scene hard."""
-    parts = {"IoU by light": "iou_by_light", "IoU by sight": "iou_by_sight"}
-    first = {name: next(iter(report["vectors"].values())) for name, report in reports.items()}
-    classes = next(iter(first.values()))["classes"]
-    rows = [
-        [name, f"**{_percent(found['miou'])}**", *[_percent(found["iou"][c]) for c in classes],
-         *[_mean(band.values()) for band in found["iou_by_distance"].values()], _percent(found["map"])]
-        for name, found in first.items()
-    ]  # fmt: skip
-    bands = [f"{band} m" for band in next(iter(first.values()))["iou_by_distance"]]
-    lines = table(["worlds, weights", "mIoU", *classes, *bands, "mAP"], rows)
-    for title, key in parts.items():
-        if all(found.get(key) for found in first.values()):
-            kinds = list(dict.fromkeys(kind for found in first.values() for kind in found[key]))
-            rows = [[name, *[_mean(f[key].get(kind, {}).values()) for kind in kinds]] for name, f in first.items()]
-            lines += ["", *table([title, *kinds], rows)]
-    return lines
-
-
-def worlds(report: dict[str, Any]) -> list[str]:
-    """mIoU and mAP of every world of a report."""
-    rows = [[name, _percent(values["miou"]), _percent(values["map"])] for name, values in report["worlds"].items()]
-    return table(["drive", "mIoU", "mAP"], rows)
 
 
 def speed(result: dict[str, Any]) -> list[str]:
@@ -102,13 +51,13 @@ def students(result: dict[str, Any]) -> list[str]:
 def demo(metrics: dict[str, Any]) -> list[str]:
     """Frames, rate and latency of a run through the nodes."""
     latency = metrics["latency_ms"] or {}
-    share = _percent(metrics["frames_out_over_in"])
+    share = in_percent(metrics["frames_out_over_in"])
     rows = [
         ["frames in, maps out", f"{metrics['frames_in']}, {metrics['frames_out']} ({share} %)"],
         ["maps a second", f"{metrics['rate_hz']:.1f}"],
         ["replayed at", f"{metrics.get('replay_speed', 1.0):g} of real time"],
         *[[f"latency {name}", f"{value:.0f} ms"] for name, value in latency.items()],
-        ["mIoU, mAP", f"{_percent(metrics['miou'])}, {_percent(metrics['map'])}"],
+        ["mIoU, mAP", f"{in_percent(metrics['miou'])}, {in_percent(metrics['map'])}"],
     ]
     return table(["through the nodes, over DDS", ""], rows)
 
@@ -139,15 +88,6 @@ def card(content: dict[str, Any]) -> list[str]:
         ["limits", content.get("limits", "")],
     ]
     return ["| | |", "|---|---|", *[f"| {name} | {value} |" for name, value in rows]]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _mean(values: Any) -> str:
-    numbers = [value for value in values if value is not None]
-    return _percent(sum(numbers) / len(numbers)) if numbers else "-"
 
 
 def realism(summary: dict[str, Any]) -> list[str]:
