@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.image_codec import UnsupportedEncoding, decode_compressed, decode_raw
+from mapkd_core.data.point_cloud import point_columns
 from mapkd_core.data.reduced import Picture, Reduction, decode, whole
 from mapkd_core.geometry import Matrix
 from mapkd_ros.transforms import to_matrix
@@ -79,22 +80,9 @@ def odometry_pose(message: Any) -> Matrix:
 def cloud_array(message: Any, fields: tuple[str, ...] = ("x", "y", "z", "intensity")) -> NDArray[np.float32]:
     """sensor_msgs/PointCloud2 -> P x len(fields) float32 in the message's own frame, points without x y z left out.
 
-    A field that the cloud lacks is zero, but x, y and z must be there.
+    A field that the cloud lacks is zero, but x, y and z must be there. ValueError for sizes that contradict each other.
     """
-    from sensor_msgs_py import point_cloud2
-
-    present = {item.name for item in message.fields}
-    lacking = {"x", "y", "z"} - present
-    if lacking:
-        raise ValueError(
-            f"PointCloud2 lacks {', '.join(sorted(lacking))}; it has {', '.join(sorted(present)) or 'nothing'}"
-        )
-    names = [name for name in fields if name in present]
-    structured = point_cloud2.read_points(message, field_names=names, skip_nans=False)
-    points = np.zeros((structured.size, len(fields)), np.float32)
-    for column, name in enumerate(fields):
-        if name in present:
-            points[:, column] = structured[name].reshape(-1)
+    points = point_columns(message, fields)
     return points[np.isfinite(points[:, :3]).all(1)]
 
 

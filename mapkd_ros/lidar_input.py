@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mapkd_core.geometry import apply
 from mapkd_core.worlds.lidar.join import Sweep, join_sweeps
 from mapkd_ros.conversions import cloud_array, stamp_ns
-from mapkd_ros.diagnostics import OK, WARN, Level, RateMeter
+from mapkd_ros.diagnostics import OK, WARN, GrowthMeter, Level, RateMeter
 from mapkd_ros.pose_track import PoseAt, PoseUnavailableError
 from mapkd_ros.transforms import TransformBuffer
 
@@ -50,6 +50,7 @@ class LidarInput:
         self._lock = threading.Lock()
         self._rate = RateMeter()
         self._fault = "no point cloud yet"
+        self._refusal, self._refused = "", GrowthMeter()
         self._last_joined = 0
         self.counts: Counter[str] = Counter()
         self.last_arrival_s: float | None = None
@@ -89,11 +90,13 @@ class LidarInput:
         return join_sweeps(sweeps, now, 0.0)
 
     def state(self) -> tuple[Level, str, dict[str, Any]]:
-        """Level, message and values for /diagnostics."""
+        """Level, message and values for /diagnostics; once per report: it compares with the counts of the last one."""
         age_s = -1.0 if self.last_arrival_s is None else time.monotonic() - self.last_arrival_s
         values = {"rate_hz": self._rate.read(self.counts["received"]), "age_s": age_s, "turns": self._last_joined}
         values |= {key: self.counts[key] for key in ("received", "rejected", "joined", "late")}
-        return (WARN if self._fault else OK), self._fault or f"active, {self._last_joined} turns joined", values
+        refused = self._refused.read({"rejected": self.counts["rejected"]}).get("rejected", 0)
+        fault = self._fault or (f"{refused} refused: {self._refusal}" if refused else "")
+        return (WARN if fault else OK), fault or f"active, {self._last_joined} turns joined", values
 
     def _miss(self, at_ns: int, turns: list[_Turn]) -> None:
         if self.counts["received"] == 0:
@@ -116,9 +119,10 @@ class LidarInput:
         except PoseUnavailableError as error:  # its transform may still come
             turn.fault = f"point cloud not used: {error}"
             return
-        except (ValueError, TypeError, AssertionError, KeyError) as error:
+        except ValueError as error:
             self.counts["rejected"] += 1
             turn.fault, turn.message = f"point cloud not used: {error}", None
+            self._refusal = turn.fault
             return
         points = np.zeros((len(rows), 6), np.float32)
         points[:, :3], points[:, 3] = apply(base_T_lidar, rows[:, :3]), rows[:, 3]

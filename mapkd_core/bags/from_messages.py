@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from mapkd_core.bags.typestore import class_ids
 from mapkd_core.data.calibration import CameraCalibration, intrinsics
 from mapkd_core.data.image_codec import Pixels, decode_compressed, decode_raw
+from mapkd_core.data.point_cloud import point_columns
 from mapkd_core.geometry import quaternion_to_rotation, transform
 from mapkd_core.types import CLASSES, MapElement
 
 Matrix = NDArray[np.float64]
 RAW_IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-
-# sensor_msgs/PointField.datatype -> numpy
-_POINT_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 
 
 def stamp_ns(message_header: Any) -> int:
@@ -63,38 +61,8 @@ def pose(message: Any) -> Matrix:
 
 def points(message: Any) -> NDArray[np.float32]:
     """P x 4 float32 x y z intensity, or P x 5 with ring, of a PointCloud2 in its own frame; padding is skipped."""
-    fields = {field.name: field for field in message.fields}
-    if missing := {"x", "y", "z"} - set(fields):
-        raise ValueError(f"point cloud has no field {', '.join(sorted(missing))}; it has {', '.join(fields)}")
-    names = [name for name in ("x", "y", "z", "intensity", "ring") if name in fields]
-    order = ">" if message.is_bigendian else "<"
-    if unknown := [f"{name} of {fields[name].datatype}" for name in names if fields[name].datatype not in _POINT_TYPES]:
-        raise ValueError(f"point cloud has {', '.join(unknown)}; types are 1 to 8 of sensor_msgs/PointField")
-    for name in names:  # numpy's own check overflows near 2^31, and then reads anywhere
-        end = fields[name].offset + np.dtype(_POINT_TYPES[fields[name].datatype]).itemsize
-        if end > message.point_step:
-            raise ValueError(
-                f"point cloud's {name} ends at byte {end} of points of {message.point_step} bytes"
-            )
-    height, width = message.height, message.width
-    if message.row_step < width * message.point_step or message.data.size != height * message.row_step:
-        raise ValueError(
-            f"point cloud of {width} x {height} points, point_step {message.point_step}, row_step {message.row_step} "
-            f"has {message.data.size} bytes of data"
-        )
-    layout = np.dtype(
-        {
-            "names": names,
-            "formats": [order + _POINT_TYPES[fields[name].datatype] for name in names],
-            "offsets": [fields[name].offset for name in names],
-            "itemsize": message.point_step,
-        }
-    )
-    rows = np.ndarray((height, width), layout, message.data, strides=(message.row_step, message.point_step))
-    out = np.zeros((height * width, 5 if "ring" in fields else 4), np.float32)
-    for name in names:
-        out[:, ("x", "y", "z", "intensity", "ring").index(name)] = rows[name].ravel()
-    return out
+    has_ring = any(field.name == "ring" for field in message.fields)
+    return point_columns(message, ("x", "y", "z", "intensity", *(("ring",) if has_ring else ())))
 
 
 def elements(message: Any) -> tuple[MapElement, ...]:

@@ -11,6 +11,8 @@ import pytest
 from mapkd.msg import BevSemanticMap, InputStatus
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs_py import point_cloud2
+from std_msgs.msg import Header
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, LocalMap, MapElement
@@ -109,8 +111,32 @@ def test_a_cloud_of_any_layout_becomes_xyz_intensity():
     cloud = PointCloud2(height=1, width=3, fields=fields, point_step=16, row_step=48, data=data)
     np.testing.assert_array_equal(cloud_array(cloud), [[1, 2, 3, 9], [10, 20, 30, 90]])
     cloud.fields = cloud.fields[1:]
-    with pytest.raises(ValueError, match="lacks z"):
+    with pytest.raises(ValueError, match="has no field z"):
         cloud_array(cloud)
+
+
+@pytest.mark.parametrize("change", [{"offset": 2**31 - 4}, {"point_step": 8}, {"row_step": 8}, {"height": 2}])
+def test_a_cloud_whose_sizes_contradict_its_data_is_refused(change):
+    """Real messages: the offset alone made numpy read two gigabytes beyond the data."""
+    cloud = point_cloud2.create_cloud_xyz32(Header(), np.ones((2, 3), np.float32))
+    for name, value in change.items():
+        setattr(cloud.fields[2] if name == "offset" else cloud, name, value)
+    with pytest.raises(ValueError, match="point cloud"):
+        cloud_array(cloud)
+
+
+def test_a_cloud_reads_as_by_sensor_msgs_py_but_for_the_padding_of_rows():
+    """Two rows of two points, four bytes of padding after each; one field counts two values."""
+    points = np.array([[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]], np.float64)
+    fields = [PointField(name=n, offset=8 * i, datatype=PointField.FLOAT64, count=1) for i, n in enumerate("xyz")]
+    cloud = point_cloud2.create_cloud(Header(), fields, points)
+    by_library = point_cloud2.read_points(cloud)
+    np.testing.assert_array_equal(cloud_array(cloud, ("z", "y", "x"))[:, ::-1], points.reshape(-1, 3))
+    np.testing.assert_array_equal(cloud_array(cloud, ("x",))[:, 0], by_library["x"].ravel())
+    rows = np.zeros((2, 52), np.uint8)
+    rows[:, :48] = np.frombuffer(cloud.data, np.uint8).reshape(2, 48)
+    cloud.row_step, cloud.data = 52, array("B", rows.tobytes())
+    np.testing.assert_array_equal(cloud_array(cloud, ("x", "y", "z")), points.reshape(-1, 3))
 
 
 @pytest.fixture(scope="module")

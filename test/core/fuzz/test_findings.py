@@ -107,7 +107,7 @@ def test_a_cloud_that_claims_a_billion_points_is_refused_before_they_are_made(ch
     cloud = to_messages.point_cloud(0, "lidar", np.ones((2, 4), np.float32))
     for name, value in change.items():
         setattr(cloud, name, value)
-    with pytest.raises(ValueError, match=r"point cloud of|size"):
+    with pytest.raises(ValueError, match="point cloud of"):
         from_messages.points(cloud)
 
 
