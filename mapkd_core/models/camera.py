@@ -29,8 +29,9 @@ class CameraEncoder(nn.Module):
         self.detail = ConvNorm(WIDTHS[0], detail, 1) if detail else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        images = images.float()  # before all else: TensorRT does nothing with bytes but cast them
         b, n = images.shape[:2]
-        context, fine = self.encode((images.flatten(0, 1).float() - self.mean) * self.scale)
+        context, fine = self.encode((images.flatten(0, 1) - self.mean) * self.scale)
         return context.unflatten(0, (b, n)), fine.unflatten(0, (b, n))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,8 +73,9 @@ class Deployed(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """B N w h' w' context at 1/8, already the decoder's channels, and B N D 2h' 2w' detail."""
+        images = images.float()  # before all else: TensorRT does nothing with bytes but cast them
         b, n = images.shape[:2]
-        context, detail = self.camera.encode(images.flatten(0, 1).float() - self.camera.mean)
+        context, detail = self.camera.encode(images.flatten(0, 1) - self.camera.mean)
         return self.context(context).unflatten(0, (b, n)), detail.unflatten(0, (b, n))
 
     def bev(self, context: Tensor, detail: Tensor, plan: Tensor) -> Tensor:

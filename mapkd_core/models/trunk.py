@@ -35,7 +35,7 @@ class TrunkEncoder(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """B N 3 H W -> (B N) C h w."""
-        x = (images.flatten(0, 1).float() - self.mean) * self.scale
+        x = (images.float().flatten(0, 1) - self.mean) * self.scale
         sixteenth, thirtysecond = self.backbone(x)
         result: Tensor = self.up(torch.cat([sixteenth, enlarge(thirtysecond, 2)], 1))
         return result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is exported runs elsewhere: for any number of cameras, with operators that TensorRT knows, equal to PyTorch."""
+"""What is exported runs elsewhere: for any number of cameras, with what TensorRT imports, equal to PyTorch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mapkd_core.models.build import VIEWS, build
 from mapkd_core.models.inference import torch_runner
 from mapkd_core.models.onnx_graph import export, takes_any_number
 from mapkd_core.performance import tensorrt
+from mapkd_core.performance.tensorrt_graph import unsupported
 from mapkd_core.training.checkpoint import save_weights
 
 onnx = pytest.importorskip("onnx")
@@ -60,23 +61,47 @@ def test_a_graph_that_answers_otherwise_is_refused(tiny):
 def test_tensorrt_knows_every_operator(tiny, tmp_path, view):
     model = build(replace(tiny, view=view)).eval()
     export(model, tmp_path / "s.onnx", 6, command._inputs(model.config, 6)[1])
-    assert tensorrt.unsupported(tmp_path / "s.onnx") == []
+    assert unsupported(tmp_path / "s.onnx") == []
     assert takes_any_number(model) == (view == "ground")
 
 
+def saved(path: Path, nodes: list, inputs: list, outputs: list, opset: int = 18, **constants: np.ndarray) -> Path:
+    """A graph of these nodes; inputs, outputs: name, element type and shape."""
+    values = [[onnx.helper.make_tensor_value_info(*v) for v in part] for part in (inputs, outputs)]
+    given = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "graph", *values, initializer=given)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)]), str(path))
+    return path
+
+
 def test_an_operator_that_tensorrt_lacks_is_named(tiny, tmp_path):
-    """In a branch of an If, too."""
-    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [2])
-    node = onnx.helper.make_node("NonZero", ["x"], ["y"])
-    index = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT64, None)
-    branch = onnx.helper.make_graph([node], "branch", [], [index])
-    choice = onnx.helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
-    condition = onnx.helper.make_tensor_value_info("c", onnx.TensorProto.BOOL, [])
-    graph = onnx.helper.make_graph([choice], "graph", [value, condition], [index])
-    onnx.save(onnx.helper.make_model(graph), str(tmp_path / "odd.onnx"))
-    assert tensorrt.unsupported(tmp_path / "odd.onnx") == ["If", "NonZero"]
-    with pytest.raises(ValueError, match="TensorRT does not import If, NonZero"):
-        tensorrt.build(tmp_path / "odd.onnx", tmp_path / "odd.engine", tiny, "fp16", True)
+    """In a branch of an If, too; NonZero it has."""
+    node = onnx.helper.make_node
+    nodes = [node("NonZero", ["x"], ["i"]), node("Unique", ["x"], ["y"])]
+    y = ("y", onnx.TensorProto.FLOAT, None)
+    branch = onnx.helper.make_graph(nodes, "branch", [], [onnx.helper.make_tensor_value_info(*y)])
+    choice = node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    inputs = [("x", onnx.TensorProto.FLOAT, [2]), ("c", onnx.TensorProto.BOOL, [])]
+    path = saved(tmp_path / "odd.onnx", [choice], inputs, [y])
+    assert unsupported(path) == ["Unique"]
+    with pytest.raises(ValueError, match="TensorRT does not import Unique"):
+        tensorrt.build(path, tmp_path / "odd.engine", tiny, "fp16", True)
+
+
+def test_limits_of_operators_that_tensorrt_has(tmp_path):
+    """Bytes that are reshaped before they are cast, axes that are computed, cubic scaling, an opset of later."""
+    node, types = onnx.helper.make_node, onnx.TensorProto
+    inputs = [("image", types.UINT8, [1, 4, 4]), ("axes", types.INT64, [1])]
+    nodes = [
+        node("Reshape", ["image", "shape"], ["moved"]), node("Cast", ["moved"], ["x"], to=types.FLOAT),
+        node("Resize", ["x", "", "scales"], ["large"], mode="cubic"), node("ReduceSum", ["large", "axes"], ["y"]),
+    ]  # fmt: skip
+    constants = {"shape": np.array([1, 1, 4, 4]), "scales": np.float32([1, 1, 2, 2])}
+    path = saved(tmp_path / "limits.onnx", nodes, inputs, [("y", types.FLOAT, None)], 21, **constants)
+    assert unsupported(path) == [
+        "ReduceSum: axes are not constant", "Reshape: takes or makes bytes, which only Cast does",
+        "Resize: mode = cubic", "opset 21",
+    ]  # fmt: skip
 
 
 def test_the_call_of_trtexec(tiny):
