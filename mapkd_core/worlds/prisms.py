@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Quads = tuple[NDArray[np.float64], NDArray[np.float64]]  # Q x 4 x 3 corners in the box frame (z from 0), Q x 3 RGB
 
 RIGHT, FRONT, LEFT, BACK, TOP = range(5)
+GLASS = np.array([40.0, 48.0, 56.0])  # RGB of large windows
 _FACES = np.array([[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]])
 
 

@@ -21,7 +21,8 @@ from mapkd_core.worlds.occluders import Occluders
 from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.worlds.road_map import RoadMap
 from mapkd_core.worlds.road_users_view import REACH_M, RoadUsersView, Task
-from mapkd_core.worlds.roadside import FACADES, build_roadside
+from mapkd_core.worlds.roadside import build_roadside
+from mapkd_core.worlds.roadside_textures import FACADES
 from mapkd_core.worlds.standing import Standing, standing
 
 ROADSIDE_STREAM = 0x50  # of random numbers, beside the world's seed

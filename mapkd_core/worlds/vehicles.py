@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from mapkd_core.worlds import lorries
+from mapkd_core.worlds import buses, lorries
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.prisms import TOP, Quads, end, joined, prism, side
 
@@ -78,9 +78,9 @@ def _large(box: Box, rng: np.random.Generator) -> Quads:
     paint = np.clip(_PAINTS[rng.choice(len(_PAINTS), p=_SHARES)] * rng.normal(1, 0.05, 3), 0, 255)
     low, high = _BUS_M
     if box.length <= _LONG_M and box.height < 2.9:
-        parts, belt = lorries.van(box, paint, rng), 0.5 * box.height
+        parts, belt = buses.van(box, paint, rng), 0.5 * box.height
     elif low < box.length < high and rng.random() < (0.75 if box.length > 10.5 else 0.3):
-        parts, belt = lorries.bus(box, paint, rng), 0.35 * box.height
+        parts, belt = buses.bus(box, paint, rng), 0.35 * box.height
     else:
         parts, belt = lorries.lorry(box, paint, rng), 0.4 * box.height
     return joined([*parts, _decals(box.length, box.width, 0.3, belt, rng, 0.36 if box.length <= _LONG_M else 0.5)])

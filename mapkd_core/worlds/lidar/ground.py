@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.worlds.ground import fill
+from mapkd_core.worlds.gridding import fill, rings
 from mapkd_core.worlds.lidar import verge
 from mapkd_core.worlds.lidar.cast import Cast
 from mapkd_core.worlds.lidar.sensor import REACH_M, RINGS
@@ -66,6 +66,5 @@ def _raster(area: shapely.MultiPolygon, cell: float) -> tuple[NDArray[np.uint8],
     low, high = np.floor((x0 - _MARGIN_M, y0 - _MARGIN_M)), np.ceil((x1 + _MARGIN_M, y1 + _MARGIN_M))
     grid = BevGrid(float(low[0]), float(high[0]), float(low[1]), float(high[1]), cell)
     road = np.zeros(grid.shape, np.uint8)
-    rings = [shapely.get_coordinates(r) for part in area.geoms for r in (part.exterior, *part.interiors)]
-    fill(road, grid, rings, 255)
+    fill(road, grid, rings(area), 255)
     return road, grid

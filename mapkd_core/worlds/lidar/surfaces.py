@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.dropped import DroppedKerbs
 from mapkd_core.worlds.relief import FLAT, Relief
-from mapkd_core.worlds.roadside import BUSHES, Billboards, Roadside
+from mapkd_core.worlds.roadside import Roadside
+from mapkd_core.worlds.roadside_textures import BUSHES
+from mapkd_core.worlds.walls import Billboards
 
 TREE_TEXTURES = range(15, 21)  # of roadside.build_roadside
 _TRUNK_HALF_M, _POST_HALF_M = 0.12, 0.06

@@ -30,7 +30,8 @@ from mapkd_core.worlds.lidar.sensor import (
 )  # fmt: skip
 from mapkd_core.worlds.lidar.surfaces import Kind
 from mapkd_core.worlds.relief import FLAT, Relief
-from mapkd_core.worlds.roadside import FACADES, Roadside
+from mapkd_core.worlds.roadside import Roadside
+from mapkd_core.worlds.roadside_textures import FACADES
 
 Matrix = NDArray[np.float64]
 PoseAt = Callable[[float], Matrix]

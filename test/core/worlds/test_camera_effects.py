@@ -19,7 +19,8 @@ from mapkd_core.worlds.glass import Glass
 from mapkd_core.worlds.lights import Lights, open_to
 from mapkd_core.worlds.moment import STANDING, Moment, moment_at
 from mapkd_core.worlds.road_map import Agent, RoadMap
-from mapkd_core.worlds.roadside import NOTHING_BESIDE, Billboards, Walls
+from mapkd_core.worlds.roadside import NOTHING_BESIDE
+from mapkd_core.worlds.walls import Billboards, Walls
 
 FAST = Moment(0.0, (15.0, 0.0, 0.0))
 NIGHT_S = 0.02

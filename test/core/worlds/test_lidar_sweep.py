@@ -9,7 +9,8 @@ from mapkd_core.geometry import planar
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.lidar import Lidar, join_sweeps, sensor
-from mapkd_core.worlds.roadside import NOTHING_BESIDE, Billboards, Roadside, Walls
+from mapkd_core.worlds.roadside import NOTHING_BESIDE, Roadside
+from mapkd_core.worlds.walls import Billboards, Walls
 
 POSE = planar(3.0, -2.0, 0.7)
 GRID = BevGrid(-100, 100, -100, 100, 0.5)

@@ -21,8 +21,10 @@ from mapkd_core.worlds.lidar.surfaces import Kind
 from mapkd_core.worlds.lidar.surfaces import kerbs as lidar_kerbs
 from mapkd_core.worlds.markings import DARK, SCAR
 from mapkd_core.worlds.road_map import RoadMap
-from mapkd_core.worlds.roadside import BUSHES, NOTHING_BESIDE, Billboards, Roadside, build_roadside
+from mapkd_core.worlds.roadside import NOTHING_BESIDE, Roadside, build_roadside
+from mapkd_core.worlds.roadside_textures import BUSHES
 from mapkd_core.worlds.upkeep import Upkeep, draw_upkeep
+from mapkd_core.worlds.walls import Billboards
 
 AREA = shapely.MultiPolygon([shapely.box(-60, -7, 60, 7)])
 GRID = BevGrid(-40.0, 40.0, -16.0, 16.0, 0.4)
