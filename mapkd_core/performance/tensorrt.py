@@ -52,7 +52,7 @@ def build(graph: Path, engine: Path, config: ModelConfig, precision: str, any_nu
     if program is None:
         call = " ".join(build_command(graph, engine, config, precision, any_number))
         raise FileNotFoundError(
-            "trtexec is not there: build the engine on the machine with the GPU, with TensorRT 10 (on a Jetson JetPack 6.1 "
+            "trtexec is not there: build the engine on the machine with the GPU, with TensorRT 10 (JetPack 6.1 "
             f"or later) installed; the call is: trtexec {call}"
         )
     with aside(engine) as unfinished:
