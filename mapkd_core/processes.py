@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from multiprocessing import get_context
+from typing import TypeVar
 
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -33,6 +36,19 @@ def workers(count: int | None = None, at_most: int | None = None) -> Iterator[Pr
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def as_done(
+    pool: ProcessPoolExecutor, call: Callable[[_Job], _Result], jobs: Iterable[_Job], waiting: int
+) -> Iterator[_Result]:
+    """Results in any order. Jobs are made while others run, at most `waiting` ahead: all at once may be too large."""
+    begun: set[Future[_Result]] = set()
+    for job in jobs:
+        if len(begun) >= waiting:
+            done, begun = wait(begun, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+        begun.add(pool.submit(call, job))
+    yield from (future.result() for future in as_completed(begun))
 
 
 def _one_thread() -> None:

@@ -96,8 +96,15 @@ def _staged(options: argparse.Namespace, files: list[str]) -> Result:
 
 
 def _render_where_absent(config, worlds: int, frames: int) -> None:
+    """Raises FileNotFoundError for a folder of nuScenes samples: rendered worlds must not stand in for it unsaid."""
     from mapkd_core.data.generate import generate
 
+    for path in (Path(config.data), Path(config.validation)):
+        if not path.exists() and "nuscenes" in path.parts:
+            raise FileNotFoundError(
+                f"{path} is not there: write it with `mapkd nuscenes samples ROOT --split NAME --out {path}`, or give "
+                "the folders of other samples (data=DIR validation=DIR)"
+            )
     if not Path(config.data).exists():
         generate(Path(config.data), worlds, frames, seeds.TRAINING.start, config.model)
     if not Path(config.validation).exists():

@@ -17,6 +17,7 @@ from mapkd_core.config import ModelConfig, TrainConfig
 from mapkd_core.data.augment import augment
 from mapkd_core.data.camera_truth import camera_lines
 from mapkd_core.data.clipping import clip
+from mapkd_core.data.fit import check_pictures, check_reach
 from mapkd_core.data.layers import layer_masks
 from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
 from mapkd_core.data.samples import Sample, SampleFolder
@@ -75,6 +76,8 @@ class TrainingSet(Dataset):
     def __init__(self, folder: Path | str, config: TrainConfig, modalities: Sequence[str] = ("camera",)) -> None:
         self.samples, self.modalities = SampleFolder(folder), modalities
         check_there(self.samples, {*modalities, *config.model.modalities})
+        check_pictures(self.samples, config)
+        check_reach(self.samples, config)
         self.config = config
         self.epoch = 0
 
@@ -96,14 +99,14 @@ def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()
     """
     model, p = config.model, sample.prepared
     lines = () if model.overlapping else sample.elements
-    elements = [part for e in lines for part in clip(e, model.grid)][:MAX_ELEMENTS]
+    elements = [part for e in lines for part in clip(e, model.grid)]
     targets = raster_targets(elements, model.grid, model.classes)
     angle = (targets.directions.astype(np.float32) - 0.5) * (2 * np.pi / DIRECTION_BINS)
     direction = np.stack([np.cos(angle), np.sin(angle)]) * (targets.directions > 0)
     classes = np.full(MAX_ELEMENTS, -1, np.int64)
     points = np.zeros((MAX_ELEMENTS, model.points, 2), np.float32)
     closed = np.zeros(MAX_ELEMENTS, bool)
-    for m, element in enumerate(elements):
+    for m, element in enumerate(_longest(elements)):
         classes[m] = model.classes.index(element.class_name)
         points[m] = normalise(resample(element, model.points), model.grid)
         closed[m] = element.is_closed
@@ -119,11 +122,20 @@ def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()
     )
 
 
+def _longest(elements: list[MapElement]) -> list[MapElement]:
+    """The MAX_ELEMENTS longest, in their order: what queries learn; rasters have all. At 240 m there may be more."""
+    if len(elements) <= MAX_ELEMENTS:
+        return elements
+    lengths = [np.linalg.norm(np.diff(e.vertices_m, axis=0), axis=1).sum() for e in elements]
+    return [elements[i] for i in np.sort(np.argsort(lengths)[-MAX_ELEMENTS:])]
+
+
 def _layers(sample: Sample, model: ModelConfig) -> Tensor:
     if sample.layers is None:
         raise ValueError(
             f"a network of the layers {', '.join(model.classes)} learns from samples that know them; these do not: "
-            "make some with `mapkd dataset --config YAML` with these settings"
+            "make some with `mapkd dataset --config YAML` or `mapkd nuscenes samples ROOT --config YAML` with these "
+            "settings"
         )
     return torch.from_numpy(layer_masks(sample.layers, model.grid, model.classes))[None]
 

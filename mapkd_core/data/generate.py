@@ -13,15 +13,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mapkd_core import processes
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.layers import REACH
 from mapkd_core.data.prepare import model_camera, prepare
+from mapkd_core.data.road_points import near
 from mapkd_core.data.samples import SEEN_GRID, TRUTH_GRID, Sample, write
-from mapkd_core.grid import BevGrid
 from mapkd_core.worlds import drive, procedural, rig, road_map_file
 from mapkd_core.worlds.layers import local_layers
 from mapkd_core.worlds.priors.hd import damaged
@@ -33,7 +32,6 @@ from mapkd_core.worlds.truth import local_elements
 from mapkd_core.worlds.visibility import seen_cells
 
 HD_LEVELS = ("fresh", "aged", "poor")  # of worlds.priors.hd, in turns over the worlds: a prior is never to be trusted
-HIGHEST_POINT_M = 4.0
 
 
 def generate(
@@ -95,18 +93,11 @@ def world_samples(
         if seen:
             sample = replace(sample, seen=seen_cells(renderer, float(time_s), cameras, SEEN_GRID))
         if prior is not None and frame.points is not None:
-            points = _near(frame.points[:, [0, 1, 2, 3, 5]], REACH if config.overlapping else TRUTH_GRID)
+            points = near(frame.points[:, [0, 1, 2, 3, 5]], REACH if config.overlapping else TRUTH_GRID)
             sd, hd = local_sd(road_map, pose, TRUTH_GRID), local_hd(prior, pose, TRUTH_GRID)
             sample = replace(sample, points=points, sd=sd, hd=hd)
         samples.append(sample)
     return samples
-
-
-def _near(points: NDArray[np.float32], g: BevGrid) -> NDArray[np.float32]:
-    """The points over the grid and not far above the road: the others are no help to a map, and much to store."""
-    x, y, z = points[:, :3].T
-    inside = (x > g.x_min) & (x < g.x_max) & (y > g.y_min) & (y < g.y_max) & (z < HIGHEST_POINT_M)
-    return points[inside]
 
 
 def _write_world(

@@ -8,7 +8,6 @@ and HD prior. The same command gives the same bytes, on the same kind of device:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mapkd_core.config import TrainConfig, load, to_dict
-from mapkd_core.data import seeds
+from mapkd_core.data import seeds, set_manifest
 from mapkd_core.data.generate import generate
 from mapkd_core.data.samples import SampleFolder
 from mapkd_core.worlds.sampling import chosen_device
@@ -25,7 +24,7 @@ from mapkd_core.writing import write_json
 
 NAME = "roads-v1"
 LIDAR_SWEEPS = 2
-MANIFEST = "manifest.json"
+MANIFEST = set_manifest.NAME
 CONFIGS = Path(__file__).resolve().parents[2] / "config" / "train"
 _FIRST_DEVICE = "cpu"  # of sets that do not tell: they are of before there was a choice
 
@@ -83,11 +82,8 @@ def check(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder / MANIFEST} is missing: the set is not complete; build it again to go on")
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     for split, listed in manifest["splits"].items():
-        for name, digest in listed["files"].items():
-            path = folder / split / name
-            if not path.is_file() or _hash(path) != digest:
-                state = "changed" if path.is_file() else "missing"
-                raise ValueError(f"{path} is {state}; remove it and {folder / MANIFEST}, and build the set again")
+        remedy = f"remove it and {folder / MANIFEST}, and build the set again"
+        set_manifest.verify(folder / split, listed["files"], remedy)
     return manifest
 
 
@@ -125,17 +121,8 @@ def _claim(out: Path, told: dict[str, Any]) -> None:
 
 def _listed(folder: Path) -> dict[str, Any]:
     samples = SampleFolder(folder)
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".npz") and not p.name.startswith("."))
     return {
         "worlds": len(samples.names), "frames": len(samples),
         "seeds": [int(samples.names[0]), int(samples.names[-1])],
-        "files": {path.name: _hash(path) for path in files},
+        "files": set_manifest.hashes(folder),
     }  # fmt: skip
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

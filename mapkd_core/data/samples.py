@@ -4,7 +4,8 @@
 `<name>.images.npy` F N 3 H W uint8 and, where there is a LiDAR, `<name>.points.npy` P 5 int16 are mapped, not loaded.
 `<name>.truth.npz` holds K F N 3 3, ego_T_camera F N 4 4, how many points each frame has, and the elements of truth,
 SD and HD prior as flat lists (`element_lists`), and where they are known the light of the world and, in bits, which
-ground the cameras see. It is written last: a world without it is not there. No pickles.
+ground the cameras see. It is written last: a world without it is not there. How far truth reaches is told there, too,
+by sets that are not rendered. No pickles.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data import element_lists
+from mapkd_core.data.layers import REACH as LAYER_REACH
 from mapkd_core.data.layers import LayerTruth
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.grid import BevGrid
@@ -26,7 +28,7 @@ from mapkd_core.types import MapElement
 from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.writing import aside
 
-# Truth reaches farther than the network's range, so that training can turn and shift the ego frame.
+# Rendered truth reaches farther than the network's range, so that training can turn and shift the ego frame.
 TRUTH_GRID = BevGrid(-39.0, 39.0, -24.0, 24.0, 0.15)
 SEEN_GRID = BevGrid(-39.0, 39.0, -24.0, 24.0, 0.5)  # the same range
 
@@ -35,7 +37,7 @@ POINT_STEPS = np.array((0.005, 0.005, 0.005, 1.0, 0.001), np.float32)  # m m m, 
 
 @dataclass(frozen=True)
 class Sample:
-    """One frame: the network's input and its truth in ego metres, clipped to TRUTH_GRID.
+    """One frame: the network's input and its truth in ego metres, clipped to the set's reach, by default TRUTH_GRID.
 
     points: P x 5 float32 x y z (ego m), intensity 0..255, seconds from the frame's time; None without LiDAR.
     sd, hd: map priors as elements, for teachers; empty where there are none.
@@ -56,8 +58,11 @@ class Sample:
     layers: LayerTruth | None = None
 
 
-def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
-    """Write the frames of one world; a reader sees all of it or nothing."""
+def write(folder: Path, name: str, samples: Sequence[Sample], reach: BevGrid | None = None) -> None:
+    """Write the frames of one world; a reader sees all of it or nothing.
+
+    reach: rectangle that truth, layers and priors were cut to; None for rendered sets, which do not tell it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     truth: dict[str, Any] = {
         "K": np.stack([s.prepared.K for s in samples]),
@@ -69,6 +74,8 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
         "relief_waves": np.stack([s.relief.waves for s in samples]),
         "relief_plane": np.stack([s.relief.plane for s in samples]),
     }
+    if reach is not None:
+        truth["reach"] = np.array([*reach.bounds, reach.cell])
     masks = [s.seen for s in samples if s.seen is not None]
     if len(masks) == len(samples):
         truth["seen"] = np.stack([np.packbits(mask) for mask in masks])
@@ -91,7 +98,7 @@ def write(folder: Path, name: str, samples: Sequence[Sample]) -> None:
 class SampleFolder:
     """Random access to all frames of a folder, in the order of the files' names.
 
-    Raises FileNotFoundError for a folder without samples.
+    Raises FileNotFoundError for a folder without samples, and ValueError where its worlds do not reach equally far.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -100,11 +107,10 @@ class SampleFolder:
         if not self.names:
             raise FileNotFoundError(f"{folder} holds no samples; make some with `mapkd dataset --out {folder}`")
         self._truth = [dict(np.load(self.folder / f"{n}.truth.npz", allow_pickle=False)) for n in self.names]
-        self._images = [np.load(self.folder / f"{n}.images.npy", mmap_mode="r") for n in self.names]
-        self._points = [
-            np.load(self.folder / f"{n}.points.npy", mmap_mode="r") if "point_counts" in t else None
-            for n, t in zip(self.names, self._truth, strict=True)
-        ]
+        for name, truth in zip(self.names, self._truth, strict=True):
+            for part in ("images", "points") if "point_counts" in truth else ("images",):
+                self._check(self.folder / f"{name}.{part}.npy")
+        self._reach = self._stated_reach()
         self.index = [(w, f) for w, t in enumerate(self._truth) for f in range(len(t["counts"]))]
 
     def __len__(self) -> int:
@@ -118,7 +124,7 @@ class SampleFolder:
     def __getitem__(self, i: int) -> Sample:
         world, frame = self.index[i]
         truth = self._truth[world]
-        images = np.array(self._images[world][frame])
+        images = np.array(self._mapped(world, "images")[frame])
         prepared = Prepared(images, truth["K"][frame], truth["ego_T_camera"][frame], np.ones(len(images), bool))
         elements, sd, hd = (element_lists.unpack(truth, frame, prefix) for prefix in ("", "sd_", "hd_"))
         light, seen = str(truth["light"][frame]) if "light" in truth else "", None
@@ -138,7 +144,19 @@ class SampleFolder:
     def modalities(self) -> set[str]:
         """What some frame has: camera, and of lidar, sd and hd what is there."""
         priors = {name for name in ("sd", "hd") if any(t.get(f"{name}_counts", np.zeros(1)).any() for t in self._truth)}
-        return {"camera", *priors} | ({"lidar"} if any(points is not None for points in self._points) else set())
+        return {"camera", *priors} | ({"lidar"} if any("point_counts" in t for t in self._truth) else set())
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width of the pictures, of the first world."""
+        height, width = self._mapped(0, "images").shape[-2:]
+        return height, width
+
+    def reach(self, of_layers: bool = False) -> BevGrid:
+        """The rectangle that truth was cut to: of lines, or of layers (`data.layers`), where rendered sets differ."""
+        if self._reach is not None:
+            return self._reach
+        return LAYER_REACH if of_layers else TRUTH_GRID
 
     def elements(self, i: int) -> tuple[MapElement, ...]:
         """The truth of frame i, without reading its pictures."""
@@ -146,12 +164,31 @@ class SampleFolder:
         return element_lists.unpack(self._truth[world], frame)
 
     def _cloud(self, world: int, frame: int) -> NDArray[np.float32] | None:
-        stored = self._points[world]
-        if stored is None:
+        if "point_counts" not in self._truth[world]:
             return None
-        counts = self._truth[world]["point_counts"]
+        stored, counts = self._mapped(world, "points"), self._truth[world]["point_counts"]
         first = int(counts[:frame].sum())
         return stored[first : first + int(counts[frame])].astype(np.float32) * POINT_STEPS
+
+    def _mapped(self, world: int, part: str) -> NDArray[Any]:
+        """Mapped anew each time: thousands of worlds kept open would be more files than a process may have."""
+        array: NDArray[Any] = np.load(self.folder / f"{self.names[world]}.{part}.npy", mmap_mode="r")
+        return array
+
+    def _stated_reach(self) -> BevGrid | None:
+        """None where it is not told."""
+        told = {tuple(t["reach"].tolist()) if "reach" in t else () for t in self._truth}
+        if len(told) > 1:
+            one, other, *_ = sorted(told)
+            raise ValueError(f"{self.folder} mixes worlds whose truth reaches {one or 'as rendered'} and {other} "
+                             "(x y, x y, cell in m): keep each set in a folder of its own")  # fmt: skip
+        x_min, y_min, x_max, y_max, cell = next(iter(told)) or (0.0,) * 5
+        return BevGrid(x_min, x_max, y_min, y_max, cell) if cell else None
+
+    @staticmethod
+    def _check(path: Path) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing beside its truth; make the set again")
 
 
 def _to_steps(points: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -59,8 +59,8 @@ def check_there(samples: SampleFolder, modalities: Collection[str]) -> None:
     if absent:
         raise ValueError(
             f"a network gets {', '.join(sorted(modalities))}, but the samples in {samples.folder} have no "
-            f"{' and no '.join(absent)}; make samples for teachers with `mapkd dataset --benchmark small`, or leave it "
-            "out of model.modalities"
+            f"{' and no '.join(absent)}; make samples for teachers with `mapkd dataset --benchmark small`, from "
+            "nuScenes with --sweeps, --sd and --hd of `mapkd nuscenes samples`, or leave it out of model.modalities"
         )
 
 

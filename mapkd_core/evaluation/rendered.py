@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mapkd_core import processes
 from mapkd_core.bags.write import encode_jpeg
 from mapkd_core.config import ModelConfig
+from mapkd_core.data.fit import covers
 from mapkd_core.data.prepare import model_camera
 from mapkd_core.data.samples import SEEN_GRID, Sample, SampleFolder
 from mapkd_core.data.teacher_inputs import teacher_inputs
@@ -136,6 +137,9 @@ def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> 
     mappers = mappers_of(how)
     grid = next(iter(mappers.values())).grid
     samples = SampleFolder(folder)
+    if not covers(samples.reach(), grid):
+        raise ValueError(f"truth in {folder} reaches {samples.reach().bounds} m, the network's range {grid.bounds} m: "
+                         "write samples for this range (`mapkd nuscenes samples ROOT --range ...`)")  # fmt: skip
     count = min(limit or len(samples), len(samples))
     for i in np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int)):
         sample = samples[int(i)]

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mapkd_core.config import ModelConfig, TrainConfig, to_dict
 from mapkd_core.data.batch import Batch, TrainingSet, collate
+from mapkd_core.data.fit import check_apart
 from mapkd_core.data.samples import SampleFolder
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
@@ -26,7 +27,7 @@ from mapkd_core.training.log import Log
 from mapkd_core.training.optim import schedule
 from mapkd_core.training.parallel import ALONE, Group
 from mapkd_core.training.run_state import RunState
-from mapkd_core.training.validate import validate
+from mapkd_core.training.validate import plain, validate
 
 
 def train(config: TrainConfig, out: Path, resume: bool = False) -> Path:
@@ -46,7 +47,8 @@ def _train(config: TrainConfig, out: Path, resume: bool, group: Group) -> Path:
     if resume:
         run.restore(out / "last.pt")
     if Path(config.validation).is_dir():
-        TrainingSet(config.validation, config)  # refused now and not at the first validation, if it lacks something
+        # Refused now and not at the first validation, if it lacks something.
+        check_apart(SampleFolder(config.data), TrainingSet(config.validation, plain(config)).samples)
     log = Log(out, config, group)
     bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0, disable=not group.is_first)
     batches = Timed(_batches(config, progress.step, run.learning.modalities, group))

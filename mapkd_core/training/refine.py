@@ -23,6 +23,7 @@ from mapkd_core import geometry
 from mapkd_core.config import ModelConfig, TrainConfig, from_dict, to_dict
 from mapkd_core.data.augment import mirror, move
 from mapkd_core.data.clipping import clip
+from mapkd_core.data.fit import check_reach
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.data.rasterise import rasterise
 from mapkd_core.data.samples import Sample, SampleFolder
@@ -49,6 +50,7 @@ def pretrain(config: TrainConfig, out: Path) -> Path:
     model = _fresh(config.model).train().to(device)
     optimizer, progress = make_optimizer(model, config), Progress(config)
     folder, rng = SampleFolder(config.data), np.random.default_rng(config.seed)
+    check_reach(folder, config)
     out.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=1000, desc="refinement", unit="‰", mininterval=2.0)
     while not progress.done:

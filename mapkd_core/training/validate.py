@@ -16,6 +16,11 @@ from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.parallel import ALONE, Group
 
 
+def plain(config: TrainConfig) -> TrainConfig:
+    """The settings without what changes frames at random: validation samples need not reach beyond the range."""
+    return replace(config, camera_dropout=0.0, mirror=False, turn=0.0, shift=0.0)
+
+
 @torch.no_grad()
 def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Group = ALONE) -> dict[str, float]:
     """{"miou": ..., "iou_<class>": ...} in percent over at most `limit` evenly spread samples; {} without the folder.
@@ -27,8 +32,8 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Grou
         return {}
     if config.model.overlapping:
         return validate_layers(model, config, limit, group)
+    config = plain(config)
     samples = TrainingSet(config.validation, config).samples
-    plain = replace(config, camera_dropout=0.0)
     device = next(model.parameters()).device
     classes = config.model.classes
     counts = torch.zeros(2, len(classes), dtype=torch.float64)  # intersections, unions
@@ -37,7 +42,7 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Grou
         group.first_says(buffer)  # batch norms of processes on CPUs differ a little
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
     for i in chosen[group.rank :: group.size]:
-        batch = to_batch(samples[int(i)], plain).to(device)
+        batch = to_batch(samples[int(i)], config).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             output = model(*batch.inputs())
             labels = output.semantic.argmax(1)
@@ -58,14 +63,14 @@ def validate_layers(model: MapModel, config: TrainConfig, limit: int, group: Gro
 
     Cells whose truth is not known are left out, and so are layers that are known nowhere.
     """
+    config = plain(config)
     samples = TrainingSet(config.validation, config).samples
-    plain = replace(config, camera_dropout=0.0)
     device = next(model.parameters()).device
     accumulator = IouAtThresholds(config.model.classes)
     model.eval()
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
     for i in chosen[group.rank :: group.size]:
-        batch = to_batch(samples[int(i)], plain).to(device)
+        batch = to_batch(samples[int(i)], config).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             probability = model(*batch.inputs()).semantic.sigmoid()[0].float().cpu().numpy()
         assert batch.layers is not None

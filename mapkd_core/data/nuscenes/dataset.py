@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.layers import LayerTruth
 from mapkd_core.data.nuscenes import devkit, manifest, sensors
+from mapkd_core.data.nuscenes.excerpt import Excerpt, excerpt
 from mapkd_core.data.nuscenes.layer_truth import layer_truth
 from mapkd_core.data.nuscenes.map_layers import MapLayers
 from mapkd_core.data.nuscenes.rules import map_vectors
 from mapkd_core.data.nuscenes.splits import scenes_of
 from mapkd_core.data.reduced import Reduction, whole
-from mapkd_core.data.sd_map import read_sd_map, sd_elements
+from mapkd_core.data.sd_map import SdRoad, read_sd_map, sd_elements
 from mapkd_core.geometry import planar
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, LAYERS, Frame, MapElement
@@ -33,19 +35,31 @@ class NuScenesSet:
 
     version: folder of the tables, such as v1.0-trainval; may be left out where there is one only. A set written by
     `mapkd nuscenes write` is checked against its manifest: tables and maps here, pictures and sweeps when read.
+    tables: what is read already, of a set that was opened and checked elsewhere (see `over`).
     Raises FileNotFoundError and ValueError with the file and the remedy, also later, for what is read then.
     """
 
-    def __init__(self, root: Path | str, version: str | None = None) -> None:
+    def __init__(self, root: Path | str, version: str | None = None, tables: Any = None) -> None:
         self.root = Path(root)
         self.version = version or devkit.find_version(self.root)
         self.manifest = manifest.read(self.root)
-        if self.manifest:
+        if self.manifest and tables is None:
             self.manifest.verify(lambda name: not name.startswith(("samples/", "sweeps/")))
-        self.tables = devkit.open_tables(self.root, self.version)
+        self.tables = devkit.open_tables(self.root, self.version) if tables is None else tables
         self._scenes = {scene["name"]: scene for scene in self.tables.scene}
         self._layers = lru_cache(maxsize=None)(self._read_layers)
         self._sd_roads = lru_cache(maxsize=8)(read_sd_map)
+
+    def excerpt(self, scene: str, sweeps: int = 1) -> Excerpt:
+        """The scene's records, for `over` in another process; `sweeps` turns of the LiDAR a sample."""
+        return excerpt(self.tables, self._scenes[scene], sweeps)
+
+    def over(self, tables: Excerpt) -> NuScenesSet:
+        """The same set with these tables; maps that were read are shared."""
+        other = copy.copy(self)
+        other.tables, other._scenes = tables, {scene["name"]: scene for scene in tables.scene}
+        other.__dict__.pop("scene_names", None)
+        return other
 
     @cached_property
     def scene_names(self) -> tuple[str, ...]:
@@ -139,9 +153,12 @@ class NuScenesSet:
         path: an OpenStreetMap extract of the scene's city (see `sd_map`); sets that mapkd wrote have their own. An HD
         prior is what `truth` gives, of this dataset or of one with another map.
         """
-        city = self.location(self.scene_of(token))
-        roads = self._sd_roads(Path(path) if path else self.root / "maps" / "sd" / f"{city}.geojson", city)
-        return sd_elements(roads, self.planar_pose(token), grid)
+        return sd_elements(self.sd_roads(self.scene_of(token), path), self.planar_pose(token), grid)
+
+    def sd_roads(self, scene: str, path: Path | str | None = None) -> tuple[SdRoad, ...]:
+        """All SD roads of the scene's city, in its map frame; path: as of `sd_prior`."""
+        city = self.location(scene)
+        return self._sd_roads(Path(path) if path else self.root / "maps" / "sd" / f"{city}.geojson", city)
 
     def labelled(self, scene: str) -> tuple[str, ...]:
         """Classes whose truth is known: all, but for worlds whose road map says otherwise."""

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a set of samples fits the network that is to learn from it: how far truth reaches, and the pictures' size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mapkd_core import geometry
+from mapkd_core.config import TrainConfig
+from mapkd_core.data import set_manifest
+from mapkd_core.data.samples import SampleFolder
+from mapkd_core.grid import RANGES, BevGrid
+
+_ROUNDING_M = 1e-6
+
+
+def needed(config: TrainConfig) -> BevGrid:
+    """What truth must cover: the network's range, turned, shifted and mirrored as `augment` may, in its cells."""
+    grid = config.model.grid
+    corners = np.array([(x, y) for x in (grid.x_min, grid.x_max) for y in (grid.y_min, grid.y_max)])
+    turns = np.linspace(-config.turn, config.turn, 101 if config.turn else 1)  # the farthest may lie between its ends
+    seen = np.concatenate([geometry.apply_planar(geometry.planar(0.0, 0.0, float(turn)), corners) for turn in turns])
+    (x0, y0), (x1, y1) = seen.min(0) - config.shift, seen.max(0) + config.shift
+    if config.mirror:
+        y0, y1 = min(y0, -y1), max(y1, -y0)
+    inner = np.array(grid.bounds)
+    low, high = (inner[:2] - (x0, y0)) / grid.cell, ((x1, y1) - inner[2:]) / grid.cell
+    left, right = (np.ceil(np.maximum(cells, 0) - _ROUNDING_M).astype(int) * grid.cell for cells in (low, high))
+    (x_min, y_min), (x_max, y_max) = inner[:2] - left, inner[2:] + right
+    return BevGrid(float(x_min), float(x_max), float(y_min), float(y_max), grid.cell)
+
+
+def check_reach(samples: SampleFolder, config: TrainConfig) -> None:
+    """Raises ValueError, naming both, where the network's range, with what augmentation adds, goes beyond the truth."""
+    there, wanted = samples.reach(config.model.overlapping), needed(config)
+    if not covers(there, wanted):
+        raise ValueError(
+            f"truth in {samples.folder} reaches {_said(there)}; the network's range {_said(config.model.grid)} with "
+            f"turns of {config.turn:g} rad and shifts of {config.shift:g} m needs {_said(wanted)}: write samples for "
+            f"this range (`mapkd nuscenes samples ROOT --range {'|'.join(RANGES)}`; rendered worlds have one), or take "
+            "a smaller model.grid, turn or shift"
+        )
+
+
+def check_pictures(samples: SampleFolder, config: TrainConfig) -> None:
+    """Raises ValueError, naming both, where the pictures are not of the network's size."""
+    found, wanted = samples.picture_size, (config.model.image_height, config.model.image_width)
+    if found != wanted:
+        raise ValueError(
+            f"pictures in {samples.folder} are {found[1]} x {found[0]} px, the network's {wanted[1]} x {wanted[0]}: "
+            f"set model.image_width={found[1]} model.image_height={found[0]}, or write the samples in its size"
+        )
+
+
+def check_apart(training: SampleFolder, validation: SampleFolder) -> None:
+    """Raises ValueError where two sets of nuScenes scenes share one: its validation would say nothing.
+
+    Rendered sets are apart by their seeds. A scene is known by its name, so that splits of two files are compared too.
+    """
+    told = [set_manifest.read(samples.folder) or {} for samples in (training, validation)]
+    same_folder = training.folder.resolve() == validation.folder.resolve()
+    if same_folder or any("scenes" not in each for each in told):
+        return
+    shared = sorted(set(training.names) & set(validation.names))
+    if shared:
+        one, other = (f"{each['split']!r} of {each['splits']}" for each in told)
+        raise ValueError(
+            f"{training.folder} (split {one}) and {validation.folder} (split {other}) share {len(shared)} scenes, the "
+            f"first is {shared[0]}: write both from splits of one list"
+        )
+
+
+def covers(outer: BevGrid, inner: BevGrid) -> bool:
+    """Whether the range of `inner` lies in that of `outer`, but for rounding."""
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = outer.bounds, inner.bounds
+    return min(u0 - x0, v0 - y0, x1 - u1, y1 - v1) > -_ROUNDING_M
+
+
+def _said(grid: BevGrid) -> str:
+    return f"x {grid.x_min:g}..{grid.x_max:g}, y {grid.y_min:g}..{grid.y_max:g} m"
