@@ -59,7 +59,7 @@ class Mapper:
             )
         self.vectors = self.card.get("vectors", "raster") if vectors == "auto" else vectors
         self.set_min_confidence(min_confidence)
-        self._run = make_runner(model, backend, device, self.card["sha256"], threads)
+        self._run = make_runner(model, backend, device, self.card, threads)
         self._plan_key: bytes = b""
         self._plan: NDArray[Any] = np.zeros(0)
         self._rig_size = 0  # most cameras seen so far

@@ -37,6 +37,7 @@ MAIN: dict[str, Row] = {
     "mapkd": Row("MapKD", "mapkd", coach=True),
     "mapdistill": Row("MapDistill (dual view)", "mapdistill"),
     "bridgeta": Row("BridgeTA (reconstructed)", "bridgeta"),
+    "inherit": Row("inherit (ours)", "inherit"),
 }
 _OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
 ABLATIONS: dict[str, Row] = {

@@ -96,13 +96,13 @@ def _forward(
         "student": cost.student_cost(model, images, torch.from_numpy(table)[None]),
         "hdmapnet_shape": cost.hdmapnet_cost(model.config),
     }
-    eager = make_runner(model, "torch", "cpu", digest)
+    eager = make_runner(model, "torch", "cpu", {"sha256": digest})
     calls: dict[str, Callable[[], object]] = {
         EAGER: lambda: eager(prepared.images, table),
         YARDSTICK: torch.inference_mode()(lambda: yardstick(images, K, ego_T_camera)),
     }
     if machine.describe(threads)["onnxruntime"] is not None:
-        fastest = make_runner(model, "onnx", "cpu", digest, threads)
+        fastest = make_runner(model, "onnx", "cpu", {"sha256": digest}, threads)
         calls[FASTEST] = lambda: fastest(prepared.images, table)
     return counted, interleaved(calls, repeats)
 

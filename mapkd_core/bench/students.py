@@ -83,7 +83,7 @@ def _forward_ms(paths: Mapping[str, Path], config: TrainConfig, repeats: int) ->
     calls: dict[str, Callable[[], object]] = {}
     for name, path in paths.items():
         model, card = load_weights(path)
-        runner = make_runner(model, "auto", "cpu", card["sha256"])
+        runner = make_runner(model, "auto", "cpu", card)
         images, table = _input(model.config, config)
         calls[name] = lambda runner=runner, images=images, table=table: runner(images, table)  # type: ignore[misc]
     return interleaved(calls, repeats)

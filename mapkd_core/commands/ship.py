@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reports", type=Path, nargs="*", default=[], metavar="FILE", help="JSON of `mapkd evaluate --out`"
     )
+    parser.add_argument("--ways", type=Path, metavar="FILE", help="JSON of `mapkd bench ways`: backends to vouch for")
     parser.add_argument("--vectors", choices=("query", "raster"), help="head that gives polylines by default")
     parser.add_argument("--min-confidence", type=float, metavar="C", help="polylines below it are left out by default")
     parser.add_argument("--model-id", default="mapkd-student", metavar="NAME", help="name in published messages")
@@ -49,6 +50,8 @@ def run(options: argparse.Namespace) -> Result:
     if reports:
         card["metrics"] = {name: report["vectors"] for name, report in reports.items()}
         card["vectors"] = _better(next(iter(reports.values())))
+    if options.ways:
+        card["miou_lost"] = _miou_lost(options.ways, card["sha256"])
     if options.vectors:
         card["vectors"] = options.vectors
     if options.min_confidence is not None:
@@ -104,6 +107,18 @@ def _report(path: Path, digest: str) -> dict[str, Any]:
             f"{path} scores weights {str(report.get('sha256'))[:12]}, these are {digest[:12]}; evaluate them again"
         )
     return report
+
+
+def _miou_lost(path: Path, digest: str) -> dict[str, float]:
+    """Points by backend that is not exact; `backend: auto` may take those that lose little enough."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no result at {path}; write it with `mapkd bench ways --out {path}`")
+    result: dict[str, Any] = json.loads(path.read_text())
+    if result.get("sha256") != digest:
+        raise ValueError(
+            f"{path} is of weights {str(result.get('sha256'))[:12]}, these are {digest[:12]}; measure again"
+        )
+    return {name: row["miou_lost"] for name, row in result["ways"].items() if row["miou_lost"] is not None}
 
 
 def _better(report: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ N cameras, K classes, Y X canvas cells, Q queries, P points.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -44,10 +45,13 @@ class Inference(nn.Module):
         return (probability * 255 + 0.5).to(torch.uint8), scores.sigmoid(), points
 
 
-def make_runner(model: MapModel, backend: str, device: str, digest: str, threads: int | None = None) -> Runner:
-    """The runner of `backend`; auto takes the fastest that is known to be exact on this machine.
+def make_runner(
+    model: MapModel, backend: str, device: str, card: Mapping[str, Any], threads: int | None = None
+) -> Runner:
+    """The runner of `backend`; auto takes the fastest on this machine of those that are known to be good.
 
-    digest names what is kept in the user's cache. Raises ValueError for a backend or a device that is not there.
+    card: of the weights; its `sha256` names what is kept in the user's cache, its `miou_lost` says which runtimes that
+    are not exact are good enough for them. Raises ValueError for a backend or a device that is not there.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
@@ -68,8 +72,8 @@ def make_runner(model: MapModel, backend: str, device: str, digest: str, threads
     from mapkd_core.performance import ways  # which knows runtimes that need not be installed
 
     if backend == "auto":
-        return ways.auto_runner(model, digest, threads)
-    return ways.runner(backend, model, digest, threads)
+        return ways.auto_runner(model, card, threads)
+    return ways.runner(backend, model, card["sha256"], threads)
 
 
 def _on_device(model: MapModel, backend: str, device: str) -> Runner:

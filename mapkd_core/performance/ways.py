@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ from mapkd_core.performance import choice, compiled, int8, openvino_runtime
 
 logger = logging.getLogger(__name__)
 
+MOST_LOST = 0.5  # points of mIoU that a way may lose to be taken
 _PIP = {"torch": "torch", "onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "'mapkd[openvino]'"}
 
 
@@ -26,7 +28,8 @@ class Way:
     """make: model, digest of its weights, threads -> runner. needs: packages beside PyTorch.
 
     is_exact: equal to PyTorch in single precision but for rounding: 1 of 255 in probability, 1e-4 in the rest. Others
-    are taken by `auto` only once `mapkd bench ways` has found their mIoU good enough on this machine.
+    are taken by `auto` only where the weights' card vouches for them, or `mapkd bench ways` did on this machine: at
+    most MOST_LOST points of mIoU lost.
     starts_fast: ready within some seconds, so that `auto` may try it when it is first used.
     """
 
@@ -41,11 +44,16 @@ WAYS: dict[str, Way] = {
     "onnx": Way(onnx_runner, ("onnx", "onnxruntime")),
     "openvino": Way(partial(openvino_runtime.runner, precision="f32"), ("onnx", "openvino")),
     "openvino-bf16": Way(partial(openvino_runtime.runner, precision="bf16"), ("onnx", "openvino"), is_exact=False),
-    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), is_exact=False),
-    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), is_exact=False),
+    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), is_exact=False, starts_fast=False),
+    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), is_exact=False, starts_fast=False),
     "compiled": Way(compiled.compiled_runner, starts_fast=False),
     "aot": Way(compiled.aot_runner, starts_fast=False),
 }
+
+
+def exact() -> set[str]:
+    """Ways whose answers are PyTorch's."""
+    return {name for name, way in WAYS.items() if way.is_exact}
 
 
 def missing(name: str) -> list[str]:
@@ -63,15 +71,18 @@ def runner(name: str, model: MapModel, digest: str, threads: int | None = None) 
     return WAYS[name].make(model, digest, threads)
 
 
-def auto_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
-    """The way that was the fastest on this machine; where nothing was measured, the exact ones are, at the first frame.
+def auto_runner(model: MapModel, card: Mapping[str, Any], threads: int | None = None) -> Runner:
+    """The way that was the fastest on this machine; where nothing was measured, those that are good are, at first.
 
+    Good is what is exact, or what the card of the weights vouches for: `miou_lost` by way (`mapkd ship --ways`).
     Where only one of them is installed nothing is measured; without any it is PyTorch.
     """
+    digest = card["sha256"]
     known = choice.read(choice.key(digest, threads))
     if known is not None and known in WAYS and not missing(known):
         return runner(known, model, digest, threads)
-    candidates = [name for name, way in WAYS.items() if way.is_exact and way.starts_fast and not missing(name)]
+    good = exact() | {name for name, lost in card.get("miou_lost", {}).items() if lost <= MOST_LOST}
+    candidates = [name for name, way in WAYS.items() if name in good and way.starts_fast and not missing(name)]
     if not candidates:
         logger.warning(
             "ONNX Runtime or its exporter is not installed: falling back to PyTorch, which is about half as fast"

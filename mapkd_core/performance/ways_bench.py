@@ -24,7 +24,6 @@ from mapkd_core.performance import choice, ways
 from mapkd_core.performance.budget import spread
 from mapkd_core.training.checkpoint import load_weights
 
-MOST_LOST = 0.5  # points of mIoU that a way may lose to be taken
 REFERENCE = "torch"
 _FIRST_SEED = VALIDATION.start + 50_000  # to choose by, so not of the test worlds
 
@@ -63,6 +62,7 @@ def run(
     missing = {name: ways.missing(name) for name in ways.WAYS if ways.missing(name)}
     return {
         "schema": 1,
+        "sha256": card["sha256"],
         "machine": machine.describe(count) | load,
         "ways": rows,
         "chosen": chosen,
@@ -123,5 +123,5 @@ def _row(name: str, times_ms: list[float], scores: dict[str, float]) -> dict[str
     lost = round(scores[REFERENCE] - scores[name], 3) if name in scores and REFERENCE in scores else None
     return {
         "forward_ms": spread(times_ms), "is_exact": is_exact, "miou": scores.get(name), "miou_lost": lost,
-        "is_taken": is_exact or (lost is not None and lost <= MOST_LOST),
+        "is_taken": is_exact or (lost is not None and lost <= ways.MOST_LOST),
     }  # fmt: skip

@@ -86,6 +86,11 @@ def read_card(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{card_path} has schema {found!r}, this version reads {SCHEMA}; train again or install a matching mapkd"
         )
+    lost = card.get("miou_lost", {})
+    if not isinstance(lost, dict) or not all(isinstance(value, int | float) for value in lost.values()):
+        raise ValueError(
+            f"{card_path}: miou_lost = {lost!r} must be points of mIoU by backend; see `mapkd ship --ways`"
+        )
     return card
 
 

@@ -21,6 +21,7 @@ from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.worlds.rig import nuscenes_rig
 
 # All of them run in TensorRT 10 and in ONNX Runtime on every device; adding one is a decision, not an accident.
+CARD = {"sha256": "0" * 64}
 ALLOWED = {
     "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Conv", "DepthToSpace", "Div", "Equal", "Exp", "Expand",
     "Gather", "Greater", "GridSample", "Identity", "LayerNormalization", "MatMul", "Mod", "Mul", "ReduceMax",
@@ -118,18 +119,18 @@ def test_without_the_exporter_auto_falls_back_to_pytorch(tiny, monkeypatch, capl
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "onnx" else find(name, *rest))
     model = build(tiny).eval()
-    assert make_runner(model, "auto", "cpu", "0" * 64)(*_inputs(tiny, 1))[0].shape == (3, 40, 80)
+    assert make_runner(model, "auto", "cpu", CARD)(*_inputs(tiny, 1))[0].shape == (3, 40, 80)
     assert "falling back to PyTorch" in caplog.text
     with pytest.raises(ValueError, match="needs the packages onnx and onnxruntime"):
-        make_runner(model, "onnx", "cpu", "0" * 64)
+        make_runner(model, "onnx", "cpu", CARD)
 
 
 def test_unknown_backend_and_absent_device_are_refused(tiny):
     with pytest.raises(ValueError, match="unknown backend 'tensorrt'; known: auto, torch, onnx"):
-        make_runner(build(tiny), "tensorrt", "cpu", "0" * 64)
+        make_runner(build(tiny), "tensorrt", "cpu", CARD)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="no CUDA device; use device: cpu"):
-            make_runner(build(tiny), "torch", "cuda", "0" * 64)
+            make_runner(build(tiny), "torch", "cuda", CARD)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_a_choice_is_kept_for_machine_and_network_and_taken(tiny, tmp_path, monk
     assert choice.key(DIGEST, 2) != key != choice.key("1" * 64, 1)
     asked = []
     monkeypatch.setattr(ways, "runner", lambda name, *rest: asked.append(name))
-    make_runner(build(tiny), "auto", "cpu", DIGEST, 1)
+    make_runner(build(tiny), "auto", "cpu", {"sha256": DIGEST}, 1)
     assert asked == ["torch"]
     (tmp_path / "mapkd" / "ways.json").write_text("{damaged")
     assert choice.read(key) is None
@@ -101,10 +102,21 @@ def test_a_choice_is_kept_for_machine_and_network_and_taken(tiny, tmp_path, monk
 
 def test_without_a_choice_the_exact_ways_are_measured_at_the_first_frame(tiny, tmp_path):
     pytest.importorskip("openvino")
-    run = make_runner(build(tiny).eval(), "auto", "cpu", DIGEST, 1)
+    run = make_runner(build(tiny).eval(), "auto", "cpu", {"sha256": DIGEST}, 1)
     run(*inputs(tiny, 2))
     (kept,) = json.loads((tmp_path / "mapkd" / "ways.json").read_text()).values()
     assert set(kept["forward_ms"]) == {"onnx", "openvino"} and kept["way"] in kept["forward_ms"]
+
+
+@pytest.mark.parametrize(("lost", "is_tried"), [({}, False), ({"onnx-half": 0.4}, True), ({"onnx-half": 0.6}, False)])
+def test_a_way_that_is_not_exact_is_tried_where_the_card_vouches_for_it(tiny, tmp_path, monkeypatch, lost, is_tried):
+    half = replace(ways.WAYS["onnx"], is_exact=False)
+    monkeypatch.setattr(ways, "WAYS", {"torch": ways.WAYS["torch"], "onnx": ways.WAYS["onnx"], "onnx-half": half})
+    monkeypatch.setitem(ways.WAYS, "twin", ways.WAYS["onnx"])  # with one candidate alone nothing is measured
+    run = make_runner(build(tiny).eval(), "auto", "cpu", {"sha256": DIGEST, "miou_lost": lost}, 1)
+    run(*inputs(tiny, 2))
+    (kept,) = json.loads((tmp_path / "mapkd" / "ways.json").read_text()).values()
+    assert set(kept["forward_ms"]) == {"onnx", "twin"} | ({"onnx-half"} if is_tried else set())
 
 
 def test_a_way_that_is_not_installed_says_what_to_do(tiny, monkeypatch):
