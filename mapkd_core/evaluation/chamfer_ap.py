@@ -20,6 +20,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapkd_core.evaluation.by_class import by_class
 from mapkd_core.evaluation.chamfer import POINTS, chamfer, pairwise_chamfer, resample, resample_all
 from mapkd_core.types import CLASSES, MapElement
 
@@ -82,9 +83,7 @@ class ChamferApAccumulator:
         self, predicted: Sequence[MapElement], truth: Sequence[MapElement], labelled: Iterable[str] | None = None
     ) -> None:
         """One frame. labelled: classes whose truth is known; detections of the others are neither right nor wrong."""
-        for name in self._classes if labelled is None else [n for n in self._classes if n in set(labelled)]:
-            detections = [element for element in predicted if element.class_name == name]
-            targets = [element for element in truth if element.class_name == name]
+        for name, detections, targets in by_class(predicted, truth, self._classes, labelled):
             self.truths[name] += len(targets)
             self.detections[name] += len(detections)
             if detections:

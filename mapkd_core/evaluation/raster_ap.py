@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from mapkd_core.data.rasterise import instances, layers
+from mapkd_core.evaluation.by_class import by_class
 from mapkd_core.evaluation.ten_point_ap import match_globally, ten_point_ap, ten_point_ap_as_released
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
@@ -73,9 +74,7 @@ class RasterApAccumulator:
         self, predicted: Sequence[MapElement], truth: Sequence[MapElement], labelled: Iterable[str] | None = None
     ) -> None:
         """One frame. labelled: classes whose truth is known."""
-        for name in self._classes if labelled is None else [n for n in self._classes if n in set(labelled)]:
-            detections = [element for element in predicted if element.class_name == name]
-            targets = [element for element in truth if element.class_name == name]
+        for name, detections, targets in by_class(predicted, truth, self._classes, labelled):
             if not detections and not targets:
                 continue
             one, other = self._draw(detections), self._draw(targets)

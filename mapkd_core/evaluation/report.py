@@ -57,7 +57,7 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: NaN becomes null, thresholds become text, mIoU and mAP are spelled out."""
         plain = asdict(self) | {"miou": self.miou, "map": self.map, "class_ap": self.class_ap}
-        return {key: _json_ready(value) for key, value in plain.items()}
+        return {key: json_ready(value) for key, value in plain.items()}
 
     def write_json(self, path: Path) -> None:
         """Whole or not at all: written aside, then renamed."""
@@ -131,11 +131,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [line(head), line(rule), *[line(row) for row in rows]]
 
 
-def _json_ready(value: object) -> object:
+def json_ready(value: object) -> object:
+    """Numbers as keys become text, NaN becomes None; six digits."""
     if isinstance(value, dict):
-        return {f"{key:g}" if isinstance(key, float) else str(key): _json_ready(v) for key, v in value.items()}
+        return {f"{key:g}" if isinstance(key, float) else str(key): json_ready(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_json_ready(v) for v in value]
+        return [json_ready(v) for v in value]
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 6)
     return value

@@ -9,7 +9,7 @@ from typing import Any
 
 from mapkd_core.evaluation.iou import mean
 from mapkd_core.evaluation.protocols.base import Scores
-from mapkd_core.evaluation.report import percent, table
+from mapkd_core.evaluation.report import json_ready, percent, table
 
 # Metric -> keys of its scores by class and threshold, of its classes, and of its mean in JSON.
 _KEYS = {
@@ -52,7 +52,7 @@ class ScoreReport:
         }  # fmt: skip
         if self.iou:
             plain |= {"miou": mean(self.iou.values()), "iou": self.iou, "iou_by_distance": self.iou_by_distance}
-        return {key: _json_ready(value) for key, value in (plain | self.scores.detail).items()} | {
+        return {key: json_ready(value) for key, value in (plain | self.scores.detail).items()} | {
             "notes": list(self.scores.notes)
         }
 
@@ -91,13 +91,3 @@ def _shown(thresholds: list[float]) -> list[float]:
 
 def _summary(metric: str) -> str:
     return {"AP": "AP", "IoU@": "IoU@max", "ECE": "ECE"}[metric]
-
-
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {f"{key:g}" if isinstance(key, float) else str(key): _json_ready(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_ready(v) for v in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else round(value, 6)
-    return value

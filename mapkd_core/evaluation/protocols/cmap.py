@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.evaluation.by_class import by_class
 from mapkd_core.evaluation.chamfer import resample
 from mapkd_core.evaluation.chamfer_ap import THRESHOLDS_M, average_precision, distances, matched_truth
 from mapkd_core.evaluation.protocols.base import ScoredFrame, Scores, ScoringProtocol, Settings, average
@@ -47,9 +48,7 @@ class ConsistencyScorer:
         if frame.scene is None:
             needs = 'C-mAP needs "scenes": {name: [token, ...]} in the truth'
             raise ValueError(f"frame {frame.token} is in no scene: {needs}")
-        for name in self._classes:
-            detections = [e for e in frame.predicted if e.class_name == name]
-            targets = [e for e in frame.truth if e.class_name == name]
+        for name, detections, targets in by_class(frame.predicted, frame.truth, self._classes):
             self._truths[name] += len(targets)
             if detections and (targets or not self._as_released):
                 self._scores[name].append(np.array([e.confidence for e in detections]))
