@@ -6,12 +6,20 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 Level = bytes
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+class Finding(NamedTuple):
+    """What is wrong with a camera, in a word and in a sentence with the remedy."""
+
+    level: Level
+    state: str
+    message: str
 
 
 def status(name: str, level: Level, message: str, values: Mapping[str, Any]) -> DiagnosticStatus:
@@ -80,6 +88,7 @@ class CameraHealth:
 
     rejected: images that came but could not be used; last_rejection says why, until the next one that could.
     doubt: what does not fit about the mount of a camera that is used all the same.
+    finding: what a look at its pictures has shown, if anything.
     missed: how many sets in a row had no image of this camera near enough in time.
     """
 
@@ -90,6 +99,7 @@ class CameraHealth:
         self.last_skew_ms = 0.0
         self.missed = 0
         self.doubt = ""
+        self.finding: Finding | None = None
         self._rate, self._unstamped, self._transport = RateMeter(), GrowthMeter(), GrowthMeter()
 
     def used(self, skew_ms: float, doubt: str = "") -> None:
@@ -122,6 +132,8 @@ class CameraHealth:
             return WARN, "rejected", self.last_rejection
         if unstamped:
             return WARN, "unstamped", "images have header.stamp 0 and cannot be used; the driver must stamp them"
+        if self.finding is not None:
+            return self.finding
         if lost > max(1.0, _LOSS * sum(sent.values())):
             text = f"{lost} of {sum(sent.values())} images lost on the way"
             text += ": use the shipped DDS profile, or compressed images"

@@ -18,9 +18,9 @@ from mapkd_core.data.reduced import Picture
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.types import Camera, Frame
 from mapkd_ros.conversions import intrinsics
+from mapkd_ros.frame_set import FrameSet
 from mapkd_ros.mount_check import doubt
 from mapkd_ros.pose_track import PoseAt, PoseTrack, PoseUnavailableError
-from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.transforms import TransformBuffer
 
 # Odometry at 10 Hz or more may come a little after the images; constant velocity over this is good to centimetres.

@@ -7,21 +7,41 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from mapkd_ros.camera_input import CameraInput
-from mapkd_ros.diagnostics import ERROR, OK, WARN, CameraHealth, GrowthMeter, Level, RateMeter, ThrottledLog, status
+from mapkd_ros.diagnostics import (
+    ERROR,
+    OK,
+    WARN,
+    CameraHealth,
+    Finding,
+    GrowthMeter,
+    Level,
+    RateMeter,
+    ThrottledLog,
+    status,
+)
+from mapkd_ros.frame_set import FrameSet
 from mapkd_ros.map_messages import REJECTED
 from mapkd_ros.map_parameters import DiagnosticsParameters
 from mapkd_ros.sync_filter import CameraSyncFilter
-from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.worker import LatestWorker
 
 # Counts of the node and of the synchroniser that mean a set of images without a map.
-_LOSSES = ("failed", "no_usable_camera", "dropped_busy", "incomplete", "too_few_cameras", "anchor_overflow")
+_LOSSES = (
+    "failed",
+    "out_of_memory",
+    "no_usable_camera",
+    "dropped_busy",
+    "incomplete",
+    "too_few_cameras",
+    "anchor_overflow",
+)
 # Simulated clocks tick coarsely; a stamp further ahead of the node's clock than this comes from another clock.
 _AHEAD_MS = 1000.0
 _STILL_S = 2.0
@@ -42,7 +62,9 @@ class MapHealth:
         self._last_output_s: float | None = None
         self._times_ms: dict[str, float] = {}
         self._latency_ms = 0.0
-        self.counts: Counter[str] = Counter(published=0, no_usable_camera=0, failed=0, without_ego_motion=0)
+        self.counts: Counter[str] = Counter(
+            published=0, no_usable_camera=0, failed=0, out_of_memory=0, without_ego_motion=0
+        )
 
     def change(self, parameters: DiagnosticsParameters) -> None:
         """Other limits from the next report on."""
@@ -85,10 +107,14 @@ class MapHealth:
             if message:
                 self._log.error(reason, message)
 
-    def report(self, sets: CameraSyncFilter, worker: LatestWorker) -> DiagnosticArray:
-        """All statuses, output first."""
+    def report(
+        self, sets: CameraSyncFilter, worker: LatestWorker, findings: Mapping[str, Finding] = MappingProxyType({})
+    ) -> DiagnosticArray:
+        """All statuses, output first. findings: camera -> what a look at its pictures has shown."""
         synchroniser = sets.synchroniser
         with self._lock:
+            for name, camera in self._cameras.items():
+                camera.finding = findings.get(name)
             states = {name: self._state(name, synchroniser.camera_counts) for name in self._inputs}
             result = [self._output(synchroniser.counts, worker, states)]
             for name, health in self._cameras.items():

@@ -16,7 +16,7 @@ from std_msgs.msg import ColorRGBA, Header
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import LocalMap, MapElement
-from mapkd_ros.synchroniser import MISSING, OK, REUSED, TOO_FAR
+from mapkd_ros.frame_set import MISSING, OK, REUSED, TOO_FAR
 
 CLASS_IDS = {
     "divider": MapPolyline.CLASS_DIVIDER,

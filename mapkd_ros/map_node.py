@@ -11,7 +11,6 @@ Service ~/reset.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +25,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import Trigger
 
 from mapkd_core.types import Frame
-from mapkd_ros import qos
+from mapkd_ros import device_memory, qos
 from mapkd_ros.diagnostics import WARN, status
 from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters, ModelParameters
@@ -127,10 +126,7 @@ class MapNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
         self._predictor = self._outputs = None
-        gc.collect()
-        # Only where it is there already: the import of torch takes seconds.
-        if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        device_memory.release()
 
     def _on_parameters(self, changed: list[Any]) -> SetParametersResult:
         """All or none of them; those that are read at configuration only while the node is unconfigured."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from mapkd_ros.parameters import parameter
-from mapkd_ros.synchroniser import MISSING_POLICIES, SyncPolicy
+from mapkd_ros.sync_policy import MISSING_POLICIES, SyncPolicy
 
 _NUSCENES_CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 
@@ -57,7 +57,11 @@ class SyncParameters:
     min_cameras: int = parameter(1, "fewest cameras that make an output", 1, 8, live=True)
     max_reuse_age_s: float = parameter(0.3, "oldest frame that missing: reuse takes [s]", 0.0, 5.0, live=True)
     jump_back_s: float = parameter(
-        1.0, "stamps that go back by more restart everything (bag loop) [s]", 0.05, 3600.0, live=True
+        1.0,
+        "stamps that go back by more restart everything at once; by less with the third frame [s]",
+        0.05,
+        3600.0,
+        live=True,
     )
 
 
@@ -111,6 +115,22 @@ class PublishParameters:
 
 
 @dataclass(frozen=True)
+class WatchParameters:
+    pictures: bool = parameter(True, "tell black, overexposed and frozen pictures", live=True)
+    mounts: bool = parameter(
+        True, "tell swapped cameras and stale calibration by the road's motion; needs odometry", live=True
+    )
+    pictures_period_s: float = parameter(0.25, "pictures are looked at so often [s]", 0.0, 60.0, live=True)
+    mounts_period_s: float = parameter(
+        2.0,
+        "rest after two pictures 1.5 to 5 m apart were compared; 5 such pairs make a verdict [s]",
+        0.0,
+        60.0,
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
 class MapParameters:
     autostart: bool = parameter(True, "configure and activate by itself; false = wait for a lifecycle manager")
     model: ModelParameters = field(default_factory=ModelParameters)
@@ -122,6 +142,7 @@ class MapParameters:
     fusion: FusionParameters = field(default_factory=FusionParameters)
     publish: PublishParameters = field(default_factory=PublishParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)
+    watch: WatchParameters = field(default_factory=WatchParameters)
     decode: DecodeParameters = field(default_factory=DecodeParameters)
     decode_threads: int = parameter(2, "threads that decode images as they arrive", 1, 16)
 

@@ -15,7 +15,10 @@ from rclpy.node import Node
 
 from mapkd_core.data.reduced import reduction_for
 from mapkd_core.types import Frame, LocalMap
+from mapkd_ros import device_memory
 from mapkd_ros.camera_input import CameraImage
+from mapkd_ros.camera_watches import CameraWatches
+from mapkd_ros.frame_set import FrameSet
 from mapkd_ros.frames import AssembledFrame, FrameAssembler
 from mapkd_ros.map_health import MapHealth
 from mapkd_ros.map_inputs import MapInputs
@@ -24,7 +27,6 @@ from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.side_inputs import SideInputs
 from mapkd_ros.sync_filter import CameraSyncFilter
-from mapkd_ros.synchroniser import FrameSet
 from mapkd_ros.worker import LatestWorker
 
 _START_GRACE_S = 0.5
@@ -52,11 +54,13 @@ class MapPipeline:
     def __init__(self, node: Node, predictor: Predictor, outputs: MapOutputs, settings: MapParameters) -> None:
         self._node, self._predictor, self._outputs = node, predictor, outputs
         self._settings = self._applied = settings
-        reduction = reduction_for(getattr(predictor, "config", None), settings.decode.reduced)
+        network, device = getattr(predictor, "config", None), getattr(predictor, "device", "cpu")
+        reduction = reduction_for(network, settings.decode.reduced, device)
         self.inputs = MapInputs(node, settings, lambda *why: self._health.dropped(*why), reduction)
         modalities = getattr(predictor, "modalities", ("camera",))
         self._sides = SideInputs(self.inputs.hear, modalities, self.inputs.transforms, settings)
         self._health = MapHealth(node, self.inputs.cameras, settings.diagnostics)
+        self._watches = CameraWatches(settings.watch, self._on_watch_error)
         self._lasting = _lasting(node, settings)
         self._assembler = FrameAssembler(
             self.inputs.transforms,
@@ -82,6 +86,7 @@ class MapPipeline:
         self.inputs.close()
         if self._lasting is not None:
             self._lasting.close()
+        self._watches.close()
         has_ended = self._worker.close(timeout_s)
         self._node.get_logger().info(f"ended with {self._health.summary(self._sets, self._worker)}")
         return has_ended
@@ -91,6 +96,7 @@ class MapPipeline:
         self._sets.change(settings.policy())
         self._health.change(settings.diagnostics)
         self._sides.change(settings)
+        self._watches.change(settings.watch)
         self._settings = settings
 
     def reset(self) -> None:
@@ -98,11 +104,14 @@ class MapPipeline:
         self._sets.reset()
         self.inputs.forget()
         self._sides.forget()
+        self._watches.forget()
 
     def report(self) -> DiagnosticArray:
         if self.inputs.transforms.rejected:
             self._health.counts["transforms_rejected"] = self.inputs.transforms.rejected
-        report = self._health.report(self._sets, self._worker)
+        self._health.counts["watch_looks"] = self._watches.looks
+        self._health.counts["watch_ms"] = round(1e3 * self._watches.spent_s)
+        report = self._health.report(self._sets, self._worker, self._watches.findings())
         lasting = [] if self._lasting is None else [self._lasting.report()]
         report.status = [*report.status, *self._sides.report(self._node), *lasting]
         return report
@@ -137,6 +146,7 @@ class MapPipeline:
         told = self._outputs.publish(local_map, frame_set.stamp_ns, status, times_ms, model_id, with_raster)
         self._health.published(*told, assembled.has_ego_motion)
         self._last_epoch = frame_set.epoch
+        self._watches.look(frame, frame_set.epoch)
         if self._lasting is not None:
             self._lasting.add(local_map, frame, status, model_id)
 
@@ -158,8 +168,15 @@ class MapPipeline:
             time.sleep(_POLL_S)
 
     def _on_error(self, error: Exception) -> Any:
+        if is_short := device_memory.ran_out(error):
+            device_memory.release(error)
         if self._node.context.ok() and not self._is_closed:
-            self._health.dropped("failed", f"a frame gave no map: {type(error).__name__}: {error}")
+            reason = "out_of_memory" if is_short else "failed"
+            self._health.dropped(reason, f"a frame gave no map: {type(error).__name__}: {error}")
+
+    def _on_watch_error(self, error: Exception) -> None:
+        if self._node.context.ok() and not self._is_closed:
+            self._health.dropped("watch_failed", f"pictures not looked at: {type(error).__name__}: {error}")
 
 
 def _lasting(node: Node, settings: MapParameters) -> Any:

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.writing import write_json
+from mapkd_ros.sync_policy import SyncPolicy
 from mapkd_ros.sync_streams import ANCHOR, CAMERAS, MS, Event, Streams, played
-from mapkd_ros.synchroniser import CameraSynchroniser, SyncPolicy
+from mapkd_ros.synchroniser import CameraSynchroniser
 
 SLOPS_MS = (50, 100)  # ours is 50 either way of the anchor, theirs is from the first to the last
 _QUEUE = 10

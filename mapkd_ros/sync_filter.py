@@ -16,7 +16,9 @@ from typing import Any
 
 from message_filters import SimpleFilter
 
-from mapkd_ros.synchroniser import CameraSynchroniser, FrameSet, SyncPolicy
+from mapkd_ros.frame_set import FrameSet
+from mapkd_ros.sync_policy import SyncPolicy
+from mapkd_ros.synchroniser import CameraSynchroniser
 
 
 class CameraSyncFilter(SimpleFilter):

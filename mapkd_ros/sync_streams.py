@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mapkd_ros.synchroniser import CameraSynchroniser, FrameSet
+from mapkd_ros.frame_set import FrameSet
+from mapkd_ros.synchroniser import CameraSynchroniser
 
 CAMERAS = ("FRONT", "FRONT_RIGHT", "BACK_RIGHT", "BACK", "BACK_LEFT", "FRONT_LEFT")
 ANCHOR = CAMERAS[0]

@@ -57,7 +57,7 @@ def _rows(message: Any, fields: dict[str, Any]) -> NDArray[np.void]:
         raise ValueError(
             f"point cloud of {width} x {height} points, point_step {step}, row_step {row_step} has {size} bytes of data"
         )
-    layout = {
+    layout: Any = {
         "names": list(fields),
         "formats": list(types.values()),
         "offsets": [field.offset for field in fields.values()],

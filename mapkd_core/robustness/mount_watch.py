@@ -59,22 +59,31 @@ class MountWatch:
         return True
 
     def faults(self) -> dict[str, str]:
-        """Camera -> what is wrong with it, with the remedy."""
-        found = {}
-        swapped: set[str] = set()
+        """Camera -> what is wrong with it, with the remedy: swapped cameras and turned mounts."""
+        swaps = "its pictures fit the mount of {}: are the two swapped? check topics and cables"
+        turns = "the road fits a mount turned by about {:.1f} degrees better: calibrate it again"
+        return {name: turns.format(degrees) for name, degrees in self.turned().items()} | {
+            name: swaps.format(other) for name, other in self.swapped().items()
+        }
+
+    def swapped(self) -> dict[str, str]:
+        """Camera -> the one whose mount its pictures fit."""
+        found: dict[str, str] = {}
         for (one, other), (weight, gain) in sorted(self._swaps.items(), key=lambda item: -item[1][1]):
-            if weight >= PAIRS * 0.8 and gain / weight > SWAP_MARGIN and not swapped & {one, other}:
-                swapped |= {one, other}
-                found[one] = f"its pictures fit the mount of {other}: are the two swapped? check topics and cables"
-                found[other] = f"its pictures fit the mount of {one}: are the two swapped? check topics and cables"
+            if weight >= PAIRS * 0.8 and gain / weight > SWAP_MARGIN and not found.keys() & {one, other}:
+                found |= {one: other, other: one}
+        return found
+
+    def turned(self) -> dict[str, float]:
+        """Camera that is not swapped -> degrees by which another mount fits the road better."""
+        found, swapped = {}, self.swapped()
         for name, scores in self._turns.items():
             if name in swapped or self._pairs[name] < PAIRS * 0.8:
                 continue
             best = max(scores, key=lambda turn: scores[turn])
             gain = (scores[best] - scores[0, 0]) / self._pairs[name]
             if gain > TURN_MARGIN:
-                degrees = TURN_STEP_DEG * float(np.hypot(*best))
-                found[name] = f"the road fits a mount turned by about {degrees:.1f} degrees better: calibrate it again"
+                found[name] = TURN_STEP_DEG * float(np.hypot(*best))
         return found
 
     def _compare(self, now: dict[str, View], before: dict[str, View], before_T_now: Matrix) -> None:

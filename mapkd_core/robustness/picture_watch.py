@@ -36,9 +36,9 @@ class PictureWatch:
         image: H W 3. moved_m: how far the vehicle went since the picture before; None where nobody knows. A picture of
         the same stamp again (a camera that was reused) counts for nothing.
         """
-        if self._is_frozen(image, stamp_ns, moved_m):
-            return "frozen"
-        return brightness_fault(image)
+        is_frozen = self._is_frozen(image, stamp_ns, moved_m)
+        # A sensor that died black is frozen, too; black says more.
+        return brightness_fault(image) or ("frozen" if is_frozen else "")
 
     def _is_frozen(self, image: NDArray[np.uint8], stamp_ns: int, moved_m: float | None) -> bool:
         digest, last = zlib.crc32(np.ascontiguousarray(image).data), self._last

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import itertools
 
+from mapkd_ros.frame_set import FrameSet
+from mapkd_ros.sync_policy import SyncPolicy
 from mapkd_ros.sync_streams import CAMERAS, MS, PERIOD_NS, START_NS, Streams, played
-from mapkd_ros.synchroniser import FrameSet, SyncPolicy
 
 __all__ = ["CAMERAS", "MS", "PERIOD_NS", "START_NS", "assert_in_order", "events", "play", "policy"]
 

@@ -11,10 +11,10 @@ from sensor_msgs.msg import CameraInfo
 
 from mapkd_core.data.reduced import Picture
 from mapkd_core.geometry import apply, from_euler, inverse, planar, project, transform
+from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.frames import FrameAssembler
 from mapkd_ros.map_messages import header
 from mapkd_ros.pose_track import PoseTrack
-from mapkd_ros.synchroniser import FrameSet, Stamped
 from mapkd_ros.transforms import TransformBuffer
 
 MS = 1_000_000

@@ -11,9 +11,9 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock
 
+from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.map_health import MapHealth
 from mapkd_ros.map_parameters import DiagnosticsParameters
-from mapkd_ros.synchroniser import FrameSet, Stamped
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

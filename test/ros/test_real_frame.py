@@ -21,10 +21,10 @@ from mapkd_core.models.build import build
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_ros import qos
 from mapkd_ros.conversions import odometry_pose, stamp_ns
+from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.frames import FrameAssembler
 from mapkd_ros.map_messages import elements
 from mapkd_ros.pose_track import PoseTrack
-from mapkd_ros.synchroniser import FrameSet, Stamped
 from mapkd_ros.transforms import TransformBuffer
 
 

@@ -16,12 +16,12 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import fit_intrinsics, prepare
 from mapkd_core.data.reduced import reduction_for
 from mapkd_ros.conversions import picture
+from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.frames import FrameAssembler
 from mapkd_ros.map_inputs import MapInputs
 from mapkd_ros.map_messages import header
 from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.pose_track import PoseTrack
-from mapkd_ros.synchroniser import FrameSet, Stamped
 from mapkd_ros.transforms import TransformBuffer
 
 K = np.array([[1260.0, 0, 801], [0, 1250.0, 449], [0, 0, 1]])

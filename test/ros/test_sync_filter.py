@@ -9,7 +9,7 @@ import message_filters
 import pytest
 
 from mapkd_ros.sync_filter import CameraSyncFilter
-from mapkd_ros.synchroniser import SyncPolicy
+from mapkd_ros.sync_policy import SyncPolicy
 
 SECOND = 10**9
 

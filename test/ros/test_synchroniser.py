@@ -119,6 +119,50 @@ def test_a_looping_bag_starts_again():
     assert_in_order(sets[30:])
 
 
+@pytest.mark.parametrize("length", [3, 4, 6, 11])
+def test_a_loop_much_shorter_than_the_jump_back_starts_again_and_loses_nothing(length):
+    """A quarter of a second and more; cameras out of phase, so that some loop before the anchor and some after it."""
+    stream = events(count=length, spread_ms=40)
+    loops = [(a + turn * 2 * 10**9, c, s) for turn in range(4) for a, c, s in stream]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, loops)
+    assert [s.epoch for s in sets] == [turn for turn in range(4) for _ in range(length)]
+    for turn in range(4):
+        assert_in_order([s for s in sets if s.epoch == turn])
+    assert all(len(s.frames) == 6 for s in sets)
+
+
+def test_a_loop_of_two_frames_starts_again_every_other_time():
+    """The third frame in a row that is not newer comes with the loop after."""
+    stream = [(a + turn * 10**9, c, s) for turn in range(8) for a, c, s in events(count=2)]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream)
+    assert synchroniser.counts["resets"] == 3 and [s.epoch for s in sets] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_frames_that_overtake_each_other_start_nothing_anew(seed):
+    """Up to two of the same camera overtake one; every fifth is sent twice."""
+    rng = np.random.default_rng(seed)
+    stream = sorted((a + int(rng.uniform(0, 2.9) * PERIOD_NS), c, s) for a, c, s in events(count=200))
+    stream = [item for item in stream for _ in range(1 + (rng.random() < 0.2))]
+    synchroniser = CameraSynchroniser(policy())
+    play(synchroniser, stream)
+    assert synchroniser.counts["resets"] == 0
+    assert all(counts["jumped_back"] == 0 for counts in synchroniser.camera_counts.values())
+
+
+def test_a_camera_whose_clock_is_set_back_a_little_goes_on_alone():
+    """By 300 ms after 20 of 60 frames: it is out of step from then on, which is said, and stops nobody."""
+    is_later = lambda stamp: stamp >= START_NS + 20 * PERIOD_NS  # noqa: E731
+    stream = [(a, c, s - 300 * MS if c == "BACK" and is_later(s) else s) for a, c, s in events(count=60)]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream)
+    assert len(sets) == 60 and synchroniser.counts["resets"] == 0
+    assert synchroniser.camera_counts["BACK"]["jumped_back"] == 1
+    assert [s.states["BACK"] == "ok" for s in sets[:20]] == [True] * 20
+
+
 def test_a_camera_with_a_wrong_clock_does_not_reset_the_others():
     stream = [(a, c, s - 5 * 10**9 if c == "BACK" else s) for a, c, s in events(count=60)]
     synchroniser = CameraSynchroniser(policy())
@@ -207,7 +251,7 @@ def test_every_frame_is_accounted_for():
     used = {name: {(s.epoch, s.frames[name].stamp_ns) for s in sets if name in s.frames} for name in CAMERAS}
     for name, counts in synchroniser.camera_counts.items():
         dropped = sum(counts[reason] for reason in ("duplicate", "late", "overflow", "unused"))
-        waiting = sum(not frame.is_used for frame in synchroniser._buffers[name])
+        waiting = sum(not frame.is_used for frame in synchroniser._buffers[name].frames)
         assert counts["received"] == len(used[name]) + dropped + waiting
     totals = synchroniser.counts
     assert totals["sets_out"] + totals["incomplete"] == synchroniser.camera_counts["FRONT"]["ok"]
