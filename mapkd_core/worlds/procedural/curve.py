@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Stations = float | NDArray[np.float64]
+_SMOOTH_STEP_M = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,3 +88,43 @@ def random_curvature(
         pieces.append(np.full(max(int(angle * radius), 4), rng.choice([-1, 1]) / radius))
     profile = np.concatenate(pieces)[: int(np.ceil(length))]
     return np.convolve(np.pad(profile, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
+
+
+def extended(curve: Curve, by: float) -> Curve:
+    """The curve with a straight end."""
+    ahead = direction(curve.heading[-1])
+    steps = np.linspace(0, by, max(int(by), 1) + 1)[1:]
+    return Curve(
+        np.concatenate([curve.s, curve.length + steps]),
+        np.vstack([curve.xy, curve.xy[-1] + np.outer(steps, ahead)]),
+        np.concatenate([curve.heading, np.full(len(steps), curve.heading[-1])]),
+    )
+
+
+def smoothed(xy: NDArray[np.float64]) -> Curve | None:
+    """Points -> curve with _SMOOTH_STEP_M spacing, corners blended over about 3 m; None where there is none."""
+    if len(xy) < 3:
+        return None
+    steps = np.hypot(*np.diff(xy, axis=0).T)
+    keep = np.concatenate([[True], steps > 1e-3])
+    xy, steps = xy[keep], steps[steps > 1e-3]
+    s = np.concatenate([[0.0], np.cumsum(steps)])
+    if s[-1] < 10:
+        return None
+    grid = np.arange(0, s[-1], _SMOOTH_STEP_M)
+    fine = np.stack([np.interp(grid, s, xy[:, i]) for i in (0, 1)], 1)
+    padded = np.pad(fine, ((3, 3), (0, 0)), mode="reflect", reflect_type="odd")
+    fine = np.stack([np.convolve(padded[:, i], np.full(7, 1 / 7), mode="valid") for i in (0, 1)], 1)
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(fine, axis=0).T))])
+    tangent = np.gradient(fine, along, axis=0)
+    return Curve(along, fine, np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0])))
+
+
+def direction(heading: float) -> NDArray[np.float64]:
+    """Unit vector of a heading."""
+    return np.array([np.cos(heading), np.sin(heading)])
+
+
+def acute(angle: float) -> float:
+    """The angle between two lines whose headings differ by `angle`: 0..pi/2."""
+    return float(np.arcsin(min(abs(np.sin(angle)), 1.0)))

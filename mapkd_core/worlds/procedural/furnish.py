@@ -7,7 +7,8 @@ import itertools
 
 import numpy as np
 
-from mapkd_core.worlds.procedural.road import Bump, Median, Meeting, Road, remaining
+from mapkd_core.worlds.procedural.road import Median, Meeting, Road, remaining
+from mapkd_core.worlds.procedural.section import Bump
 from mapkd_core.worlds.procedural.style import Style
 
 CROSSING_WIDTH_M = (2.4, 4.6)

@@ -6,26 +6,35 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from mapkd_core.worlds.procedural.curve import Curve, from_curvature, joined, random_curvature
-from mapkd_core.worlds.procedural.road import Meeting, Road, Section
+from mapkd_core.worlds.procedural.curve import (
+    Curve,
+    acute,
+    direction,
+    extended,
+    from_curvature,
+    joined,
+    random_curvature,
+)
+from mapkd_core.worlds.procedural.driveways import MAX_LEVEL, add_driveways
+from mapkd_core.worlds.procedural.road import Meeting, Road
+from mapkd_core.worlds.procedural.section import Section, main_section, street_section
 from mapkd_core.worlds.procedural.style import Style
 
 MIN_GAP_M = 5.0  # between the kerbs of roads that do not meet
 MIN_NODE_GAP_M = 30.0
-MAX_LEVEL = 2
 MAX_ROADS = 26
 
 
 def lay_out(style: Style, rng: np.random.Generator) -> list[Road]:
     """Roads of one district, the main road first; junctions are in their `meetings`."""
     forward, backward = style.main_lanes
-    main = Road(_main_curve(style, rng), _main_section(style, rng, forward, backward), 0)
+    main = Road(_main_curve(style, rng), main_section(style, rng, forward, backward), 0)
     roads = [main]
     for road in roads:  # grows while it is walked
         if road.level < MAX_LEVEL:
             _add_streets(road, roads, style, rng)
     for road in list(roads):
-        _add_driveways(road, roads, style, rng)
+        add_driveways(road, roads, style, rng)
     return roads
 
 
@@ -39,45 +48,6 @@ def _main_curve(style: Style, rng: np.random.Generator) -> Curve:
         if far.is_simple and np.ptp(curve.heading) < 2.5:
             return curve
     return from_curvature((0, 0), 0.0, np.zeros(int(length)))
-
-
-def _main_section(style: Style, rng: np.random.Generator, forward: int, backward: int) -> Section:
-    divided = backward > 0 and (style.kerbed_median or rng.random() < 0.15)
-    return Section(
-        forward,
-        backward,
-        style.lane_width,
-        median=style.median_width if divided else 0.0,
-        kerbed=style.kerbed_median and divided,
-        gutters=_gutters(rng),
-        bike=float(rng.uniform(1.2, 2.0)) if rng.random() < 0.2 else 0.0,
-        centre_line=forward + backward > 1 and rng.random() < (0.97 if forward + backward > 2 else 0.8),
-        lane_lines=rng.random() < 0.97,
-    )
-
-
-def _street_section(style: Style, rng: np.random.Generator) -> Section:
-    lanes = [(1, 1), (1, 0), (2, 1), (2, 2), (2, 0), (3, 3)]
-    shares = [0.5, 0.12, 0.1, 0.16, 0.07, 0.05]
-    if style.district in ("residential", "campus"):
-        shares = [0.72, 0.2, 0.04, 0.02, 0.02, 0.0]
-    forward, backward = lanes[rng.choice(len(lanes), p=shares)]
-    divided = min(forward, backward) >= 2 and rng.random() < 0.5
-    unmarked = forward + backward <= 2 and rng.random() < style.unmarked_chance
-    return Section(
-        forward,
-        backward,
-        float(np.clip(style.lane_width + rng.normal(0, 0.25), 2.6, 4.2)),
-        median=float(rng.uniform(0.8, 3.5)) if divided else 0.0,
-        kerbed=divided and rng.random() < 0.8,
-        gutters=_gutters(rng),
-        centre_line=not unmarked,
-        lane_lines=not unmarked,
-    )
-
-
-def _gutters(rng: np.random.Generator) -> tuple[float, float]:
-    return (float(rng.exponential(0.5)), float(rng.exponential(0.5))) if rng.random() < 0.6 else (0.25, 0.25)
 
 
 def _add_streets(road: Road, roads: list[Road], style: Style, rng: np.random.Generator) -> None:
@@ -94,7 +64,7 @@ def _add_street(
     road: Road, s: float, sides: tuple[int, ...], roads: list[Road], style: Style, rng: np.random.Generator
 ) -> None:
     """A street that starts on `road` at s, or passes through it when it has two sides; dropped where it has no room."""
-    section = _street_section(style, rng)
+    section = street_section(style, rng)
     angle = np.pi / 2 + rng.uniform(-style.skew, style.skew)
     halves: list[Curve] = []
     ends: list[tuple[Road, float] | None] = []
@@ -116,10 +86,10 @@ def _add_street(
         street = Road(curve, section, road.level + 1)
     else:
         curve, own_s = halves[keep[0]], 0.0
-        street = Road(curve, section, road.level + 1, outline_start=_inside(road, sides[keep[0]]))
+        street = Road(curve, section, road.level + 1, outline_start=road.inset(sides[keep[0]]))
     kept = tuple(sides[i] for i in keep)
-    road.meetings.append(Meeting(s, street, own_s, kept, _acute(angle), leads=True))
-    street.meetings.append(Meeting(own_s, road, s, (1, -1), _acute(angle)))
+    road.meetings.append(Meeting(s, street, own_s, kept, acute(angle), leads=True))
+    street.meetings.append(Meeting(own_s, road, s, (1, -1), acute(angle)))
     roads.append(street)
     for i in keep:
         if (end := ends[i]) is not None:
@@ -148,14 +118,14 @@ def _room_for(
         return curve, None
     if hit is not parent:
         longer = curve.until(float(curve.s[first]))
-        tail = longer.at(longer.length) + np.outer([0.0, 60.0], _direction(longer.heading[-1]))
+        tail = longer.at(longer.length) + np.outer([0.0, 60.0], direction(longer.heading[-1]))
         crossing = shapely.LineString(tail).intersection(shapely.LineString(hit.curve.xy))
         if crossing.geom_type == "Point":
             s = float(shapely.LineString(hit.curve.xy).project(crossing))
             turn = abs(np.sin(longer.heading[-1] - float(hit.curve.heading_at(s))))
             free = all(abs(m.s - s) > MIN_NODE_GAP_M for m in hit.meetings)
             if turn > 0.8 and free and 25 < s < hit.length - 25:
-                return _extended(longer, float(shapely.Point(tail[0]).distance(crossing))), (hit, s)
+                return extended(longer, float(shapely.Point(tail[0]).distance(crossing))), (hit, s)
     safe = float(curve.s[first]) - 2.0
     return curve.until(safe if safe > start + 5 else 1.0), None
 
@@ -164,60 +134,12 @@ def _join(street: Road, own_s: float, hit: Road, s: float) -> None:
     """Let the end of `street` at own_s meet `hit` at s."""
     outward = 1 if own_s > 0 else -1
     towards = street.curve.at(np.clip(own_s - outward * 10, 0, street.length)) - hit.curve.at(s)
-    side = 1 if float(towards @ _direction(float(hit.curve.heading_at(s)) + np.pi / 2)) > 0 else -1
-    angle = _acute(float(street.curve.heading_at(own_s) - hit.curve.heading_at(s)))
+    side = 1 if float(towards @ direction(float(hit.curve.heading_at(s)) + np.pi / 2)) > 0 else -1
+    angle = acute(float(street.curve.heading_at(own_s) - hit.curve.heading_at(s)))
     hit.meetings.append(Meeting(s, street, own_s, (side,), angle, leads=True))
     street.meetings.append(Meeting(own_s, hit, s, (1, -1), angle))
-    inset = _inside(hit, side)
+    inset = hit.inset(side)
     if outward > 0:
         street.outline_stop = street.length - inset
     else:
         street.outline_start = inset
-
-
-def _inside(road: Road, side: int) -> float:
-    """Metres from the axis of `road` towards one side that are still well inside it."""
-    return 0.6 * abs(road.section.left if side > 0 else road.section.right)
-
-
-def _add_driveways(road: Road, roads: list[Road], style: Style, rng: np.random.Generator) -> None:
-    s = rng.uniform(5, style.driveway_spacing)
-    while s < road.length - 8:
-        if all(abs(m.s - s) > (14 if m.minor else 24) for m in road.meetings):
-            _add_driveway(road, s, int(rng.choice([-1, 1])), roads, rng)
-        s += 8 + rng.exponential(style.driveway_spacing)
-
-
-def _add_driveway(road: Road, s: float, side: int, roads: list[Road], rng: np.random.Generator) -> None:
-    width = rng.uniform(3.2, 8.0)
-    section = Section(1, 0, width, gutters=(0.0, 0.0), centre_line=False, lane_lines=False)
-    angle = np.pi / 2 + rng.normal(0, 0.08)
-    length = abs(road.kerb(side, s)) + 4 + rng.exponential(9.0)
-    curve = from_curvature(road.curve.at(s), float(road.curve.heading_at(s)) + side * angle, np.zeros(int(length)))
-    beyond = shapely.LineString(curve.at(np.array([abs(float(road.kerb(side, s))) + 2, curve.length])))
-    for other in roads:
-        if other is not road and beyond.distance(other.axis) < other.half_width() + width:
-            return
-    driveway = Road(curve, section, MAX_LEVEL + 1, outline_start=_inside(road, side))
-    driveway.meetings.append(Meeting(0.0, road, s, (1, -1), _acute(angle), minor=True))
-    road.meetings.append(Meeting(s, driveway, 0.0, (side,), _acute(angle), leads=True, minor=True))
-    roads.append(driveway)
-
-
-def _extended(curve: Curve, by: float) -> Curve:
-    """The curve with a straight end."""
-    direction = _direction(curve.heading[-1])
-    steps = np.linspace(0, by, max(int(by), 1) + 1)[1:]
-    return Curve(
-        np.concatenate([curve.s, curve.length + steps]),
-        np.vstack([curve.xy, curve.xy[-1] + np.outer(steps, direction)]),
-        np.concatenate([curve.heading, np.full(len(steps), curve.heading[-1])]),
-    )
-
-
-def _direction(heading: float) -> np.ndarray:
-    return np.array([np.cos(heading), np.sin(heading)])
-
-
-def _acute(angle: float) -> float:
-    return float(np.arcsin(min(abs(np.sin(angle)), 1.0)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapkd_core.worlds.procedural.road import Bump, Road
+from mapkd_core.worlds.procedural.road import Road
 from mapkd_core.worlds.procedural.road_users import still, vehicle
+from mapkd_core.worlds.procedural.section import Bump
 from mapkd_core.worlds.road_map import Agent
 
 

@@ -14,73 +14,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core.worlds.procedural.curve import Curve
-
-
-@dataclass(frozen=True)
-class Section:
-    """Cross-section in metres; `forward` lanes lie right of the split between the directions, `backward` left of it.
-
-    median: width between the directions, a kerbed island where `kerbed`, else bare or painted asphalt.
-    gutters: (left, right) from the outermost lane to the kerb. bike: width of a lane for bicycles on both sides, or 0.
-    """
-
-    forward: int
-    backward: int
-    lane_width: float
-    median: float = 0.0
-    kerbed: bool = False
-    gutters: tuple[float, float] = (0.3, 0.3)
-    bike: float = 0.0
-    centre_line: bool = True
-    lane_lines: bool = True
-
-    @property
-    def split(self) -> float:
-        """d of the split; the axis of a one-way road runs along its middle."""
-        return self.forward * self.lane_width / 2 if self.backward == 0 else 0.0
-
-    @property
-    def right(self) -> float:
-        """d of the right kerb (negative)."""
-        return self.split - self.median / 2 - self.forward * self.lane_width - self.bike - self.gutters[1]
-
-    @property
-    def left(self) -> float:
-        """d of the left kerb (positive)."""
-        bike = self.bike if self.backward else 0.0
-        return self.split + self.median / 2 + self.backward * self.lane_width + bike + self.gutters[0]
-
-    def lane_d(self, direction: int, lane: int) -> float:
-        """d of the centre of a lane; direction +1 or -1, lane 0 is next to the split."""
-        return self.split - direction * (self.median / 2 + (lane + 0.5) * self.lane_width)
-
-    def lanes(self, direction: int) -> int:
-        return self.forward if direction > 0 else self.backward
-
-
-@dataclass(frozen=True)
-class Bump:
-    """A stretch where the kerb of one side (+1 left, -1 right) stands further out: parking, bus bay, turning lane.
-
-    tapers: metres from nothing to the full width at its start and at its stop.
-    line: the old edge carries a divider there. island: width of a kerbed strip along the old edge (frontage roads).
-    use: "parking", "lot" (perpendicular parking), "bay", "pocket", "frontage".
-    """
-
-    side: int
-    start: float
-    stop: float
-    tapers: tuple[float, float]
-    width: float
-    use: str
-    line: bool = False
-    island: float = 0.0
-
-    def at(self, s: ArrayLike) -> NDArray[np.float64]:
-        """Extra width at s, 0..width."""
-        s = np.asarray(s, float)
-        rise, fall = (s - self.start) / max(self.tapers[0], 0.05), (self.stop - s) / max(self.tapers[1], 0.05)
-        return self.width * np.clip(np.minimum(rise, fall), 0.0, 1.0)
+from mapkd_core.worlds.procedural.section import Bump, Section
 
 
 @dataclass(eq=False)
@@ -151,6 +85,10 @@ class Road:
 
     def half_width(self) -> float:
         return max(self.section.left, -self.section.right)
+
+    def inset(self, side: int) -> float:
+        """Metres from the axis towards one side that are still well inside the road."""
+        return 0.6 * abs(self.section.left if side > 0 else self.section.right)
 
     def free_ranges(self, start: float, stop: float, side: int = 0) -> list[tuple[float, float]]:
         """Parts of start..stop where markings may lie: on one side of the split, or (0) on it."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drive: a random way through the network along lanes, and how fast it is driven."""
+"""The drive: a random way through the network along lanes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.worlds.procedural.curve import Curve
+from mapkd_core.worlds.procedural.curve import Curve, smoothed
 from mapkd_core.worlds.procedural.furnish import twin
+from mapkd_core.worlds.procedural.pace import LEAD_IN_M, travelled_at
 from mapkd_core.worlds.procedural.road import Meeting, Road
 
 DURATION_S = 20.0
 RATE_HZ = 10.0
-STEP_M = 0.5
 END_M = 25.0  # a drive stays this far from where a road stops in nothing
-LEAD_IN_M = 12.0  # of route before the first pose, for whoever follows
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +37,14 @@ def random_drive(roads: list[Road], speed: float, rng: np.random.Generator) -> D
     """A drive of DURATION_S at about `speed` m/s; None where the way ends too soon."""
     need = LEAD_IN_M + 25.0 + speed * DURATION_S
     xy, stops = _way(roads, need, rng)
-    route = _smooth_curve(xy)
+    route = smoothed(xy)
     if route is None or route.length < 60.0:
         return None
     times = np.arange(round(DURATION_S * RATE_HZ) + 1) / RATE_HZ
     if rng.random() < 0.05:
         place = rng.choice(stops) if stops and rng.random() < 0.7 else rng.uniform(LEAD_IN_M, route.length - 10)
         return Drive(route, times, np.full(len(times), float(np.clip(place, LEAD_IN_M, route.length - 10))))
-    return Drive(route, times, _travelled(route, times, speed, stops, rng))
+    return Drive(route, times, travelled_at(route, times, speed, stops, rng))
 
 
 def _way(roads: list[Road], need: float, rng: np.random.Generator) -> tuple[NDArray[np.float64], list[float]]:
@@ -149,57 +148,3 @@ def _lane_points(road: Road, s0: float, s1: float, d0: float, d1: float) -> NDAr
     s = road.curve.stations(s0, s1)
     share = np.clip(np.abs(s - s0) / max(min(abs(s1 - s0) * 0.8, 45.0), 1.0), 0, 1)
     return road.curve.at(s, d0 + (d1 - d0) * share**2 * (3 - 2 * share))
-
-
-def _smooth_curve(xy: NDArray[np.float64]) -> Curve | None:
-    """Points -> curve with STEP_M spacing, corners blended over about 3 m."""
-    if len(xy) < 3:
-        return None
-    steps = np.hypot(*np.diff(xy, axis=0).T)
-    keep = np.concatenate([[True], steps > 1e-3])
-    xy, steps = xy[keep], steps[steps > 1e-3]
-    s = np.concatenate([[0.0], np.cumsum(steps)])
-    if s[-1] < 10:
-        return None
-    grid = np.arange(0, s[-1], STEP_M)
-    fine = np.stack([np.interp(grid, s, xy[:, i]) for i in (0, 1)], 1)
-    padded = np.pad(fine, ((3, 3), (0, 0)), mode="reflect", reflect_type="odd")
-    fine = np.stack([np.convolve(padded[:, i], np.full(7, 1 / 7), mode="valid") for i in (0, 1)], 1)
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(fine, axis=0).T))])
-    tangent = np.gradient(fine, along, axis=0)
-    return Curve(along, fine, np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0])))
-
-
-def _travelled(
-    route: Curve, times: NDArray[np.float64], speed: float, stops: list[float], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Distance along the route at each time: limited by curves, by stops and by what a passenger likes."""
-    s = route.s
-    curvature = np.abs(np.gradient(route.heading, s))
-    limit = np.minimum(speed, np.sqrt(rng.uniform(1.2, 2.2) / np.maximum(curvature, 1e-4)))
-    waits = {}
-    for stop in [x for x in stops if x > LEAD_IN_M + 8 and rng.random() < 0.3]:
-        waits[int(np.searchsorted(s, stop))] = rng.exponential(4.0)
-    held = np.array([i for i in waits if i < len(s)], int)
-    limit[held] = 0.0
-    limit[s > route.length - 9] = 0.0
-    first = int(np.searchsorted(s, LEAD_IN_M))
-    braking, pull = rng.uniform(1.2, 2.2), rng.uniform(0.8, 1.8)
-    if rng.random() < 0.2:
-        limit[first] = 0.0  # starts from standing, as after a light
-    v = limit.copy()
-    for i in range(len(v) - 2, -1, -1):
-        v[i] = min(v[i], np.sqrt(v[i + 1] ** 2 + 2 * braking * (s[i + 1] - s[i])))
-    for i in range(first + 1, len(v)):
-        v[i] = min(v[i], np.sqrt(v[i - 1] ** 2 + 2 * pull * (s[i] - s[i - 1])))
-    mean = np.maximum((v[1:] + v[:-1]) / 2, 0.05)
-    passing = np.diff(s) / mean
-    clock = np.concatenate([[0.0], np.cumsum(passing)])
-    for index, wait in waits.items():
-        clock[index + 1 :] += wait
-    clock -= clock[first]
-    # Distance over time has a flat part for every wait: two rows, arrival and departure, at the same place.
-    at = np.concatenate([clock, [clock[i] + w for i, w in waits.items() if i < len(s)]])
-    where = np.concatenate([s, s[held]])
-    order = np.argsort(at, kind="stable")
-    return np.minimum(np.interp(times, at[order], where[order]), route.length - 8)
