@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rosbags.serde import SerdeError
 
 from mapkd_core.bags import from_messages
+from mapkd_core.bags.bag_file import PRIOR_TOPICS
 from mapkd_core.bags.dialects import identify
 from mapkd_core.bags.grouping import collect, group
 from mapkd_core.bags.poses import PoseTrack
@@ -158,6 +159,12 @@ class BagDrive:
             labelled = from_messages.labelled(content.model_id)
             truths[stamp_ns] = Truth(stamp_ns, from_messages.elements(content), labelled)
         return truths
+
+    def priors(self) -> dict[str, tuple[MapElement, ...]]:
+        """Kind (sd, hd) -> map from before the drive, in the frame of `Frame.odom_T_ego`; those that the bag has."""
+        kinds = {topic: kind for kind, topic in PRIOR_TOPICS.items()}
+        found = {kinds[message.topic]: _content(message) for message in self.reader.messages(kinds)}
+        return {kind: from_messages.elements(content) for kind, content in found.items()}
 
     def _other_anchor(self, wanted: str) -> str:
         chosen = max(self.dialect.cameras, key=lambda name: self.dialect.cameras[name].image.count)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from mapkd_core.geometry import apply_planar, inverse
+from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, SD_CLASS, Frame, MapElement
 from mapkd_core.worlds.relief import FLAT, Relief
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mapkd_core.bags.read import BagDrive
 
 log = logging.getLogger(__name__)
+_WINDOW = BevGrid(-60.0, 60.0, -30.0, 30.0, 0.3)
 PRIOR_CLASSES = (*CLASSES, SD_CLASS)  # a navigation map knows roads, an HD map what is predicted
 
 
@@ -124,12 +127,12 @@ class _BagSource:
 
         drive: BagDrive
         with BagDrive(self._path) as drive:
-            truths, wanted = drive.truth(), set(numbers)
+            truths, priors, wanted = drive.truth(), drive.priors(), set(numbers)
             for number, frame in enumerate(drive.frames()):
                 if number in wanted:
                     truth = truths.get(frame.stamp_ns)
                     known = (None, CLASSES) if truth is None else (truth.elements, truth.labelled)
-                    yield Shown(self._path.stem, number, frame, *known)
+                    yield Shown(self._path.stem, number, frame, *known, _around(priors, frame))
 
 
 class _DatasetSource:
@@ -146,18 +149,24 @@ class _DatasetSource:
         return len(self._tokens)
 
     def shown(self, numbers: Sequence[int]) -> Iterator[Shown]:
-        from mapkd_core.data.sd_map import read_sd_map, sd_elements
-        from mapkd_core.grid import BevGrid
-
         for i in numbers:
             scene, number, token = self._tokens[i]
-            grid = BevGrid(-60.0, 60.0, -30.0, 30.0, 0.3)
-            truth, frame = self._dataset.truth(token, grid), self._dataset.frame(token)
+            truth, frame = self._dataset.truth(token, _WINDOW), self._dataset.frame(token)
             priors = {}
-            if self._extract:
-                roads = read_sd_map(self._extract, self._dataset.location(scene))
-                priors = {"sd": sd_elements(roads, self._dataset.planar_pose(token), grid)}
+            if self._extract or self._dataset.manifest:  # sets that mapkd wrote have roads of their own
+                priors = {"sd": self._dataset.sd_prior(token, _WINDOW, self._extract)}
             yield Shown(scene, number, frame, truth, self._dataset.labelled(scene), priors)
+
+
+def _around(priors: dict[str, tuple[MapElement, ...]], frame: Frame) -> dict[str, tuple[MapElement, ...]]:
+    """Priors of a bag's odometry frame, moved into the frame's ego and cut to what a map shows."""
+    from mapkd_core.data.clipping import clip
+
+    if frame.odom_T_ego is None:
+        return {}
+    ego_T_odom = inverse(frame.odom_T_ego)
+    moved = {k: [replace(e, vertices_m=apply_planar(ego_T_odom, e.vertices_m)) for e in v] for k, v in priors.items()}
+    return {kind: tuple(part for e in lines for part in clip(e, _WINDOW)) for kind, lines in moved.items()}
 
 
 def read_priors(path: Path, token: str) -> tuple[MapElement, ...]:

@@ -12,9 +12,13 @@ import pytest
 
 from mapkd_core import cli
 from mapkd_core.bags.from_folder import write_frame_folder_bag
+from mapkd_core.bags.write import BagWriter
+from mapkd_core.commands.view_source import open_source
 from mapkd_core.data.frame_folder import FrameFolder, write_frame_folder
 from mapkd_core.data.samples import write
 from mapkd_core.drawing.colours import GROUND_POINT, PRIOR_COLOURS, RAISED_POINT
+from mapkd_core.geometry import planar
+from mapkd_core.grid import BevGrid
 from mapkd_core.types import Frame, MapElement
 from mapkd_core.worlds.rig import nuscenes_rig, scaled
 
@@ -80,6 +84,22 @@ def test_samples_bring_their_lidar_and_priors_along(make_sample, tmp_path, capsy
     (picture,) = view([tmp_path / "data", tmp_path / "out"], capsys)
     assert count(picture["picture"], RAISED_POINT) >= 20
     assert all(count(picture["picture"], PRIOR_COLOURS[name]) > 60 for name in ("sd", "hd"))
+
+
+def test_a_bag_brings_its_priors_along(tmp_path, capsys):
+    """A road 4 m to the right of a vehicle that faces north, told in the odometry's frame."""
+    cameras = tuple(replace(c, image=np.full((54, 96, 3), 90, np.uint8)) for c in scaled(nuscenes_rig(), 96, 54))
+    road = MapElement("road", np.array([[104.0, -50.0], [104.0, 50.0]]))
+    with BagWriter(tmp_path / "north.mcap", rig=cameras) as writer:
+        writer.add_prior("sd", 10**18, (road,), BevGrid(-200.0, 200.0, -200.0, 200.0, 1.0))
+        for i in range(2):
+            moved = tuple(replace(c, stamp_ns=10**18 + i * 10**8) for c in cameras)
+            writer.add(Frame(moved, 10**18 + i * 10**8, None, planar(100.0, 2.0 * i, np.pi / 2)))
+    (shown,) = open_source(tmp_path / "north.mcap").shown([1])
+    (line,) = shown.priors["sd"]
+    assert np.allclose(sorted(line.vertices_m[[0, -1]].tolist()), [[-52.0, -4.0], [48.0, -4.0]], atol=1e-4)
+    (picture,) = view([tmp_path / "north.mcap", tmp_path / "out", "--frames", 1], capsys)
+    assert count(picture["picture"], PRIOR_COLOURS["sd"]) > 60
 
 
 def test_nothing_to_look_at_is_said(tmp_path, frame_folder, capsys):
