@@ -16,6 +16,7 @@ manifest tells which of the two rendered.
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 from mapkd_core.commands.result import Result
@@ -94,6 +95,7 @@ def run(options: argparse.Namespace) -> Result:
 def _roads_v1(options: argparse.Namespace) -> Result:
     from mapkd_core.data import roads_v1
 
+    started = time.monotonic()
     if options.check:
         manifest = roads_v1.check(options.out)
     else:
@@ -107,4 +109,5 @@ def _roads_v1(options: argparse.Namespace) -> Result:
     if options.check and options.again > 0:
         summary["same_files"] = same = roads_v1.render_again(options.out, options.again, options.workers)
         text += f"; {same} files rendered once more are the same"
-    return Result(summary, f"{options.out}: {manifest['name']} {manifest['size']}, {text}")
+    summary["seconds"] = seconds = round(time.monotonic() - started, 1)
+    return Result(summary, f"{options.out}: {manifest['name']} {manifest['size']}, {text}; {seconds:.0f} s")

@@ -50,7 +50,7 @@ def generate(
 
     maps: road-map files to render instead of procedural roads; world i uses maps[i % len(maps)] with a look of its own.
     lidar_sweeps: > 0 adds what teachers get: so many joined turns of the LiDAR, and both map priors.
-    seen: adds which ground the cameras see, for evaluations; it takes a third of the time on top.
+    seen: adds which ground the cameras see, for evaluations; all that stands up is drawn once more for it.
     device: cpu, cuda or auto, as of `Renderer`; all workers share the GPU.
     A network of layers gets the truth of those that are known.
     """

@@ -63,8 +63,9 @@ def _train(config: TrainConfig, out: Path, resume: bool, group: Group) -> Path:
         bar.n = round(1000 * share)
         if progress.step % 50 == 0:
             row = {"step": progress.step, "seconds": round(progress.seconds, 1)}
-            log.write(row | {k: round(v, 4) for k, v in losses.items()} | batches.report(50 * config.batch))
-            bar.set_postfix(step=progress.step, loss=round(losses["total"], 4), refresh=True)
+            speed = batches.report(50 * config.batch)
+            log.write(row | {k: round(v, 4) for k, v in losses.items()} | speed)
+            bar.set_postfix(step=progress.step, loss=round(losses["total"], 4), **speed, refresh=True)
         if progress.step % config.validate_every == 0:
             log.write({"step": progress.step} | validate(run.average, config, group=group))
         if (progress.step % config.checkpoint_every == 0 or is_done) and group.is_first:
