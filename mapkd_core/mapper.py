@@ -16,7 +16,7 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import Prepared, prepare
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import observed, plan
-from mapkd_core.models.inference import make_runner
+from mapkd_core.models.inference import device_of, make_runner
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Frame, LocalMap, MapElement
 from mapkd_core.vectorise import vectorise
@@ -59,6 +59,7 @@ class Mapper:
             )
         self.vectors = self.card.get("vectors", "raster") if vectors == "auto" else vectors
         self.set_min_confidence(min_confidence)
+        self.device = device_of(backend, device)  # cpu, cuda or cuda:N
         self._run = make_runner(model, backend, device, self.card, threads)
         self._plan_key: bytes = b""
         self._plan: NDArray[Any] = np.zeros(0)

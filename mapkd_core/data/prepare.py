@@ -118,7 +118,12 @@ def fit_intrinsics(camera: Camera, config: ModelConfig) -> NDArray[np.float64]:
 
 def scaled_height(camera: Camera, config: ModelConfig) -> int:
     """Rows of the camera's picture after scaling to the network's width, before cutting."""
-    return round(camera.height * config.image_width / camera.width)
+    return scaled_rows(camera.width, camera.height, config)
+
+
+def scaled_rows(width: int, height: int, config: ModelConfig) -> int:
+    """The same for a picture of this size."""
+    return round(height * config.image_width / width)
 
 
 def model_camera(camera: Camera, config: ModelConfig) -> Camera:

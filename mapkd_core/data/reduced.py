@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.data import prepare
 from mapkd_core.data.image_codec import Buffer, Pixels, compressed_size, decode_compressed
 from mapkd_core.types import Camera
+
+if TYPE_CHECKING:
+    from mapkd_core.data.device_pictures import Fitted
 
 Reduction: TypeAlias = Callable[[int, int], int]  # width and height of a JPEG -> 1, 2, 4 or 8
 _JPEG = b"\xff\xd8\xff"
@@ -46,13 +49,24 @@ def whole(width: int, height: int) -> int:
     return 1
 
 
-def reduction_for(config: ModelConfig | None, is_reduced: bool = True) -> Reduction:
-    """What this network allows; `whole` where it is unknown or not wanted."""
+def reduction_for(config: ModelConfig | None, is_reduced: bool = True, device: str = "cpu") -> Reduction:
+    """What this network allows; `whole` where it is unknown or not wanted.
+
+    device: of the network. Where it is a GPU that decodes JPEGs, it does so, of every pixel (`device_pictures`).
+    """
+    if config is not None and device != "cpu":
+        from mapkd_core.data.device_pictures import on_device  # which needs PyTorch
+
+        if (found := on_device(config, device)) is not None:
+            return found
     return partial(prepare.reduction, config=config) if config is not None and is_reduced else whole
 
 
-def decode(format: str, data: Buffer, reduction: Reduction = whole) -> Picture:
+def decode(format: str, data: Buffer, reduction: Reduction = whole) -> Picture | Fitted:
     """A sensor_msgs/CompressedImage; errors as of `decode_compressed`."""
     is_jpeg = bytes(np.frombuffer(data, np.uint8)[:3]) == _JPEG
+    if is_jpeg and (pictures := getattr(reduction, "pictures", None)):
+        fitted: Fitted = pictures([data], format)[0]
+        return fitted
     factor = reduction(*compressed_size(data)) if is_jpeg else 1
     return Picture(decode_compressed(format, data, reduce=factor), factor)

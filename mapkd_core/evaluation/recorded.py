@@ -57,7 +57,8 @@ def _scene(
     tokens = list(dataset.sample_tokens(scene))
     count = min(recorded.frames or len(tokens), len(tokens))
     grid = next(iter(mappers.values())).grid
-    reduction = reduction_for(next(iter(mappers.values())).config, recorded.is_reduced)
+    first = next(iter(mappers.values()))
+    reduction = reduction_for(first.config, recorded.is_reduced, first.device)
     for i in np.unique(np.linspace(0, len(tokens) - 1, count).round().astype(int)).tolist():
         frame, truth = (
             dataset.frame(tokens[i], int(how.pictures), reduction),

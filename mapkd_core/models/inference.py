@@ -55,8 +55,7 @@ def make_runner(
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() and backend in ("auto", "torch") else "cpu"
+    device = device_of(backend, device)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {device!r} asked for, but PyTorch sees no CUDA device; use device: cpu or auto")
     if more := [name for name in model.config.modalities if name != "camera"]:
@@ -74,6 +73,13 @@ def make_runner(
     if backend == "auto":
         return ways.auto_runner(model, card, threads)
     return ways.runner(backend, model, card["sha256"], threads)
+
+
+def device_of(backend: str, device: str) -> str:
+    """What `auto` means here: the GPU where there is one and the backend runs on it."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() and backend in ("auto", "torch") else "cpu"
 
 
 def _on_device(model: MapModel, backend: str, device: str) -> Runner:
