@@ -40,6 +40,13 @@ def group(
     return [(stamp, {name: column[row] for name, column in columns.items()}) for row, stamp in enumerate(anchors)]
 
 
+def evenly(stamps_ns: Sequence[int], count: int | None) -> set[int]:
+    """At most `count` of the stamps, evenly spread from the first to the last; all where it is None."""
+    ordered = sorted(set(stamps_ns))
+    places = np.linspace(0, len(ordered) - 1, min(count or len(ordered), len(ordered)))
+    return {ordered[i] for i in places.round().astype(int)}
+
+
 def collect(
     reader: BagReader, streams: dict[str, str], groups: list[tuple[int, dict[str, int | None]]]
 ) -> Iterator[tuple[int, dict[str, BagMessage | None]]]:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predict the map around the vehicle from one frame folder.
+"""Predict the map around the vehicle, from one frame folder or from a fleet's bags.
 
 DIR holds frame.json, the images and, if any, the LiDAR sweep (docs/formats.md). With --json the summary carries
 every polyline: class, confidence 0..1, closed or open, and its vertices in ego metres (x forward, y left). With
 --out a folder gets map.json and map.png: the images with the predicted lines on them, and the map beside the truth
 where there is one. Then truth.png, too: the true lines on the images, and over the predicted raster.
+
+With --bags a bag a process, on all cores, becomes OUT/<bag>.json: the polylines of every frame, as `mapkd score` reads
+them; with --raster also OUT/<bag>.rasters/<stamp>.npz or .png. A bag that is there already is not mapped again, so that
+the same command goes on where it was broken off. Started by torchrun, each rank maps its share of the bags into OUT.
 """
 
 from __future__ import annotations
@@ -16,17 +20,22 @@ from typing import Any
 
 import numpy as np
 
+from mapkd_core.commands import predict_bags
 from mapkd_core.commands.arguments import BACKENDS
 from mapkd_core.commands.output import write_picture
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
 
-EXAMPLE = "mapkd predict scene0061 --json\n  mapkd predict scene0061 --out out/scene0061"
+EXAMPLE = """mapkd predict scene0061 --json
+  mapkd predict scene0061 --out out/scene0061
+  mapkd predict --bags monday.mcap tuesday.mcap --out maps"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="frame folder")
-    parser.add_argument("--out", type=Path, metavar="OUT", help="folder for map.json and pictures; made where absent")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="frame folder")
+    source.add_argument("--bags", type=Path, nargs="+", metavar="BAG", help="recorded drives, instead of DIR")
+    parser.add_argument("--out", type=Path, metavar="OUT", help="folder for what is written; made where absent")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument(
         "--vectors", choices=("auto", "query", "raster"), default="auto", help="head that gives polylines"
@@ -38,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out polylines below it, 0..1; the card's if absent",
     )
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="runtime of the network")
+    predict_bags.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -46,6 +56,8 @@ def run(options: argparse.Namespace) -> Result:
 
     if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:
         raise ValueError(f"min-confidence = {options.min_confidence}; must be 0 to 1")
+    if options.bags:
+        return predict_bags.run(options)
     source = read_frame_folder(options.folder)
     mapper = Mapper(options.weights, options.backend, vectors=options.vectors, min_confidence=options.min_confidence)
     local_map = mapper.predict(source.frame)

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 
 from mapkd_core import processes
+from mapkd_core.bags.grouping import evenly
 from mapkd_core.bags.read import BagDrive
 from mapkd_core.data.reduced import reduction_for
 from mapkd_core.evaluation.rendered import Predicted, Predicting, clip_all, mappers_of, predict_frame
@@ -40,7 +40,7 @@ def predict_bags(
 
     A process holds the maps of its bag until it is through, some 0.25 MB a frame: limit `frames` for very long bags.
     """
-    names = dict(zip(paths, _names(paths)))
+    names = bag_names(paths)
     if workers == 1 or len(paths) < 2:
         yield from (predict_bag(path, names[path], bags, how) for path in paths)
         return
@@ -54,7 +54,8 @@ def predict_bag(path: Path, name: str, bags: Bags, how: Predicting) -> list[Pred
     torch.set_num_threads(1)
     mappers = mappers_of(how)
     first = next(iter(mappers.values()))
-    with BagDrive(path, bags.calibration, reduction=reduction_for(first.config, bags.is_reduced)) as drive:
+    reduction = reduction_for(first.config, bags.is_reduced, first.device)
+    with BagDrive(path, bags.calibration, reduction=reduction) as drive:
         truths = drive.truth()
         stamps = sorted(truths.keys() & set(drive.survey.stamps_ns[drive.dialect.cameras[drive.anchor].image.name]))
         if not stamps:
@@ -62,10 +63,8 @@ def predict_bag(path: Path, name: str, bags: Bags, how: Predicting) -> list[Pred
                 f"bag {path} has {len(truths)} true maps, none at the stamp of an image of {drive.anchor}: nothing to "
                 "score; write truth with mapkd bag, or look at the maps with mapkd view"
             )
-        count = min(bags.frames or len(stamps), len(stamps))
-        chosen = {stamps[i] for i in np.unique(np.linspace(0, len(stamps) - 1, count).round().astype(int))}
         predicted = []
-        for frame in drive.frames(chosen):
+        for frame in drive.frames(evenly(stamps, bags.frames)):
             truth = truths[frame.stamp_ns]
             elements = clip_all(truth.elements, first.grid)
             made = predict_frame(frame, f"{name}-{frame.stamp_ns}", mappers, elements, truth.labelled, how)
@@ -73,7 +72,7 @@ def predict_bag(path: Path, name: str, bags: Bags, how: Predicting) -> list[Pred
     return predicted
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def bag_names(paths: Sequence[Path]) -> dict[Path, str]:
     """File names without suffix, with their folders where two are called the same."""
     stems = [path.stem for path in paths]
-    return [stem if stems.count(stem) == 1 else str(path.with_suffix("")) for stem, path in zip(stems, paths)]
+    return {p: stem if stems.count(stem) == 1 else str(p.with_suffix("")) for stem, p in zip(stems, paths)}

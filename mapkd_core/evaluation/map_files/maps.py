@@ -55,9 +55,14 @@ def write_maps(
     frames: Mapping[str, Sequence[MapElement]],
     scenes: Mapping[str, Sequence[str]] | None = None,
     with_score: bool = True,
+    notes: Mapping[str, Any] | None = None,
 ) -> None:
-    """token -> elements in ego metres, as mapkd's own JSON. with_score: off for truth. Whole or not at all."""
-    content: dict[str, Any] = {"frames": {t: [_plain(e, with_score) for e in es] for t, es in frames.items()}}
+    """token -> elements in ego metres, as mapkd's own JSON. with_score: off for truth. Whole or not at all.
+
+    notes: more keys, JSON-ready, that readers leave alone.
+    """
+    content: dict[str, Any] = dict(notes or {})
+    content["frames"] = {token: [_plain(e, with_score) for e in elements] for token, elements in frames.items()}
     if scenes:
         content["scenes"] = {name: list(tokens) for name, tokens in scenes.items()}
     write_json(path, content, indent=None)
