@@ -97,4 +97,4 @@ def _check_modalities(config: TrainConfig, recipe: Any) -> None:
 
 
 def _source(options: argparse.Namespace) -> str:
-    return str(options.splits.name) if options.splits else "the official splits"
+    return str(options.splits.name) if options.splits else "the official splits and the dataset's own"

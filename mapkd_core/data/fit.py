@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core import geometry
 from mapkd_core.config import TrainConfig
@@ -15,30 +16,23 @@ _ROUNDING_M = 1e-6
 
 
 def needed(config: TrainConfig) -> BevGrid:
-    """What truth must cover: the network's range, turned, shifted and mirrored as `augment` may, in its cells."""
+    """What truth must cover: the network's range, turned, shifted and mirrored as `augment` may, in whole cells."""
     grid = config.model.grid
-    corners = np.array([(x, y) for x in (grid.x_min, grid.x_max) for y in (grid.y_min, grid.y_max)])
-    turns = np.linspace(-config.turn, config.turn, 101 if config.turn else 1)  # the farthest may lie between its ends
-    seen = np.concatenate([geometry.apply_planar(geometry.planar(0.0, 0.0, float(turn)), corners) for turn in turns])
-    (x0, y0), (x1, y1) = seen.min(0) - config.shift, seen.max(0) + config.shift
-    if config.mirror:
-        y0, y1 = min(y0, -y1), max(y1, -y0)
     inner = np.array(grid.bounds)
-    low, high = (inner[:2] - (x0, y0)) / grid.cell, ((x1, y1) - inner[2:]) / grid.cell
-    left, right = (np.ceil(np.maximum(cells, 0) - _ROUNDING_M).astype(int) * grid.cell for cells in (low, high))
-    (x_min, y_min), (x_max, y_max) = inner[:2] - left, inner[2:] + right
+    beyond = np.maximum((_bounds(config) - inner) * (-1, -1, 1, 1), 0)
+    x_min, y_min, x_max, y_max = inner + np.ceil(beyond / grid.cell - _ROUNDING_M) * grid.cell * (-1, -1, 1, 1)
     return BevGrid(float(x_min), float(x_max), float(y_min), float(y_max), grid.cell)
 
 
 def check_reach(samples: SampleFolder, config: TrainConfig) -> None:
     """Raises ValueError, naming both, where the network's range, with what augmentation adds, goes beyond the truth."""
-    there, wanted = samples.reach(config.model.overlapping), needed(config)
+    there, wanted = samples.reach(config.model.overlapping).bounds, _bounds(config)
     if not covers(there, wanted):
         raise ValueError(
-            f"truth in {samples.folder} reaches {_said(there)}; the network's range {_said(config.model.grid)} with "
-            f"turns of {config.turn:g} rad and shifts of {config.shift:g} m needs {_said(wanted)}: write samples for "
-            f"this range (`mapkd nuscenes samples ROOT --range {'|'.join(RANGES)}`; rendered worlds have one), or take "
-            "a smaller model.grid, turn or shift"
+            f"truth in {samples.folder} reaches {_said(there)}; the network's range {_said(config.model.grid.bounds)} "
+            f"with turns of {config.turn:g} rad and shifts of {config.shift:g} m needs {_said(wanted)}: write samples "
+            f"for this range (`mapkd nuscenes samples ROOT --range {'|'.join(RANGES)}`; rendered worlds have one), or "
+            "take a smaller model.grid, turn or shift"
         )
 
 
@@ -70,11 +64,24 @@ def check_apart(training: SampleFolder, validation: SampleFolder) -> None:
         )
 
 
-def covers(outer: BevGrid, inner: BevGrid) -> bool:
-    """Whether the range of `inner` lies in that of `outer`, but for rounding."""
-    (x0, y0, x1, y1), (u0, v0, u1, v1) = outer.bounds, inner.bounds
-    return min(u0 - x0, v0 - y0, x1 - u1, y1 - v1) > -_ROUNDING_M
+def covers(outer: ArrayLike, inner: ArrayLike) -> bool:
+    """Whether a rectangle (x_min, y_min, x_max, y_max) lies in another, but for rounding."""
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = np.asarray(outer), np.asarray(inner)
+    return bool(min(u0 - x0, v0 - y0, x1 - u1, y1 - v1) > -_ROUNDING_M)
 
 
-def _said(grid: BevGrid) -> str:
-    return f"x {grid.x_min:g}..{grid.x_max:g}, y {grid.y_min:g}..{grid.y_max:g} m"
+def _bounds(config: TrainConfig) -> NDArray[np.float64]:
+    """x_min, y_min, x_max, y_max of the range in all ego frames that `augment` may choose."""
+    x_min, y_min, x_max, y_max = config.model.grid.bounds
+    corners = np.array([(x, y) for x in (x_min, x_max) for y in (y_min, y_max)])
+    turns = np.linspace(-config.turn, config.turn, 101 if config.turn else 1)  # the farthest may lie between its ends
+    seen = np.concatenate([geometry.apply_planar(geometry.planar(0.0, 0.0, float(turn)), corners) for turn in turns])
+    low, high = seen.min(0) - config.shift, seen.max(0) + config.shift
+    if config.mirror:
+        low[1], high[1] = min(low[1], -high[1]), max(high[1], -low[1])
+    return np.concatenate([low, high])
+
+
+def _said(bounds: ArrayLike) -> str:
+    x_min, y_min, x_max, y_max = np.asarray(bounds).tolist()
+    return f"x {x_min:.4g}..{x_max:.4g}, y {y_min:.4g}..{y_max:.4g} m"

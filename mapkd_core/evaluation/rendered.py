@@ -137,7 +137,7 @@ def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> 
     mappers = mappers_of(how)
     grid = next(iter(mappers.values())).grid
     samples = SampleFolder(folder)
-    if not covers(samples.reach(), grid):
+    if not covers(samples.reach().bounds, grid.bounds):
         raise ValueError(f"truth in {folder} reaches {samples.reach().bounds} m, the network's range {grid.bounds} m: "
                          "write samples for this range (`mapkd nuscenes samples ROOT --range ...`)")  # fmt: skip
     count = min(limit or len(samples), len(samples))

@@ -56,7 +56,8 @@ def write_samples(
 def _described(dataset: NuScenesSet, recipe: Recipe) -> dict[str, Any]:
     model = recipe.model
     return {
-        "version": dataset.version, "digest": dataset.manifest.digest if dataset.manifest else None,
+        "name": "nuscenes-samples", "version": dataset.version,
+        "digest": dataset.manifest.digest if dataset.manifest else None,
         "rules": recipe.rules, "reach_m": list(recipe.reach.bounds), "classes": list(model.classes),
         "pictures": [model.image_height, model.image_width], "sweeps": recipe.sweeps,
         "sd": {city: [path.name, set_manifest.hash_of(path)] for city, path in recipe.sd.items()}, "hd": recipe.hd,
