@@ -52,8 +52,8 @@ def build(
     """Write out/{training,validation,test} and the manifest, last; what an interrupted call left is gone on with.
 
     maps: road-map files of the test; without any there is no test split. device: what renders: cpu, cuda or auto.
-    Returns the manifest. Raises ValueError for an unknown size, and for a folder that holds another size or was begun
-    on another device.
+    Returns the manifest. Raises ValueError for an unknown size, for a folder that holds another size or was begun on
+    another device, and for a file of a complete set that was changed since (see `check`).
     """
     if size not in SIZES:
         raise ValueError(f"size {size!r} of {NAME} is unknown; known: {', '.join(SIZES)}")
@@ -63,6 +63,8 @@ def build(
     told = {"name": NAME, "size": size, "pictures": pictures, "grid": to_dict(config.grid)}
     told["device"] = device = chosen_device(device)
     _claim(out, told)
+    if (out / MANIFEST).is_file():
+        check(out)  # else what was damaged since would be listed as right
     splits = {"training": (*plan.training, ()), "validation": (*plan.validation, ())}
     if maps:
         splits["test"] = (len(maps), plan.test_frames, tuple(sorted(maps)))

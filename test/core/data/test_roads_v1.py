@@ -99,7 +99,7 @@ def test_every_size_has_a_network_of_its_own():
         assert load(TrainConfig, roads_v1.CONFIGS / plan.config).model.grid.bounds == (-30.0, -15.0, 30.0, 15.0)
 
 
-def test_damage_is_named(smoke, tmp_path):
+def test_damage_is_named(smoke, tmp_path, road_map):
     broken = tmp_path / "broken"
     shutil.copytree(smoke, broken)
     victim = next((broken / "training").glob("*.points.npy"))
@@ -108,6 +108,8 @@ def test_damage_is_named(smoke, tmp_path):
         file.write(b"\x07\x07")
     with pytest.raises(ValueError, match=rf"{victim.name} is changed; remove it"):
         roads_v1.check(broken)
+    with pytest.raises(ValueError, match=rf"{victim.name} is changed; remove it"):
+        roads_v1.build(broken, "smoke", [road_map])  # does not list the damage as right
     victim.unlink()
     with pytest.raises(ValueError, match=rf"{victim.name} is missing"):
         roads_v1.check(broken)
@@ -134,3 +136,13 @@ def test_sizes_do_not_mix(smoke):
         roads_v1.build(smoke, "small")
     with pytest.raises(ValueError, match="'tiny' of roads-v1 is unknown; known: smoke, small, full"):
         roads_v1.build(smoke, "tiny")
+
+
+def test_the_documents_tell_the_sizes():
+    text = (Path(__file__).parents[3] / "docs/worlds.md").read_text()
+    for name, plan in roads_v1.SIZES.items():
+        model = load(TrainConfig, roads_v1.CONFIGS / plan.config).model
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        (worlds, frames), (others, fewer) = plan.training, plan.validation
+        assert f"| {worlds} worlds x {frames} frames | {others} x {fewer} | {plan.test_frames} a map |" in row
+        assert f"| {model.image_width} x {model.image_height}, {model.grid.cell:g} m |" in row
