@@ -145,6 +145,7 @@ def _write_raster(path: Path, found: LocalMap) -> None:
         _, data = cv2.imencode(".png", map_panel(found, str(found.stamp_ns))[..., ::-1])
         path.write_bytes(bytes(data))
         return
+    assert found.probability is not None and found.observed is not None  # as in every map that a Mapper makes
     np.savez_compressed(
         path, probability=found.probability, observed=found.observed, stamp_ns=np.int64(found.stamp_ns),
         classes=np.array(found.classes), range_m=np.array(found.grid.bounds), cell_m=found.grid.cell,

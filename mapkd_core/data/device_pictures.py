@@ -97,7 +97,8 @@ def fit(picture: Tensor, config: ModelConfig) -> Tensor:
         down = tuple(part[-kept:] for part in _taps(height, rows, picture.device))
         sky = int(_first(height, rows, kept))
         smaller = _weighted(picture[:, sky:].float(), 2, *across)
-        picture = _weighted(smaller, 1, down[0] - sky, down[1]).round().clamp(0, 255).to(torch.uint8)
+        scaled = _weighted(smaller, 1, down[0] - sky, down[1])
+        picture = (scaled + 0.5).floor().clamp(0, 255).to(torch.uint8)  # halves go up, as OpenCV's do
     picture = picture[:, -kept:]
     return torch.nn.functional.pad(picture, (0, 0, 0, kept - picture.shape[1]))
 

@@ -45,7 +45,7 @@ def test_fitting_agrees_with_the_cpu_within_one(width, height):
     found = fit(torch.from_numpy(image).permute(2, 0, 1), config).permute(1, 2, 0).numpy()
     assert found.shape == expected.shape == (128, 352, 3)
     away = np.abs(found.astype(int) - expected)
-    assert away.max() <= 1 and away.mean() < 0.1
+    assert away.max() <= 1 and away.mean() < (0.001 if width >= 352 else 0.15), "OpenCV enlarges in fixed point"
 
 
 def test_a_fitted_picture_brings_the_calibration_that_prepare_makes():
