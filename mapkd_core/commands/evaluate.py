@@ -15,23 +15,18 @@ percent in the table, 0..1 in JSON.
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mapkd_core.commands import evaluate_source
+from mapkd_core.commands import evaluate_ranks, evaluate_scores, evaluate_source
 from mapkd_core.commands.arguments import BACKENDS, size
 from mapkd_core.commands.result import Result
 from mapkd_core.commands.scores import short
 from mapkd_core.writing import write_json
 
 if TYPE_CHECKING:
-    from mapkd_core.evaluation.evaluate import Evaluator
-    from mapkd_core.evaluation.frame_scores import FrameScores
-    from mapkd_core.evaluation.rendered import Predicted
-    from mapkd_core.evaluation.shards import Share
+    from mapkd_core.evaluation.rendered import Predicting
 
 EXAMPLE = """mapkd evaluate --procedural 20 --frames 20 --vectors both --out report.json
   mapkd evaluate --bags monday.mcap tuesday.mcap --out report.json
@@ -75,40 +70,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
-    from mapkd_core.evaluation import shards
     from mapkd_core.evaluation.frame_scores import FrameScores
     from mapkd_core.evaluation.map_calibration import diagrams
-    from mapkd_core.evaluation.rendered import Predicting
     from mapkd_core.mapper import SHIPPED
     from mapkd_core.training.checkpoint import read_card
 
     card = read_card(options.weights or SHIPPED)
-    if options.frames is not None and options.frames < 1:
-        raise ValueError(f"frames = {options.frames}; must be at least 1")
-    if not 0 <= options.min_confidence <= 1:
-        raise ValueError(f"min-confidence = {options.min_confidence}; must be 0 to 1")
-    if (options.per_frame or options.pictures) and not options.out:
-        raise ValueError("--per-frame and --pictures go into the JSON file of --out FILE: name one")
-    rendered = None if options.size == "network" else size(options.size)
-    how = Predicting(
-        options.weights, VECTORS[options.vectors], options.min_confidence, options.backend, rendered,
-        options.varied_rig, options.pictures is not None,
-    )  # fmt: skip
+    how = _how(options)
     started = time.monotonic()
-    share = _share(options)
+    share = evaluate_ranks.share_of(options)
     frames, source, count = evaluate_source.frames(options, how, share)
     each = FrameScores() if options.per_frame or options.pictures else None
-    overall, by_world = _score(frames, count, how.vectors[0], each)
+    overall, by_world = evaluate_scores.score(frames, count, how.vectors[0], each)
     worlds = {name: short(evaluator.report()) for name, evaluator in by_world.items()}
     if share.size > 1:
         asked = evaluate_source.question(options, source, card["sha256"], share)
-        answer = {"overall": {kind: evaluator.state() for kind, evaluator in overall.items()}, "worlds": worlds}
-        shards.leave(_ranks(options), share, asked, answer)
-        if share.rank:
-            return _one_of(share, options, worlds)
-        answers = shards.gather(_ranks(options), share, asked)
-        overall = shards.merged([answer["overall"] for answer in answers])
-        worlds = {name: scores for answer in answers for name, scores in answer["worlds"].items()}
+        found = evaluate_ranks.gathered(share, options, asked, overall, worlds)
+        if isinstance(found, Result):
+            return found
+        overall, worlds = found
     if not overall:
         raise ValueError("nothing to evaluate: no frame came")
     reports = {vectors: evaluator.report() for vectors, evaluator in overall.items()}
@@ -121,7 +101,7 @@ def run(options: argparse.Namespace) -> Result:
     }  # fmt: skip
     detail["reliability"] = {vectors: diagrams(evaluator.reliability()) for vectors, evaluator in overall.items()}
     if each:
-        detail |= _each_frame(each, overall, options)
+        detail |= evaluate_scores.each_frame(each, overall, options)
     if options.out:
         write_json(options.out, detail)
     summary = {key: detail[key] for key in ("source", "sha256", "size", "seconds")}
@@ -131,62 +111,18 @@ def run(options: argparse.Namespace) -> Result:
     return Result(summary, "\n\n".join(texts))
 
 
-def _share(options: argparse.Namespace) -> Share:
-    """What torchrun has given this process. Raises ValueError for what only one process can write."""
-    from mapkd_core.evaluation import shards
+def _how(options: argparse.Namespace) -> Predicting:
+    """Raises ValueError for options that contradict each other or are out of range."""
+    from mapkd_core.evaluation.rendered import Predicting
 
-    share = shards.from_environment()
-    if share.size > 1 and (options.per_frame or options.pictures or not options.out):
-        raise ValueError(
-            f"WORLD_SIZE = {share.size}: several processes need --out FILE in a folder that all see, and can do "
-            "neither --per-frame nor --pictures; unset WORLD_SIZE where only one was meant"
-        )
-    if share.size > 1:
-        shards.prepare(_ranks(options), share)
-    return share
-
-
-def _ranks(options: argparse.Namespace) -> Path:
-    return options.out.with_name(f"{options.out.name}.ranks")
-
-
-def _one_of(share: Share, options: argparse.Namespace, worlds: dict[str, Any]) -> Result:
-    """What a rank says that leaves the report to rank 0."""
-    summary = {"rank": share.rank, "ranks": share.size, "worlds": list(worlds), "out": str(options.out)}
-    return Result(summary, f"rank {share.rank} of {share.size}: {len(worlds)} worlds; rank 0 writes {options.out}")
-
-
-def _each_frame(each: FrameScores, overall: dict[str, Evaluator], options: argparse.Namespace) -> dict[str, Any]:
-    """What --per-frame adds to the JSON: curves, all frames, and the worst of them; pictures as seen from the JSON."""
-    curves = {
-        vectors: {name: {f"{t:g}": points for t, points in by_t.items()} for name, by_t in evaluator.curves().items()}
-        for vectors, evaluator in overall.items()
-    }
-    drawn = each.write_pictures(options.pictures) if options.pictures else {}
-    drawn = {token: os.path.relpath(picture, options.out.parent) for token, picture in drawn.items()}
-    worst = [{"token": frame.token, "picture": drawn.get(frame.token)} for frame in each.worst()]
-    return {"curves": curves, "each_frame": each.frames, "worst": worst}
-
-
-def _score(
-    groups: Iterable[Sequence[Predicted]], count: int | None, first: str, each: FrameScores | None = None
-) -> tuple[dict[str, Evaluator], dict[str, Evaluator]]:
-    """By kind of vectors over everything, and by world for the kind `first`; each frame on its own into `each`."""
-    from tqdm import tqdm
-
-    from mapkd_core.evaluation.evaluate import Evaluator
-
-    overall: dict[str, Evaluator] = {}
-    by_world: dict[str, Evaluator] = {}
-    for frames in tqdm(groups, total=count, desc="evaluate", unit="frame" if count is None else "world", delay=2):
-        for frame in frames:
-            if each:
-                each.add(frame)
-            for vectors, local_map in frame.maps.items():
-                made = overall.get(vectors) or Evaluator(local_map.grid, local_map.classes, calibrated=True)
-                overall[vectors] = made
-                made.add(local_map, frame.truth, frame.labelled, frame.light, frame.seen)
-                if vectors == first:
-                    alone = by_world.setdefault(frame.world, Evaluator(local_map.grid, local_map.classes))
-                    alone.add(local_map, frame.truth, frame.labelled)
-    return overall, by_world
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"frames = {options.frames}; must be at least 1")
+    if not 0 <= options.min_confidence <= 1:
+        raise ValueError(f"min-confidence = {options.min_confidence}; must be 0 to 1")
+    if (options.per_frame or options.pictures) and not options.out:
+        raise ValueError("--per-frame and --pictures go into the JSON file of --out FILE: name one")
+    rendered = None if options.size == "network" else size(options.size)
+    return Predicting(
+        options.weights, VECTORS[options.vectors], options.min_confidence, options.backend, rendered,
+        options.varied_rig, options.pictures is not None,
+    )  # fmt: skip
