@@ -19,6 +19,7 @@ the single frame's polylines with those that are fused over time.
 
 `ratios` is what `make bench` runs: the student against the HDMapNet-shaped network and against the roofline, and the
 node against the bare network. `fleet` measures frames a second and core, and says what mapping 1,000 km of logs costs.
+`reduced` says what scores lose when JPEGs are decoded no larger than the network needs, as the live node does.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands import bench_budget, bench_cameras, bench_distill, bench_fusion, bench_ratios
+from mapkd_core.commands import bench_budget, bench_cameras, bench_distill, bench_fusion, bench_ratios, bench_reduced
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
 
@@ -37,6 +38,7 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
   mapkd bench latency
   mapkd bench ratios --out out/bench.json
   mapkd bench fleet --price 0.04 --out fleet.json
+  mapkd bench reduced --worlds 100 --out reduced.json
   mapkd bench cameras --data out/data/validation --out cameras.json
   mapkd bench fusion --out fusion.json
   mapkd bench students --steps 400 --out students.json
@@ -45,7 +47,7 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering", "cameras", "fusion")
-    kinds += ("ratios", "fleet")
+    kinds += ("ratios", "fleet", "reduced")
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="rounds to measure, where they count")
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace) -> Result:
         "speed": _speed, "latency": bench_ratios.latency, "students": _students, "distill": bench_distill.run,
         "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
         "rendering": _rendering, "cameras": bench_cameras.run, "fusion": bench_fusion.run,
-        "ratios": bench_ratios.ratios, "fleet": bench_ratios.fleet,
+        "ratios": bench_ratios.ratios, "fleet": bench_ratios.fleet, "reduced": bench_reduced.run,
     }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--roofline", type=Path, metavar="FILE", help="budget: write the roofline: .svg, .png")
     group.add_argument("--ways", nargs="+", default=[], metavar="WAY", help="ways: which of them; all if absent")
     group.add_argument(
-        "--worlds", type=int, default=4, metavar="N", help="ways: worlds that ways are scored on; 0: none"
+        "--worlds", type=int, metavar="N", help="worlds that are scored; ways: 4 (0: none), reduced: 100, if absent"
     )
     group.add_argument("--forget", action="store_true", help="ways: do not keep the choice for this machine")
     group.add_argument("--axes", nargs="+", metavar="AXIS", help="scaling: picture, cameras, range, batch; all")
@@ -49,10 +49,11 @@ def ways(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mapkd_core.performance import ways_bench
 
     _check(options)
-    if options.worlds < 0:
-        raise ValueError(f"worlds = {options.worlds}; must be at least 0")
+    worlds = 4 if options.worlds is None else options.worlds
+    if worlds < 0:
+        raise ValueError(f"worlds = {worlds}; must be at least 0")
     result = ways_bench.run(
-        options.weights, options.ways, options.repeats, options.threads, options.worlds, keep=not options.forget
+        options.weights, options.ways, options.repeats, options.threads, worlds, keep=not options.forget
     )
     return result, ways_bench.text(result)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mapkd_core.bench import reduced_table
 from mapkd_core.evaluation.report import table
 
 
@@ -109,4 +110,5 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "ways": ("docs/results/ways.json", ways),
     "scaling": ("docs/results/scaling.json", scaling),
     "fleet": ("docs/results/fleet.json", fleet),
+    "reduced": ("docs/results/reduced.json", reduced_table.markdown),
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it costs to map a fleet's logs again: frames a second that a core makes, and 1,000 km on paper from it.
 
-Measured as `mapkd evaluate --bags` works: one process a core, one thread each, all at once, from six JPEGs to a map.
+Measured as `mapkd predict --bags` works: one process a core, one thread each, all at once, from six JPEGs to a map.
 Reading from disk and sending over a network are not in it.
 """
 
