@@ -89,7 +89,7 @@ class DiagnosticsParameters:
 @dataclass(frozen=True)
 class DecodeParameters:
     reduced: bool = parameter(
-        True, "decode JPEGs no larger than the network needs: 0.8 % of a map's cells differ; false = every pixel"
+        True, "decode JPEGs no larger than the network needs (docs/performance.md: what it costs); false = every pixel"
     )
 
 
