@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.samples import write
+from mapkd_core.models.build import build
 from mapkd_core.training import loop
 from mapkd_core.training.parallel import ALONE, Group
-from mapkd_core.training.run_state import RunState
+from mapkd_core.training.run_state import RunState, average_into
 from mapkd_core.training.validate import validate
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -89,3 +92,39 @@ def test_a_batch_that_cannot_be_shared_is_refused(config):
 def test_too_few_frames_for_a_batch_are_refused(config):
     with pytest.raises(ValueError, match="has 4 frames, too few for one batch of 6"):
         next(loop._batches(replace(config, batch=6), 0, group=Group(0, 2, torch.device("cpu"))))
+
+
+CUDA = torch.device("cuda", 0)  # a name alone: nothing is computed there
+
+
+def _norms(network: nn.Module) -> list[nn.Module]:
+    return [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+
+
+def test_batch_norms_are_synchronised_on_several_gpus_and_nowhere_else(tiny):
+    """The construction, which needs no GPU; what they compute over NCCL is not tested anywhere."""
+    model = build(replace(tiny, modalities=("camera", "lidar"), lidar_width=8))
+    plain, names, count = model.state_dict(), list(model.state_dict()), len(_norms(model))
+    assert Group(0, 1, CUDA).norms(model) is model and Group(1, 2, torch.device("cpu")).norms(model) is model
+    assert not any(isinstance(layer, nn.SyncBatchNorm) for layer in _norms(model))
+    synchronised = Group(1, 2, CUDA).norms(copy.deepcopy(model))
+    layers = _norms(synchronised)
+    assert len(layers) == count > 10 and all(isinstance(layer, nn.SyncBatchNorm) for layer in layers)
+    assert isinstance(synchronised.lidar.norm, nn.SyncBatchNorm)  # of one dimension, as a pillar's points
+    assert list(synchronised.state_dict()) == names  # so that checkpoints and the average go on fitting
+    assert all(torch.equal(value, plain[name]) for name, value in synchronised.state_dict().items())
+
+
+def test_the_average_follows_a_network_with_synchronised_norms(tiny):
+    """It is a copy from before, with plain norms, and is what is saved and validated."""
+    average = build(tiny).eval()
+    model = Group(0, 2, CUDA).norms(copy.deepcopy(average))
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.add_(2)
+    wanted = {name: value / 2 + average.state_dict()[name] / 2 for name, value in model.state_dict().items()}
+    average_into(average, model, 0.5)
+    for name, value in average.state_dict().items():
+        counted = name.endswith("num_batches_tracked")
+        torch.testing.assert_close(value, model.state_dict()[name] if counted else wanted[name])
+    assert not any(isinstance(layer, nn.SyncBatchNorm) for layer in average.modules())
