@@ -12,11 +12,12 @@ import pytest
 import shapely
 
 from mapkd_core.cli import main
+from mapkd_core.commands import nuscenes_samples
 from mapkd_core.config import TrainConfig, load
 from mapkd_core.data import set_manifest
 from mapkd_core.data.batch import TrainingSet, to_batch
 from mapkd_core.data.fit import check_apart
-from mapkd_core.data.nuscenes import NuScenesSet
+from mapkd_core.data.nuscenes import RULES, NuScenesSet
 from mapkd_core.data.nuscenes_worlds.map_records import MapRecords
 from mapkd_core.data.prepare import prepare
 from mapkd_core.data.reduced import reduction_for
@@ -183,3 +184,7 @@ def test_scenes_in_both_sets_are_refused(whole, tmp_path):
     with pytest.raises(ValueError, match=r"split 'mapkd_test' of .* share 2 scenes, the first is procedural-200000"):
         check_apart(SampleFolder(whole), SampleFolder(tmp_path / "again"))
     check_apart(SampleFolder(whole), SampleFolder(whole))
+
+
+def test_the_command_knows_the_same_rules_and_ranges():
+    assert set(nuscenes_samples.RULES) == set(RULES) and tuple(RANGES) == nuscenes_samples.RANGES
