@@ -92,3 +92,25 @@ def test_the_node_draws_maps_and_survives_one_that_contradicts_itself(bench, sta
     bench.send(VectorMap, "map/vector_map", lines(MapElement("divider", SQUARE)))
     assert bench.until(lambda: markers and images and grids and colours), process.output
     assert HERE and process.interrupt()[0] == 0
+
+
+def test_how_it_draws_may_be_changed_while_it_runs_what_it_draws_may_not(bench, start):
+    process = start("-m", "mapkd_ros.marker_node")
+    markers = bench.listen(MarkerArray, "map/markers")
+    bench.offer(VectorMap, "map/vector_map", qos.OUTPUT)
+    assert bench.until(lambda: bench.count_subscribers("map/vector_map"), 180), process.output
+    bench.meet()
+    message = lines(MapElement("divider", SQUARE, confidence=0.6))
+    drawn = lambda: next(m for m in markers[-1].markers if m.id == MapPolyline.CLASS_DIVIDER)  # noqa: E731
+    bench.send(VectorMap, "map/vector_map", message)
+    assert bench.until(lambda: markers), process.output
+    assert drawn().scale.x == 0.15 and drawn().action == Marker.ADD
+    assert bench.set("marker_node", line_width_m=0.4).successful
+    bench.send(VectorMap, "map/vector_map", message)
+    assert bench.until(lambda: len(markers) == 2) and drawn().scale.x == 0.4
+    assert bench.set("marker_node", min_confidence=0.7).successful
+    bench.send(VectorMap, "map/vector_map", message)
+    assert bench.until(lambda: len(markers) == 3) and drawn().action == Marker.DELETE
+    assert not bench.set("marker_node", truth=True).successful
+    assert not bench.set("marker_node", line_width_m=-1.0).successful
+    assert process.interrupt()[0] == 0
