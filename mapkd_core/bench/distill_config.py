@@ -61,7 +61,7 @@ def config(bench: Bench, name: str, seed: int) -> TrainConfig:
     model = distillation.student_of(row.scheme, base.model) if row.scheme else base.model
     alone = replace(
         _started(bench, base), model=replace(model, view=row.view or model.view), seed=seed, steps=steps,
-        variants=bench.variants or _epochs(base, steps), modality_dropout=0.0,
+        variants=bench.variants or base.variants or _epochs(base, steps), modality_dropout=0.0,
     )  # fmt: skip
     if not row.scheme:
         return alone
