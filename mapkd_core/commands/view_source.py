@@ -153,7 +153,7 @@ class _DatasetSource:
             scene, number, token = self._tokens[i]
             truth, frame = self._dataset.truth(token, _WINDOW), self._dataset.frame(token)
             priors = {}
-            if self._extract or self._dataset.manifest:  # sets that mapkd wrote have roads of their own
+            if self._extract or self._dataset.has_sd_roads(scene):
                 priors = {"sd": self._dataset.sd_prior(token, _WINDOW, self._extract)}
             yield Shown(scene, number, frame, truth, self._dataset.labelled(scene), priors)
 

@@ -158,7 +158,14 @@ class NuScenesSet:
     def sd_roads(self, scene: str, path: Path | str | None = None) -> tuple[SdRoad, ...]:
         """All SD roads of the scene's city, in its map frame; path: as of `sd_prior`."""
         city = self.location(scene)
-        return self._sd_roads(Path(path) if path else self.root / "maps" / "sd" / f"{city}.geojson", city)
+        return self._sd_roads(Path(path) if path else self._own_sd_map(city), city)
+
+    def has_sd_roads(self, scene: str) -> bool:
+        """Whether the set has SD roads of its own for the scene's city, as those that mapkd wrote."""
+        return self._own_sd_map(self.location(scene)).is_file()
+
+    def _own_sd_map(self, city: str) -> Path:
+        return self.root / "maps" / "sd" / f"{city}.geojson"
 
     def labelled(self, scene: str) -> tuple[str, ...]:
         """Classes whose truth is known: all, but for worlds whose road map says otherwise."""

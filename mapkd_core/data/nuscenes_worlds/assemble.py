@@ -40,7 +40,9 @@ def assemble(root: Path, version: str, parts: Sequence[Part]) -> dict[str, dict[
         _write_json(root / "maps" / "expansion" / f"{city}.json", _expansion(own, canvas))
         if own:
             tables["map"].append(_map_row(root, city, own, canvas))
-            _write_json(root / "maps" / "sd" / f"{city}.geojson", _sd_roads(own, city))
+            roads = _sd_roads(own, city)
+            if roads["features"]:  # a file without roads is refused when it is read
+                _write_json(root / "maps" / "sd" / f"{city}.geojson", roads)
     for part in parts:
         for table, rows in part["tables"].items():
             tables[table] += rows

@@ -12,6 +12,7 @@ import shapely
 from numpy.testing import assert_allclose
 from scipy.spatial import cKDTree
 
+from mapkd_core.commands.view_source import open_source
 from mapkd_core.data.nuscenes import NuScenesSet
 from mapkd_core.data.nuscenes_worlds.scene import CAMERA_S
 from mapkd_core.geometry import inverse
@@ -197,3 +198,11 @@ def _read_all(dataset):
     for scene in dataset.scene_names:
         for token in dataset.sample_tokens(scene):
             dataset.frame(token)
+
+
+def test_view_lays_the_roads_of_a_rendered_set_under_its_samples(written, dataset, token):
+    (shown,) = open_source(written, SCENE).shown([1])
+    grid = BevGrid(-60.0, 60.0, -30.0, 30.0, 0.3)
+    lines = dataset.sd_prior(token, grid)
+    assert [e.vertices_m.tolist() for e in shown.priors["sd"]] == [e.vertices_m.tolist() for e in lines] and lines
+    assert shown.truth and shown.frame.points is not None
