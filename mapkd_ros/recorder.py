@@ -40,5 +40,5 @@ class Recorder:
         self.counts[topic] += 1
 
     def close(self) -> None:
-        """Complete the bag; before this it cannot be read."""
+        """Complete the bag. Without it there is no metadata.yaml; readers of mapkd tell and give the whole chunks."""
         self._writer.close()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A predictor without a network, for tests of the nodes, and a process that runs the map node with it.
 
-python stub_predictor.py [--delay SECONDS] [--fail-every N] [--inside-a-library] --ros-args ...
+python stub_predictor.py [--delay SECONDS] [--fail-every N] [--inside-a-library] [--out-of-memory N] --ros-args ...
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ class StubPredictor:
     classes = CLASSES
     model_id = "stub@1"
 
-    def __init__(self, delay_s: float = 0.0, fail_every: int = 0, is_inside: bool = False) -> None:
-        self.is_inside = is_inside
+    def __init__(
+        self, delay_s: float = 0.0, fail_every: int = 0, is_inside: bool = False, out_of_memory_every: int = 0
+    ) -> None:
+        self.is_inside, self.out_of_memory_every = is_inside, out_of_memory_every
         self.delay_s, self.fail_every, self.calls = delay_s, fail_every, 0
         self.min_confidence = 0.0
 
@@ -35,6 +37,8 @@ class StubPredictor:
         self.calls += 1
         if self.fail_every and self.calls % self.fail_every == 0:
             raise RuntimeError(f"stub fails on call {self.calls}")
+        if self.out_of_memory_every and self.calls % self.out_of_memory_every == 0:
+            run_out_of_memory()
         time.sleep(self.delay_s)
         if self.is_inside:  # many seconds in compiled code that lets other threads run
             np.linalg.svd(np.random.default_rng(0).normal(size=(4000, 4000)))
@@ -52,6 +56,24 @@ class StubPredictor:
         return LocalMap(self.grid, elements, CLASSES, probability, observed, frame.stamp_ns, names, {"inference": 1.0})
 
 
+class Tensor:
+    """Says when its memory is free again."""
+
+    def __del__(self) -> None:
+        print("tensor freed", flush=True)
+
+
+def run_out_of_memory() -> None:
+    """As PyTorch does while a tensor of this frame is on the device. Without a device its cache is pretended."""
+    import torch
+
+    tensor = Tensor()
+    if not torch.cuda.is_available():
+        torch.cuda.is_initialized = lambda: True
+        torch.cuda.empty_cache = lambda: print("cache emptied", flush=True)
+    raise torch.cuda.OutOfMemoryError(f"CUDA out of memory. Tried to allocate 20.00 GiB beside {tensor}")
+
+
 def main() -> int:
     from mapkd_ros.map_node import MapNode
     from mapkd_ros.spinning import run
@@ -60,9 +82,10 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--fail-every", type=int, default=0)
     parser.add_argument("--inside-a-library", action="store_true")
+    parser.add_argument("--out-of-memory", type=int, default=0)
     options, ros_arguments = parser.parse_known_args()
-    make = lambda _: StubPredictor(options.delay, options.fail_every, options.inside_a_library)  # noqa: E731
-    return run(lambda: MapNode(make), ros_arguments)
+    predictor = StubPredictor(options.delay, options.fail_every, options.inside_a_library, options.out_of_memory)
+    return run(lambda: MapNode(lambda _: predictor), ros_arguments)
 
 
 if __name__ == "__main__":

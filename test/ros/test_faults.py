@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from array import array
 
 import cv2
@@ -10,10 +12,12 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from mapkd.msg import BevLayerInfo, InputStatus, VectorMap
 from nav_msgs.msg import Odometry
+from rclpy.serialization import deserialize_message
 from rig import CAMERAS, camera_info, compressed_image, image_topic, newest
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from visualization_msgs.msg import MarkerArray
 
+from mapkd_core.bags.storage import BagReader
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import LocalMap, MapElement
 from mapkd_ros import qos
@@ -37,6 +41,7 @@ def test_a_map_node_that_is_killed_and_started_again_goes_on(bench, map_node):
     assert bench.until(lambda: vectors and legend), first.output
     first.stop()
     second = map_node(*FAST)
+    begin_s = time.monotonic()
     assert bench.until(lambda: len(legend) == 2), second.output
     count = iter(range(1, 1000))
 
@@ -47,6 +52,7 @@ def test_a_map_node_that_is_killed_and_started_again_goes_on(bench, map_node):
         return len(vectors) > 1
 
     assert bench.until(answered), second.output
+    bench.recoveries_s.append(time.monotonic() - begin_s)
     assert elements(vectors[-1])[0].vertices_m[0, 1] == 6, "all six cameras with their mounts"
     assert second.interrupt()[0] == 0
 
@@ -63,24 +69,112 @@ def test_a_marker_node_that_is_killed_and_started_again_goes_on(bench, start):
 
     for _ in range(2):
         process, before = start("-m", "mapkd_ros.marker_node"), len(markers)
-        assert bench.until(lambda before=before: drawn(before)), process.output
+        with bench.recovery():
+            assert bench.until(lambda before=before: drawn(before)), process.output
         process.stop()
 
 
 def test_a_replay_that_is_killed_and_started_again_is_a_drive_anew(bench, start, map_node, bag):
-    """Less than sync.jump_back_s counts as out of order, so it is set below the second that is played."""
-    node = map_node(*FAST, "-p", "sync.jump_back_s:=0.2")
+    """It goes back by less than sync.jump_back_s, as a loop of half a second would."""
+    node = map_node(*FAST)
     vectors, stamps = bench.listen(VectorMap, "map/vector_map"), []
     for _ in range(2):
         before = len(vectors)
-        replay = start("-m", "mapkd_ros.replay_node", "--ros-args", "-p", f"bag:={bag}")
-        assert bench.until(lambda before=before: len(vectors) > before + 3), replay.output + node.output
+        replay = start("-m", "mapkd_ros.replay_node", "--ros-args", "-p", f"bag:={bag}", "-p", "duration_s:=0.9")
+        with bench.recovery():
+            assert bench.until(lambda before=before: len(vectors) > before + 3), replay.output + node.output
         replay.stop()
         bench.spin(0.5)
         stamps.append([stamp_ns(m.header.stamp) for m in vectors[before:]])
-    assert min(stamps[1]) < max(stamps[0]), "it began again"
+    assert min(stamps[1]) < max(stamps[0]) < min(stamps[1]) + 1e9, "it began again"
     assert any(m.input.temporal_reset for m in vectors[len(stamps[0]) :])
     assert node.process.poll() is None and "Traceback" not in node.output
+
+
+def test_an_evaluation_that_is_killed_leaves_no_report_and_the_next_one_a_whole_one(bench, start, tmp_path):
+    report = tmp_path / "metrics.json"
+    arguments = ("-m", "mapkd_ros.evaluation_node", "--ros-args", "-p", f"report:={report}")
+    bench.offer(VectorMap, "map/vector_map", qos.OUTPUT)
+    bench.offer(VectorMap, "truth/vector_map")
+    bench.offer(CameraInfo, "cam_front/camera_info")
+    element = MapElement("divider", np.array([[0.0, 1.0], [5.0, 1.0]]))
+
+    def evaluate(number: int) -> None:
+        at_ns = START_NS + number * PERIOD_NS
+        message = vector_map(LocalMap(BevGrid(), (element,)), header(at_ns, "base_link"), InputStatus(), "m@1")
+        bench.send(CameraInfo, "cam_front/camera_info", camera_info("CAM_FRONT", at_ns))
+        bench.send(VectorMap, "truth/vector_map", message)
+        bench.send(VectorMap, "map/vector_map", message)
+        bench.spin(0.1)
+
+    for is_killed in (True, False):
+        # The dead one counts until its lease ends.
+        process, before = start(*arguments), bench.count_subscribers("cam_front/camera_info")
+        heard = lambda before=before: bench.count_subscribers("cam_front/camera_info") > before  # noqa: E731
+        assert bench.until(heard, 180), process.output
+        bench.spin(0.5)
+        for number in range(3):
+            evaluate(number)
+        if is_killed:
+            process.stop()
+            assert list(tmp_path.glob("metrics*")) == [], "written at the end, or not at all"
+    assert bench.until(lambda: process.process.poll() is not None, 120), process.output
+    assert process.process.returncode == 0, process.output
+    assert json.loads(report.read_text())["frames_out"] == 3
+
+
+def test_a_recording_that_is_killed_is_known_as_unfinished_and_never_written_over(bench, start, tmp_path):
+    record = lambda path: start("-m", "mapkd_ros.record_node", "--ros-args", "-p", f"bag:={path}")  # noqa: E731
+    bench.offer(VectorMap, "map/vector_map", qos.OUTPUT)
+    rng = np.random.default_rng(0)
+    sent = [VectorMap(header=header(START_NS + n, "base_link"), model_id=rng.bytes(50_000).hex()) for n in range(40)]
+    for path in (tmp_path / "killed", tmp_path / "whole"):
+        # The dead one counts until its lease ends.
+        process, before = record(path), bench.count_subscribers("map/vector_map")
+        heard = lambda before=before: bench.count_subscribers("map/vector_map") > before  # noqa: E731
+        assert bench.until(heard, 180), process.output
+        bench.spin(0.5)
+        for message in sent:
+            bench.send(VectorMap, "map/vector_map", message)
+            bench.spin(0.02)
+        bench.spin(1.0)
+        if path.name == "killed":
+            process.stop()
+            assert not (path / "metadata.yaml").exists(), "the index comes last"
+            assert bag_of(path)[0], "that its end is missing is said"
+            kept = bag_of(path)[1]
+            assert 0 < len(kept) <= 40 and kept == sent[: len(kept)], "what can be salvaged is whole"
+        else:
+            assert process.interrupt()[0] == 0, process.output
+            damage, kept = bag_of(path)
+            assert damage is None and kept == sent
+    again = record(tmp_path / "killed")
+    assert bench.until(lambda: again.process.poll() is not None, 120) and again.process.returncode == 1
+    assert "exists already; remove it or choose another path" in again.output and "Traceback" not in again.output
+
+
+def bag_of(path) -> tuple[str | None, list[VectorMap]]:
+    """What is missing, and the maps."""
+    with BagReader(path) as bag:
+        messages = bag.messages(["/map/vector_map"])
+        return bag.damage, [deserialize_message(bytes(message.data), VectorMap) for message in messages]
+
+
+def test_memory_of_the_device_that_ran_out_costs_one_map_and_is_given_back(bench, map_node):
+    process = map_node("--out-of-memory", "2", *FAST)
+    vectors, diagnostics = bench.listen(VectorMap, "map/vector_map"), bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect()
+    bench.capture(START_NS)
+    assert bench.until(lambda: len(vectors) == 1), process.output
+    bench.capture(START_NS + PERIOD_NS)
+    told = lambda: newest(diagnostics, "output")[2].get("out_of_memory")  # noqa: E731
+    assert bench.until(lambda: told() == "1", 180), process.output
+    assert process.output.index("tensor freed") < process.output.index("cache emptied") < len(process.output)
+    assert "CUDA out of memory" in process.output and "Traceback" not in process.output
+    bench.capture(START_NS + 2 * PERIOD_NS)
+    assert bench.until(lambda: len(vectors) == 2), "the frame after it has its map"
+    assert stamp_ns(vectors[1].header.stamp) == START_NS + 2 * PERIOD_NS
+    assert process.interrupt()[0] == 0
 
 
 def test_a_camera_that_changes_its_size_is_used_with_its_new_calibration(bench, map_node):
@@ -99,7 +193,8 @@ def test_a_camera_that_changes_its_size_is_used_with_its_new_calibration(bench, 
                 info.width, info.height = width, height
             bench.send(CameraInfo, f"{name.lower()}/camera_info", info)
             bench.send(CompressedImage, image_topic(name, "compressed"), image)
-        assert bench.until(lambda step=step: len(vectors) > step), process.output
+        with bench.recovery():
+            assert bench.until(lambda step=step: len(vectors) > step), process.output
     assert all(list(m.camera_states) == [InputStatus.CAMERA_OK] * 6 for m in inputs), process.output
 
 
