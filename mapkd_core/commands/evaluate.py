@@ -67,9 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures", type=Path, metavar="DIR", help="with --out: the ten worst frames as pictures, for `mapkd report`"
     )
+    parser.add_argument(
+        "--maps", type=Path, metavar="DIR", help="write truth and polylines as JSON, for `mapkd score` by any protocol"
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
+    from mapkd_core.commands.evaluate_maps import KeptMaps
     from mapkd_core.evaluation.frame_scores import FrameScores
     from mapkd_core.evaluation.map_calibration import diagrams
     from mapkd_core.mapper import SHIPPED
@@ -81,6 +85,10 @@ def run(options: argparse.Namespace) -> Result:
     share = evaluate_ranks.share_of(options)
     frames, source, count = evaluate_source.frames(options, how, share)
     each = FrameScores() if options.per_frame or options.pictures else None
+    if options.maps and share.size > 1:
+        raise ValueError("--maps is written by one process: unset WORLD_SIZE")
+    kept = KeptMaps()
+    frames = kept.passing(frames) if options.maps else frames
     overall, by_world = evaluate_scores.score(frames, count, how.vectors[0], each)
     worlds = {name: short(evaluator.report()) for name, evaluator in by_world.items()}
     if share.size > 1:
@@ -107,6 +115,7 @@ def run(options: argparse.Namespace) -> Result:
     summary = {key: detail[key] for key in ("source", "sha256", "size", "seconds")}
     summary |= {"frames": next(iter(reports.values())).frames, "vectors": {v: short(r) for v, r in reports.items()}}
     summary |= {"out": str(options.out)} if options.out else {}
+    summary |= {"maps": [str(path) for path in kept.write(options.maps)]} if options.maps else {}
     texts = (f"{source}, polylines of the {vectors} head\n{report.markdown()}" for vectors, report in reports.items())
     return Result(summary, "\n\n".join(texts))
 

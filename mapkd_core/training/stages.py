@@ -43,6 +43,8 @@ def handed_on(name: str, config: TrainConfig, done: Mapping[str, Path]) -> Train
             config = replace(config, coach=config.coach or given.get("coach", ""))
     if name != "refinement" and config.model.refinement_layers:
         config = replace(config, refinement=config.refinement or given.get("refinement", ""))
+    if not config.model.refinement_layers:
+        config = replace(config, refinement="")  # `refinement=` is meant for those that have one
     return config
 
 

@@ -85,13 +85,15 @@ def test_mapkds_rows_from_samples_to_the_report(far, tmp_path):
     assert main(staged) == 0
     for network in ("teacher", "student"):
         weights, report = tmp_path / "mapkd" / network / "student.safetensors", tmp_path / f"{network}.json"
-        data = ["--data", far[1].removeprefix("validation="), "--vectors", "raster"]
-        assert main(["evaluate", *data, "--weights", str(weights), "--out", str(report)]) == 0
-        assert set(json.loads(report.read_text())["vectors"]["raster"]["iou"]) == {
-            "divider",
-            "ped_crossing",
-            "boundary",
-        }
+        data, maps = far[1].removeprefix("validation="), tmp_path / f"{network}-maps"
+        given = ["--data", data, "--vectors", "raster", "--weights", str(weights), "--out", str(report)]
+        assert main(["evaluate", *given, "--maps", str(maps)]) == 0
+        iou = json.loads(report.read_text())["vectors"]["raster"]["iou"]
+        assert set(iou) == {"divider", "ped_crossing", "boundary"}
+        files = [str(maps / name) for name in ("truth.json", "raster.json")]
+        assert main(["score", *files, "--protocol", "pmapnet", "--as-released"]) == 0
+        content = json.loads((maps / "truth.json").read_text())
+        assert list(content["scenes"]) == ["procedural-100000"] and len(content["frames"]) == 2
 
 
 def test_networks_of_layers_learn(samples, tmp_path):
