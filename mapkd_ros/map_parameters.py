@@ -106,7 +106,7 @@ class FusionParameters:
     enabled: bool = parameter(False, "fuse successive maps by odometry and publish map/local")
     radius_m: float = parameter(60.0, "what is farther from the vehicle is forgotten [m]", 5.0, 500.0)
     max_misses: int = parameter(5, "looked at and not found so often in a row, a vertex is gone", 1, 1000)
-    min_hits: int = parameter(2, "found so often, a vertex is published", 1, 1000)
+    min_hits: int = parameter(1, "found so often, a line is published", 1, 1000)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.tracking.options import FusionOptions
+from mapkd_core.tracking.telling import Told
 from mapkd_core.tracking.track import Track, Vertices, fresh, sampled
 from mapkd_core.tracking.view import View
 from mapkd_core.types import MapElement
@@ -55,6 +56,15 @@ class AreaLayer:
                 self._miss(track, view)
         self._forget(view)
         return numbers
+
+    @property
+    def told(self) -> list[Told]:
+        """Areas of which most vertices were found often enough."""
+        return [
+            Told(t.number, t.vertices, t.confidence * (1 - 0.5**t.frames), True)
+            for t in self.tracks
+            if (t.vertices.hits >= self._options.min_hits).mean() > 0.5
+        ]
 
     def _update(
         self, track: Track, outline: shapely.Polygon, known: shapely.Polygon, confidence: float, view: View
@@ -137,6 +147,6 @@ def _grown(known: Vertices, outline: shapely.Polygon, view: View) -> Vertices:
     gap = np.hypot(*(new.xy[:, None] - known.xy[None]).transpose(2, 0, 1))  # new known
     nearest = gap.argmin(1)
     stays = gap[np.arange(len(new)), nearest] < _STEP_M / 2
-    for field in ("z", "variance", "misses", "hits"):
+    for field in ("z", "variance", "misses", "hits", "share"):
         getattr(new, field)[stays] = getattr(known, field)[nearest[stays]]
     return new

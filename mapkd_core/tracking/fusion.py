@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core.tracking.areas import AreaLayer
 from mapkd_core.tracking.lines import LineLayer
 from mapkd_core.tracking.motion import MotionWatch
 from mapkd_core.tracking.options import FusionOptions
-from mapkd_core.tracking.track import SPACING_M, Track, TrackedElement
+from mapkd_core.tracking.track import TrackedElement, Vertices
 from mapkd_core.tracking.view import View
 from mapkd_core.types import LocalMap
 
@@ -77,8 +75,12 @@ class MapFusion:
         return self.elements()
 
     def elements(self) -> tuple[TrackedElement, ...]:
-        """What was found `min_hits` times, in the odometry frame, the most confident first."""
-        told = [e for key in sorted(self._layers) for track in self._layers[key].tracks for e in self._told(key, track)]
+        """What is told after the last map, in the odometry frame, the most confident first (`telling`)."""
+        told = [
+            TrackedElement(key[0], _with_height(line.vertices), line.is_closed, line.confidence, line.number,
+                           np.sqrt(line.vertices.variance))
+            for key in sorted(self._layers) for line in self._layers[key].told
+        ]  # fmt: skip
         return tuple(sorted(told, key=lambda element: (-element.confidence, element.track)))
 
     def _layer(self, key: tuple[str, bool]) -> LineLayer | AreaLayer:
@@ -90,23 +92,6 @@ class MapFusion:
         self._last_number = self._last_number % 0xFFFFFFFF + 1  # a uint32 in the message, 0 is none
         return self._last_number
 
-    def _told(self, key: tuple[str, bool], track: Track) -> Iterator[TrackedElement]:
-        name, is_closed = key
-        v = track.vertices
-        sure = v.hits >= self.options.min_hits
-        if is_closed:
-            if sure.mean() <= 0.5:
-                return
-        else:
-            begin, end = int(sure.argmax()), len(sure) - int(sure[::-1].argmax())
-            if not sure[begin] or end - begin < 2:
-                return
-            v = v if end - begin == len(v) else v.take(slice(begin, end))
-            ends = math.dist(v.xy[0], v.xy[-1])
-            is_closed = len(v) > 8 and ends < 1.5 * SPACING_M
-            v = v.take(slice(0, -1)) if is_closed and ends < 0.5 * SPACING_M else v
-        vertices = np.empty((len(v), 3))
-        vertices[:, :2], vertices[:, 2] = v.xy, v.z
-        # What was found once or twice is less sure than what the network says of a single frame.
-        confidence = min(max(track.confidence * (1 - 0.5**track.frames), 0.0), 1.0)
-        yield TrackedElement(name, vertices, is_closed, confidence, track.number, np.sqrt(v.variance))
+
+def _with_height(v: Vertices) -> NDArray[np.float64]:
+    return np.concatenate([v.xy, v.z[:, None]], 1)

@@ -10,35 +10,21 @@ end, joins two tracks, or becomes one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from mapkd_core.tracking import growth
+from mapkd_core.tracking.flat import Flat, flat_of, vote
 from mapkd_core.tracking.options import FusionOptions
-from mapkd_core.tracking.track import SPACING_M, Track, Vertices, fresh, joined, runs, sampled, tangents
+from mapkd_core.tracking.telling import Told, told
+from mapkd_core.tracking.tidying import MIN_VERTICES, tidied
+from mapkd_core.tracking.track import SPACING_M, Track, fresh, sampled
 from mapkd_core.tracking.view import View
 from mapkd_core.types import MapElement
 
 _STEP_M = SPACING_M / 2  # of the points of a found line: every vertex beside it gets one
-_PARALLEL = 0.8  # cosine
-_SAME = 0.8  # of the gate; two tracks this near are one line twice
-_MIN_VERTICES = 3
-_MIN_REST = 6  # vertices; a shorter rest of a track that is cut in two is dropped
-_HOLE = 3  # vertices; a shorter hole in a line is none
 _TIDY_EVERY = 3  # frames
-
-
-class Flat(NamedTuple):
-    """All vertices of all tracks in a row. owner, first, last: of each vertex its track and the ends of that."""
-
-    vertices: Vertices
-    owner: NDArray[np.int64]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
-    along: NDArray[np.float64]
 
 
 class LineLayer:
@@ -48,6 +34,7 @@ class LineLayer:
         self._options, self._number = options, number
         self._frames = 0
         self.tracks: list[Track] = []
+        self.told: list[Told] = []
 
     def update(self, elements: Sequence[MapElement], view: View) -> list[int]:
         """One frame; the number of the track that each element belongs to, 0 where it is too short for any."""
@@ -56,7 +43,7 @@ class LineLayer:
         numbers = [0] * len(lines)
         beside = [np.full(len(line), -1, np.int64) for line in lines]
         if self.tracks:
-            flat = self._flat()
+            flat = flat_of(self.tracks)
             beside = self._measure(flat, lines, confidence, view)
             owners = [np.where(b >= 0, flat.owner[b], -1) for b in beside]
             numbers = [self._most(owner) for owner in owners]
@@ -64,16 +51,15 @@ class LineLayer:
         else:
             owners = [b.copy() for b in beside]
         numbers = self._extend(lines, owners, beside, numbers, confidence, view)
-        self._forget(view)
+        self._frames += 1
+        is_thorough = self._frames % _TIDY_EVERY == 0
+        self.tracks = tidied(self.tracks, view, self._options, self._number, is_thorough)
+        self._tell(elements, view)
         return numbers
 
-    def _flat(self) -> Flat:
-        vertices = joined([track.vertices for track in self.tracks])
-        count = np.array([len(track.vertices) for track in self.tracks])
-        owner, start = np.repeat(np.arange(len(count)), count), np.cumsum(count) - count
-        first = start[owner]
-        last = first + count[owner] - 1
-        return Flat(vertices, owner, first, last, tangents(vertices.xy, first, last))
+    def _tell(self, elements: Sequence[MapElement], view: View) -> None:
+        found = [(view.to_odom(e.vertices_m), e.is_closed, e.confidence) for e in elements]
+        self.told = told(self.tracks, flat_of(self.tracks), found, view, self._options) if self.tracks else []
 
     def _measure(
         self, flat: Flat, lines: Sequence[NDArray[np.float64]], confidence: Sequence[float], view: View
@@ -85,7 +71,7 @@ class LineLayer:
         offset, sure = np.zeros(count), np.zeros(count)
         lengths = np.array([len(line) for line in lines], np.int64)
         if len(lines):
-            found, across = self._vote(flat, np.concatenate(lines), lengths)
+            found, across = vote(flat, np.concatenate(lines), lengths, self._options.gate_m)
             at = found[found >= 0]
             hits = np.bincount(at, minlength=count)
             offset = np.bincount(at, across[found >= 0], count) / np.maximum(hits, 1)
@@ -95,24 +81,9 @@ class LineLayer:
         self._filter(flat, hit, offset[hit], view)
         seen = view.sees(v.xy) | hit
         v.misses[seen & ~hit] += 1
+        v.share[seen] += self._options.rate * (hit[seen] - v.share[seen])
         self._write_back(flat, hit, seen, sure)
         return list(np.split(found, np.cumsum(lengths)[:-1])) if len(lines) else []
-
-    def _vote(
-        self, flat: Flat, points: NDArray[np.float64], lengths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """N points -> the vertex each lies beside or -1, and how far to the left of the vertex's line, metres."""
-        last = np.repeat(np.cumsum(lengths) - 1, lengths)
-        direction = tangents(points, np.repeat(np.cumsum(lengths) - lengths, lengths), last)
-        gate = self._options.gate_m
-        distance, nearest = cKDTree(flat.vertices.xy).query(points, distance_upper_bound=np.hypot(gate, SPACING_M))
-        found = np.isfinite(distance)
-        nearest = np.where(found, nearest, 0)
-        delta, along = points - flat.vertices.xy[nearest], flat.along[nearest]
-        across = along[:, 0] * delta[:, 1] - along[:, 1] * delta[:, 0]
-        found &= np.abs((direction * along).sum(1)) > _PARALLEL
-        found &= (np.abs(across) <= gate) & (np.abs((delta * along).sum(1)) <= 0.75 * SPACING_M)
-        return np.where(found, nearest, -1), across
 
     def _filter(self, flat: Flat, hit: NDArray[np.bool_], offset: NDArray[np.float64], view: View) -> None:
         """Kalman's update of the vertices that were found: offset, metres to the left."""
@@ -164,51 +135,8 @@ class LineLayer:
 
     def _begin(self, line: NDArray[np.float64], confidence: float, view: View) -> int:
         xy = line if len(line) < 3 else sampled(line, False, SPACING_M)
-        if len(xy) < _MIN_VERTICES:
+        if len(xy) < MIN_VERTICES:
             return 0
         vertices = fresh(xy, view.height(xy), view.variance(xy))
         self.tracks.append(Track(self._number(), vertices, confidence))
         return self.tracks[-1].number
-
-    def _forget(self, view: View) -> None:
-        """What is gone, far away, there twice, or too much."""
-        self._frames += 1
-        options, kept = self._options, []
-        if self._frames % _TIDY_EVERY == 0 and len(self.tracks) > 1:
-            self._mark_doubles()
-        for track in self.tracks:
-            stale = track.vertices.misses >= options.max_misses
-            if stale.any():
-                for part in runs(stale):
-                    if part.stop - part.start < _HOLE and part.start > 0 and part.stop < len(stale):
-                        stale[part] = False
-            stale |= view.distance(track.vertices.xy) > options.radius_m
-            kept += self._pieces(track, ~stale)
-        if len(kept) > options.max_tracks:
-            kept = sorted(kept, key=lambda t: -int(t.vertices.hits.max()))[: options.max_tracks]
-        self.tracks = sorted(kept, key=lambda track: track.number)
-
-    def _pieces(self, track: Track, keep: NDArray[np.bool_]) -> list[Track]:
-        """What is left of a track: the longest piece keeps the number."""
-        if keep.all():
-            return [track]
-        parts = runs(keep)
-        parts = [p for i, p in enumerate(parts) if p.stop - p.start >= (_MIN_REST if i else _MIN_VERTICES)]
-        return [
-            Track(track.number if i == 0 else self._number(), track.vertices.take(part), track.confidence, track.frames)
-            for i, part in enumerate(parts)
-        ]
-
-    def _mark_doubles(self) -> None:
-        """Vertices of a younger track that lie on an older one count as gone."""
-        flat = self._flat()
-        distance, other = cKDTree(flat.vertices.xy).query(
-            flat.vertices.xy, k=4, distance_upper_bound=_SAME * self._options.gate_m
-        )
-        number = np.array([track.number for track in self.tracks])
-        theirs = np.where(np.isfinite(distance), number[flat.owner[np.where(np.isfinite(distance), other, 0)]], 1 << 62)
-        double = theirs.min(1) < number[flat.owner]
-        flat.vertices.misses[double] = self._options.max_misses
-        start = np.searchsorted(flat.owner, np.arange(len(self.tracks) + 1))
-        for i, track in enumerate(self.tracks):
-            track.vertices = flat.vertices.take(slice(int(start[i]), int(start[i + 1])))

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.types import MapElement
 
+FIRST_SHARE = 0.5  # of what was found once
 SPACING_M = 1.0  # of a track's vertices; the sagitta of a 10 m bend is then 1 cm
 
 
@@ -30,7 +31,7 @@ class Vertices:
     """V vertices. xy: V x 2 metres in the odometry frame; z: V, height of the ground there.
 
     variance: V, square metres across the line. misses: how often in a row each was looked at and not found.
-    hits: how often it was found.
+    hits: how often it was found. share: running mean of whether it was, when looked at.
     """
 
     xy: NDArray[np.float64]
@@ -38,13 +39,14 @@ class Vertices:
     variance: NDArray[np.float64]
     misses: NDArray[np.int64]
     hits: NDArray[np.int64]
+    share: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.xy)
 
     def take(self, index: slice | NDArray[np.generic]) -> Vertices:
         """Some of them, in the order of `index`."""
-        return Vertices(self.xy[index], self.z[index], self.variance[index], self.misses[index], self.hits[index])
+        return Vertices(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 @dataclass
@@ -64,18 +66,14 @@ class Track:
 
 def joined(parts: Sequence[Vertices]) -> Vertices:
     """One after the other."""
-    return Vertices(
-        np.concatenate([part.xy for part in parts]),
-        np.concatenate([part.z for part in parts]),
-        np.concatenate([part.variance for part in parts]),
-        np.concatenate([part.misses for part in parts]),
-        np.concatenate([part.hits for part in parts]),
-    )
+    return Vertices(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Vertices)))
 
 
 def fresh(xy: NDArray[np.float64], z: NDArray[np.float64], variance: NDArray[np.float64]) -> Vertices:
     """Vertices that were found once."""
-    return Vertices(xy, z, variance, np.zeros(len(xy), np.int64), np.ones(len(xy), np.int64))
+    count = len(xy)
+    misses, hits = np.zeros(count, np.int64), np.ones(count, np.int64)
+    return Vertices(xy, z, variance, misses, hits, np.full(count, FIRST_SHARE))
 
 
 def sampled(xy: NDArray[np.floating], is_closed: bool, step_m: float) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from mapkd_ros.map_messages import elements, header
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 100_000_000
 FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=1.0")
-FUSING = (*FAST, "-p", "fusion.enabled:=true")
+FUSING = (*FAST, "-p", "fusion.enabled:=true", "-p", "fusion.min_hits:=2")
 
 
 def drive(bench, maps, at_ns: int, x: float) -> VectorMap:
