@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many raw images of six cameras arrive in another process, with and without the shipped DDS profile.
+"""How many raw images of six cameras arrive in another process, and how late, with and without the shipped profiles.
 
-python -m mapkd_ros.transport --out transport.json       # both profiles, 10 s each; run it on a quiet machine
+python -m mapkd_ros.transport --out docs/results/dependability/transport.json   # 10 s each; on a quiet machine
+
+Defaults of the middleware, its shipped profile, and CycloneDDS with its own where rmw_cyclonedds_cpp is installed.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -18,10 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mapkd_core.writing import write_json
+from mapkd_ros import transport_table
 from mapkd_ros.dds import dds_environment
+from mapkd_ros.share import share
 
 CAMERAS = tuple(f"CAM_{i}" for i in range(6))
+CYCLONE, CYCLONE_RMW = "cyclonedds", "rmw_cyclonedds_cpp"
 _DEPTH = 10
 _SETTLE_S = 1.0
 
@@ -33,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return send(options)
     if options.role == "receive":
         return receive(options)
-    measured = {profile: measure(profile, options) for profile in options.profiles}
-    machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "system": platform.platform()}
-    result = {"command": "python -m mapkd_ros.transport", **machine, "profiles": measured}
+    measured = {profile: measure(profile, options) for profile in options.profiles or known_profiles()}
+    result = transport_table.result(measured, options)
     if options.out is not None:
         write_json(options.out, result)
     print(json.dumps(result))
@@ -43,8 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(profile: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One run of both processes; profile: as dds_environment takes it. delivered_over_sent: of the worst camera."""
-    environment = {**os.environ, **dds_environment(profile)}
+    """One run of both processes; profile: as dds_environment takes it, or cyclonedds.
+
+    delivered_over_sent: of the worst camera. latency_ms: from publishing to the callback, of all that came.
+    """
+    environment = {**os.environ, **(_cyclone() if profile == CYCLONE else dds_environment(profile))}
     shape = [f"--{key}={getattr(options, key)}" for key in ("width", "height", "rate", "seconds")]
     command = [sys.executable, "-m", "mapkd_ros.transport", *shape, "--role"]
     receiver = subprocess.Popen([*command, "receive"], env=environment, stdout=subprocess.PIPE, text=True)
@@ -74,8 +82,9 @@ def send(options: argparse.Namespace) -> int:
     time.sleep(_SETTLE_S)
     count, begin_s = round(options.rate * options.seconds), time.monotonic()
     for number in range(count):
-        image.header.stamp.sec = 1 + number
         for publisher in publishers:
+            now_ns = time.time_ns()
+            image.header.stamp.sec, image.header.stamp.nanosec = divmod(now_ns, 10**9)
             publisher.publish(image)
         time.sleep(max(0.0, begin_s + (number + 1) / options.rate - time.monotonic()))
     print(json.dumps({"sent": count, "sending_s": round(time.monotonic() - begin_s, 3)}))
@@ -93,22 +102,40 @@ def receive(options: argparse.Namespace) -> int:
 
     from mapkd_ros import qos
     from mapkd_ros.camera_input import CameraInput
+    from mapkd_ros.conversions import stamp_ns
 
     rclpy.init()
     node = rclpy.create_node("transport_receiver")
     with ThreadPoolExecutor(1) as pool:
         profile = qos.images("best_effort", _DEPTH)
         cameras = {name: CameraInput(node, name, "raw", profile, pool) for name in CAMERAS}
+        late_ms: list[float] = []
+        for camera in cameras.values():
+            camera.registerCallback(lambda image: late_ms.append((time.time_ns() - stamp_ns(image.header.stamp)) / 1e6))
         is_done = lambda: cameras_heard(cameras) and not any(map(node.count_publishers, topics))  # noqa: E731
         topics = [camera.topics[0] for camera in cameras.values()]
         end_s = time.monotonic() + options.seconds + 60
         while time.monotonic() < end_s and not is_done():
             rclpy.spin_once(node, timeout_sec=0.1)
         counts = {key: {name: camera.counts[key] for name, camera in cameras.items()} for key in ("received", "lost")}
-    print(json.dumps(counts))
+    p50, p95 = np.percentile(late_ms, (50, 95)).round(2) if late_ms else (0.0, 0.0)
+    print(json.dumps(counts | {"latency_ms": {"p50": float(p50), "p95": float(p95)}}))
     node.destroy_node()
     rclpy.shutdown()
     return 0
+
+
+def known_profiles() -> list[str]:
+    """Defaults, the shipped profile, and CycloneDDS where it is installed."""
+    from ament_index_python import get_packages_with_prefixes
+
+    has_cyclone = CYCLONE_RMW in get_packages_with_prefixes()
+    return ["none", "shared_memory", *([CYCLONE] if has_cyclone else [])]
+
+
+def _cyclone() -> dict[str, str]:
+    profile = share("config/dds/cyclonedds.xml").resolve().as_uri()
+    return {"RMW_IMPLEMENTATION": CYCLONE_RMW, "CYCLONEDDS_URI": profile}
 
 
 def cameras_heard(cameras: dict[str, Any]) -> bool:
@@ -117,10 +144,12 @@ def cameras_heard(cameras: dict[str, Any]) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mapkd_ros.transport", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m mapkd_ros.transport", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--out", type=Path, help="write the result there (JSON)")
-    add("--profiles", nargs="+", default=["none", "shared_memory"], help="as --dds-profile of mapkd ros")
+    add("--profiles", nargs="+", help="as --dds-profile of mapkd ros, or cyclonedds (all that are installed)")
     add("--width", type=int, default=1600)
     add("--height", type=int, default=900)
     add("--rate", type=float, default=12.0, help="images a second of each camera (12)")

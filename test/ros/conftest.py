@@ -50,12 +50,14 @@ def ros_domain_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 @pytest.fixture
-def bench(ros_domain_id):
-    """A `rig.Bench` in the test's domain."""
+def bench(ros_domain_id, record_property):
+    """A `rig.Bench` in the test's domain; how long recoveries took goes into pytest's report (fault_bench)."""
     from rig import Bench
 
     node = Bench(ros_domain_id)
     yield node
+    for seconds in node.recoveries_s:
+        record_property("recovered_s", round(seconds, 3))
     node.shut()
 
 

@@ -43,6 +43,7 @@ class Bench(Node):
         self.outputs: dict[str, object] = {}
         self.inbox: dict[str, list] = {}
         self.domain = domain
+        self.recoveries_s: list[float] = []
 
     def shut(self) -> None:
         self._executor.shutdown()
@@ -71,6 +72,13 @@ class Bench(Node):
             if condition():
                 return True
         return False
+
+    @contextlib.contextmanager
+    def recovery(self):
+        """From a fault to the end of it, timed for mapkd_ros.fault_bench."""
+        begin_s = time.monotonic()
+        yield
+        self.recoveries_s.append(time.monotonic() - begin_s)
 
     def spin(self, seconds: float) -> None:
         self.until(lambda: False, seconds)

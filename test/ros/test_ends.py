@@ -108,6 +108,7 @@ def test_a_sigint_while_the_network_loads_ends_the_node(bench, start):
     process = start("-c", LOADING)
     assert bench.until(lambda: "loading" in process.output), process.output
     code, seconds = process.interrupt()
+    bench.recoveries_s.append(seconds)
     assert code == 0 and seconds < END_S and "Traceback" not in process.output, (code, seconds, process.output)
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 
-from mapkd_ros import qos
+from mapkd_core.robustness import blocks
+from mapkd_ros import qos, transport_table
 from mapkd_ros.dds import dds_advice, dds_environment
 from mapkd_ros.share import share
 
@@ -41,6 +43,27 @@ def test_with_the_shipped_profile_six_raw_streams_arrive():
     # The segment holds what comes in 0.4 s: a receiver that gets no processor for longer loses some all the same.
     least = 0.99 if os.getloadavg()[0] < (os.cpu_count() or 1) else 0.7
     assert row["sent"] == 36 and row["delivered_over_sent"] >= least, row
+    assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p95"], row
+
+
+def test_the_table_is_one_that_the_docs_take():
+    """Two cameras, 120 sent each, one came whole and of the other 108: 90 % of the worst."""
+    row = {"sent": 120, "received": {"a": 120, "b": 108}, "lost": {"a": 0, "b": 12}, "delivered_over_sent": 0.9}
+    told = {
+        "none": row | {"latency_ms": {"p50": 3.21, "p95": 10.04}},
+        "shared_memory": {"error": "sender ended with 1"},
+    }
+    options = Namespace(width=1600, height=900, rate=12.0, seconds=10.0)
+    lines = blocks.rows(transport_table.result(told, options))
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
+        "defaults",
+        "120",
+        "90.0 %",
+        "12",
+        "3.2 ms",
+        "10.0 ms",
+    ]
+    assert "sender ended with 1" in lines[3] and "rmw_cyclonedds_cpp is not installed" in lines[-1]
 
 
 @ROOM
