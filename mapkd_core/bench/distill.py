@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from mapkd_core import distillation
-from mapkd_core.bench.distill_config import Bench, config, keep_camera, network
+from mapkd_core.bench.distill_config import Bench, check_set, config, keep_camera, network
 from mapkd_core.bench.distill_rows import NETWORKS, order, rows
 from mapkd_core.bench.distill_scores import scores
 from mapkd_core.config import TrainConfig, to_dict
@@ -33,17 +33,17 @@ def run(
 ) -> list[tuple[str, int]]:
     """Train what is missing; returns the runs that are still to do, because `minutes` > 0 are over.
 
-    No run is begun after `minutes`. Raises ValueError for an unknown row or size, and for a folder whose run had
-    other settings.
+    No run is begun after `minutes`. Raises ValueError for an unknown row or size, for a folder whose run had other
+    settings, and for a damaged set; FileNotFoundError for one that is not there or not complete.
     """
     started, runs = time.monotonic(), order(names, seeds, ablation_seeds)
     keep_camera(bench)
-    for i, (name, seed) in enumerate(runs):
-        if not is_done(bench, name, seed):
-            if minutes > 0 and time.monotonic() - started > 60 * minutes:
-                return [left for left in runs[i:] if not is_done(bench, *left)]
-            _run(bench, name, seed, runs)
-    return []
+    left = [one for one in runs if not is_done(bench, *one)]
+    if left:
+        check_set(bench)
+    while left and not 0 < 60 * minutes < time.monotonic() - started:
+        _run(bench, *left.pop(0), runs)
+    return left
 
 
 def is_done(bench: Bench, name: str, seed: int) -> bool:

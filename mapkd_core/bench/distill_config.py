@@ -11,6 +11,7 @@ from pathlib import Path
 from mapkd_core import distillation
 from mapkd_core.bench.distill_rows import LESSER, NETWORKS, rows
 from mapkd_core.config import TrainConfig, load
+from mapkd_core.data import roads_v1
 from mapkd_core.data.roads_v1 import CONFIGS, SIZES
 from mapkd_core.data.samples import SampleFolder
 from mapkd_core.training import refine
@@ -78,6 +79,11 @@ def keep_camera(bench: Bench) -> None:
     if given and not bench.camera.is_file():
         with aside(bench.camera) as unfinished:
             shutil.copyfile(given, unfinished)
+
+
+def check_set(bench: Bench) -> None:
+    """All files of the set are there and as they were made; what roads-v1 refuses is refused."""
+    roads_v1.check(Path(_load(bench, SIZES[bench.size].config).data).parent)
 
 
 def network(bench: Bench, name: str, base: TrainConfig) -> TrainConfig:

@@ -21,7 +21,7 @@ def markdown(results: dict[str, dict[str, Any]]) -> list[str]:
             ]
         )  # fmt: skip
         where = result["machine"]
-        machines.append(f"{result['predictor']}: {where['machine']}, {where['cpus']} cores, load {where['load']}")
+        machines.append(f"{result['predictor']}: {where['processor']}, {where['cores']} cores, load {where['load']}")
     head = ["predictor", "frames", "lost", "memory", "growth", "latency p50", "drift"]
     return [
         *table(head, rows), "",

@@ -42,7 +42,7 @@ class Size:
 SIZES = {
     "smoke": Size((2, 3), (1, 3), 1, "roads_v1_smoke.yaml"),
     "small": Size((200, 12), (20, 10), 20, "roads_v1_small.yaml"),
-    "full": Size((2500, 24), (100, 20), 60, "student.yaml"),
+    "full": Size((2500, 24), (100, 20), 60, "roads_v1_full.yaml"),
 }
 
 

@@ -16,6 +16,7 @@ from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.bench.distill_plot import plot
 from mapkd_core.bench.distill_rows import ABLATIONS, MAIN, order, rows
 from mapkd_core.config import TrainConfig, to_dict
+from mapkd_core.data import set_manifest
 from mapkd_core.data.samples import write
 from mapkd_core.types import MapElement
 
@@ -38,6 +39,8 @@ def bench(tmp_path, tiny, make_sample, monkeypatch) -> Bench:
         model = replace(known if name else tiny, modalities=modalities)
         (tmp_path / f"roads_v1_smoke{name}.yaml").write_text(yaml.safe_dump(to_dict(replace(student, model=model))))
     monkeypatch.setattr(distill_config, "CONFIGS", tmp_path)
+    listed = {split: {"files": set_manifest.hashes(tmp_path / split)} for split in ("training", "validation", "test")}
+    (tmp_path / "manifest.json").write_text(json.dumps({"splits": listed}))
     return Bench("smoke", tmp_path / "runs")
 
 
@@ -54,6 +57,15 @@ def test_rows_are_trained_once_and_gathered(bench, monkeypatch, tmp_path):
     assert "student alone" in "\n".join(markdown(found)) and (tmp_path / "plot.svg").stat().st_size > 1000
     monkeypatch.setattr(distill, "train", lambda *_: pytest.fail("trained again"))
     assert distill.run(bench, ["student", "mapkd"], seeds=1) == []
+
+
+def test_a_damaged_or_unfinished_set_is_not_trained_on(bench, tmp_path):
+    (tmp_path / "validation" / "a.truth.npz").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"validation/a.truth.npz is changed; remove it"):
+        distill.run(bench, ["student"], seeds=1)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(FileNotFoundError, match="the set is not complete; build it again to go on"):
+        distill.run(bench, ["student"], seeds=1)
 
 
 def test_a_run_that_was_stopped_goes_on(bench, monkeypatch):
