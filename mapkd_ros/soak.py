@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from mapkd_core.geometry import apply_planar, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Frame, LocalMap, MapElement
 from mapkd_core.writing import write_json
+from mapkd_ros.host import host
 from mapkd_ros.map_node import MapNode
 from mapkd_ros.soak_drive import SoakDrive
 
@@ -41,6 +40,8 @@ SETTINGS = {
     "sync.silent_s": 60.0,
     "diagnostics.period_s": 10.0,
 }
+# A stub answers many times faster than a drive goes on: the watches look as often a minute as they do on a vehicle.
+STUB_SETTINGS = {"watch.pictures_period_s": 2.0, "watch.mounts_period_s": 20.0}
 
 
 class Road:
@@ -72,7 +73,8 @@ def run(frames: int, with_network: bool = False) -> dict[str, Any]:
         raise ValueError(f"frames = {frames}; at least 100 make a trend")
     context = rclpy.Context()
     rclpy.init(context=context, args=[])
-    overrides = [Parameter(name, value=value) for name, value in SETTINGS.items()]
+    settings = SETTINGS if with_network else SETTINGS | STUB_SETTINGS
+    overrides = [Parameter(name, value=value) for name, value in settings.items()]
     node = MapNode(None if with_network else lambda _: Road(), context=context, parameter_overrides=overrides)
     drive, executor = SoakDrive(context=context), SingleThreadedExecutor(context=context)
     try:
@@ -80,7 +82,7 @@ def run(frames: int, with_network: bool = False) -> dict[str, Any]:
             executor.add_node(each)
         drive.meet(executor)
         return _measured(drive, executor, frames) | {
-            "predictor": "network" if with_network else "stub", "machine": machine(),
+            "predictor": "network" if with_network else "stub", "machine": host(),
         }  # fmt: skip
     finally:
         node.close()
@@ -105,11 +107,6 @@ def _measured(drive: SoakDrive, executor: SingleThreadedExecutor, frames: int) -
         "frames": frames, "lost": lost, "rss_growth": trend([row["rss_mb"] for row in rows]),
         "latency_drift": trend([row["p50_ms"] for row in rows]), "windows": rows,
     }  # fmt: skip
-
-
-def machine() -> dict[str, Any]:
-    """What it ran on, and how busy that was at the end."""
-    return {"machine": platform.machine(), "cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
 
 
 def trend(values: Sequence[float]) -> float:
