@@ -27,7 +27,7 @@ from mapkd_core.types import CLASSES, Frame, LocalMap, MapElement
 from mapkd_core.writing import write_json
 from mapkd_ros.host import host
 from mapkd_ros.map_node import MapNode
-from mapkd_ros.soak_drive import SoakDrive
+from mapkd_ros.soak_drive import NETWORK_SIZE, STUB_SIZE, SoakDrive
 
 _WINDOWS = 50
 _WARM_UP = 0.2  # of the frames: allocators and caches fill
@@ -76,7 +76,8 @@ def run(frames: int, with_network: bool = False) -> dict[str, Any]:
     settings = SETTINGS if with_network else SETTINGS | STUB_SETTINGS
     overrides = [Parameter(name, value=value) for name, value in settings.items()]
     node = MapNode(None if with_network else lambda _: Road(), context=context, parameter_overrides=overrides)
-    drive, executor = SoakDrive(context=context), SingleThreadedExecutor(context=context)
+    drive = SoakDrive(NETWORK_SIZE if with_network else STUB_SIZE, context=context)
+    executor = SingleThreadedExecutor(context=context)
     try:
         for each in (node, drive):
             executor.add_node(each)

@@ -27,18 +27,18 @@ from mapkd_ros.map_messages import header
 PERIOD_NS = 83_333_333
 _START_NS = 1_700_000_000_000_000_000
 _SPEED_M_S = 10.0
-_SIZE = (352, 198)
+NETWORK_SIZE, STUB_SIZE = (352, 198), (88, 50)  # of the pictures: a stub does not look at them
 _INFO_EVERY = 12  # sets; a calibration stays, and each message costs the executor as much as a picture does
 
 
 class SoakDrive(Node):
     """A straight drive at 10 m/s with pictures of noise, the same in every set; a calibration once a second."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, size: tuple[int, int] = NETWORK_SIZE, **options: Any) -> None:
         super().__init__("soak_drive", **options)
-        self._cameras = scaled(nuscenes_rig(), *_SIZE)
+        self._cameras = scaled(nuscenes_rig(), *size)
         rng = np.random.default_rng(0)
-        noise = [cv2.resize(rng.integers(0, 255, (22, 39, 3), np.uint8), _SIZE) for _ in self._cameras]
+        noise = [cv2.resize(rng.integers(0, 255, (22, 39, 3), np.uint8), size) for _ in self._cameras]
         self._jpegs = [array("B", cv2.imencode(".jpg", picture)[1].tobytes()) for picture in noise]
         topics = {c.name: c.name.lower() for c in self._cameras}
         self._images = {n: self._offer(CompressedImage, f"{t}/image/compressed") for n, t in topics.items()}
