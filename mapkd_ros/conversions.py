@@ -6,13 +6,16 @@ The other direction, from the core's map to messages, is `map_messages`.
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs_py.point_cloud2 import read_points
 
 from mapkd_core.data.image_codec import UnsupportedEncoding, decode_compressed, decode_raw
-from mapkd_core.data.point_cloud import point_columns
+from mapkd_core.data.point_cloud import checked
 from mapkd_core.data.reduced import Picture, Reduction, decode, whole
 from mapkd_core.geometry import Matrix
 from mapkd_ros.transforms import to_matrix
@@ -80,10 +83,31 @@ def odometry_pose(message: Any) -> Matrix:
 def cloud_array(message: Any, fields: tuple[str, ...] = ("x", "y", "z", "intensity")) -> NDArray[np.float32]:
     """sensor_msgs/PointCloud2 -> P x len(fields) float32 in the message's own frame, points without x y z left out.
 
-    A field that the cloud lacks is zero, but x, y and z must be there. ValueError for sizes that contradict each other.
+    A field that the cloud lacks is zero, but x, y and z must be there. ValueError for sizes that contradict each other,
+    which sensor_msgs_py would not notice.
     """
-    points = point_columns(message, fields)
+    present, _ = checked(message, fields)
+    structured = read_points(_plain(message, present), field_names=list(present), skip_nans=False)
+    points = np.zeros((structured.size, len(fields)), np.float32)
+    with np.errstate(over="ignore"):  # a double beyond float32 is infinite, and left out as such
+        for name in present:
+            points[:, fields.index(name)] = structured[name].ravel()
     return points[np.isfinite(points[:, :3]).all(1)]
+
+
+def _plain(message: Any, fields: dict[str, Any]) -> PointCloud2:
+    """As sensor_msgs_py reads right: these fields once each, rows without padding; it swaps bytes in place."""
+    wanted = [PointField(name=n, offset=f.offset, datatype=f.datatype, count=1) for n, f in fields.items()]
+    data, length = message.data, message.width * message.point_step
+    if message.row_step != length:
+        rows = np.frombuffer(data, np.uint8).reshape(message.height, message.row_step)
+        data = array("B", rows[:, :length].tobytes())
+    elif message.is_bigendian:
+        data = array("B", bytes(data))
+    return PointCloud2(
+        height=message.height, width=message.width, fields=wanted, is_bigendian=message.is_bigendian,
+        point_step=message.point_step, row_step=length, data=data,
+    )  # fmt: skip
 
 
 def _matrix_k(info: Any) -> Matrix:

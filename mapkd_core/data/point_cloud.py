@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/PointCloud2 -> columns of numbers, for bags and for the node. P points, H W rows and columns of a cloud.
+"""sensor_msgs/PointCloud2 -> columns of numbers, for bags. P points, H W rows and columns of a cloud.
 
 A cloud comes from strangers: every size is checked against the data before numpy sees it, since numpy's own check of a
-field's offset overflows near 2^31 and then reads anywhere. Not through sensor_msgs_py: it takes padded rows for points,
-makes a column of each of a field's `count` and hands the offsets to numpy as they come.
+field's offset overflows near 2^31 and then reads anywhere. The node makes the same checks, and then reads through
+sensor_msgs_py.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ def point_columns(message: Any, names: Sequence[str]) -> NDArray[np.float32]:
     A field that the cloud lacks is zero, but x, y and z must be there. Of a field with `count` above 1, the first.
     Allocates at most 4 bytes per point and name. ValueError says what does not fit.
     """
-    fields = {field.name: field for field in message.fields}
-    if missing := {"x", "y", "z"} - set(fields):
-        raise ValueError(
-            f"point cloud has no field {', '.join(sorted(missing))}; it has {', '.join(fields) or 'nothing'}"
-        )
-    present = [name for name in names if name in fields]
-    rows = _rows(message, {name: fields[name] for name in present})
+    present, types = checked(message, names)
+    layout: Any = {
+        "names": list(present),
+        "formats": list(types.values()),
+        "offsets": [field.offset for field in present.values()],
+        "itemsize": int(message.point_step),
+    }
+    strides = (int(message.row_step), int(message.point_step))
+    rows = np.ndarray((message.height, message.width), np.dtype(layout), message.data, strides=strides)
     columns = np.zeros((rows.size, len(names)), np.float32)
     with np.errstate(over="ignore"):  # a double beyond float32 is infinite, and refused as such
         for name in present:
@@ -39,8 +41,14 @@ def point_columns(message: Any, names: Sequence[str]) -> NDArray[np.float32]:
     return columns
 
 
-def _rows(message: Any, fields: dict[str, Any]) -> NDArray[np.void]:
-    """H W structured view of the data."""
+def checked(message: Any, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.dtype]]:
+    """The fields of these names that are there, and their types. ValueError for sizes that contradict each other."""
+    fields = {field.name: field for field in message.fields}
+    if missing := {"x", "y", "z"} - set(fields):
+        raise ValueError(
+            f"point cloud has no field {', '.join(sorted(missing))}; it has {', '.join(fields) or 'nothing'}"
+        )
+    fields = {name: fields[name] for name in names if name in fields}
     if unknown := [f"{name} of {field.datatype}" for name, field in fields.items() if field.datatype not in _TYPES]:
         raise ValueError(f"point cloud has {', '.join(unknown)}; types are 1 to 8 of sensor_msgs/PointField")
     types = {name: np.dtype((">" if message.is_bigendian else "<") + _TYPES[f.datatype]) for name, f in fields.items()}
@@ -57,10 +65,4 @@ def _rows(message: Any, fields: dict[str, Any]) -> NDArray[np.void]:
         raise ValueError(
             f"point cloud of {width} x {height} points, point_step {step}, row_step {row_step} has {size} bytes of data"
         )
-    layout: Any = {
-        "names": list(fields),
-        "formats": list(types.values()),
-        "offsets": [field.offset for field in fields.values()],
-        "itemsize": step,
-    }
-    return np.ndarray((height, width), np.dtype(layout), message.data, strides=(row_step, step))
+    return fields, types
