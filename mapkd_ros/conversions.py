@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import PointCloud2, PointField
-from sensor_msgs_py.point_cloud2 import read_points
 
 from mapkd_core.data.image_codec import UnsupportedEncoding, decode_compressed, decode_raw
-from mapkd_core.data.point_cloud import checked
+from mapkd_core.data.point_cloud import checked, point_columns
 from mapkd_core.data.reduced import Picture, Reduction, decode, whole
 from mapkd_core.geometry import Matrix
 from mapkd_ros.transforms import to_matrix
@@ -84,19 +82,26 @@ def cloud_array(message: Any, fields: tuple[str, ...] = ("x", "y", "z", "intensi
     """sensor_msgs/PointCloud2 -> P x len(fields) float32 in the message's own frame, points without x y z left out.
 
     A field that the cloud lacks is zero, but x, y and z must be there. ValueError for sizes that contradict each other,
-    which sensor_msgs_py would not notice.
+    which sensor_msgs_py would not notice. Where that package is not installed the core's reader gives the same.
     """
     present, _ = checked(message, fields)
-    structured = read_points(_plain(message, present), field_names=list(present), skip_nans=False)
-    points = np.zeros((structured.size, len(fields)), np.float32)
-    with np.errstate(over="ignore"):  # a double beyond float32 is infinite, and left out as such
-        for name in present:
-            points[:, fields.index(name)] = structured[name].ravel()
+    try:
+        from sensor_msgs_py.point_cloud2 import read_points
+    except ImportError:
+        points = point_columns(message, fields)
+    else:
+        structured = read_points(_plain(message, present), field_names=list(present), skip_nans=False)
+        points = np.zeros((structured.size, len(fields)), np.float32)
+        with np.errstate(over="ignore"):  # a double beyond float32 is infinite, and left out as such
+            for name in present:
+                points[:, fields.index(name)] = structured[name].ravel()
     return points[np.isfinite(points[:, :3]).all(1)]
 
 
-def _plain(message: Any, fields: dict[str, Any]) -> PointCloud2:
+def _plain(message: Any, fields: dict[str, Any]) -> Any:
     """As sensor_msgs_py reads right: these fields once each, rows without padding; it swaps bytes in place."""
+    from sensor_msgs.msg import PointCloud2, PointField
+
     wanted = [PointField(name=n, offset=f.offset, datatype=f.datatype, count=1) for n, f in fields.items()]
     data, length = message.data, message.width * message.point_step
     if message.row_step != length:
