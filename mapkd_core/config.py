@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -149,7 +150,7 @@ def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
     arguments = {}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
+            near = difflib.get_close_matches(str(key), known, 1)  # YAML has keys of any type
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             raise ValueError(f"unknown setting {where}{key!r}{hint}")
         arguments[key] = _convert(hints[key], value, f"{where}{key}")
@@ -179,8 +180,8 @@ def _merged(setting: dataclasses.Field[Any], values: dict[str, Any], where: str)
     for name, value in values.items():
         if default and name not in default:
             raise ValueError(f"unknown setting {where}.{name!r}; known: {', '.join(default)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{where}.{name} = {value!r}: expected a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > sys.float_info.max:
+            raise ValueError(f"{where}.{name} = {str(value)[:40]}: expected a number")
     return default | {name: float(value) for name, value in values.items()}
 
 

@@ -24,6 +24,8 @@ class BevGrid:
     cell: float = 0.15
 
     def __post_init__(self) -> None:
+        if not np.isfinite([self.x_min, self.x_max, self.y_min, self.y_max, self.cell]).all():
+            raise ValueError(f"grid {self} is not of finite numbers")
         if self.cell <= 0 or self.x_max <= self.x_min or self.y_max <= self.y_min:
             raise ValueError(f"empty grid: {self}; need x_min < x_max, y_min < y_max, cell > 0")
         for name, length in (("x", self.x_max - self.x_min), ("y", self.y_max - self.y_min)):

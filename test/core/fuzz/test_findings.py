@@ -35,6 +35,20 @@ def test_odd_yaml_is_a_value_error(text: str) -> None:
         parse_yaml(text, "it")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("model: {grid: {x_max: 15, 0: 1}}", "unknown setting model.grid.0; known"),
+        ("model: {grid: {x_min: -.inf}}", "is not of finite numbers"),
+        (f"weights: {{point: {'9' * 400}}}", "weights.point = 9999999999.*: expected a number"),
+        ("weights: {point: .inf}", "weights.point = inf: expected a number"),
+    ],
+)
+def test_odd_settings_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        load(TrainConfig, written(tmp_path, "t.yaml", text.encode()))
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, b"\xff", "{"])
 def test_odd_json_is_a_value_error(text: str | bytes) -> None:
     with pytest.raises(ValueError, match="it is not valid JSON"):
