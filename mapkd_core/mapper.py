@@ -30,7 +30,7 @@ class Mapper:
     """Trained weights, ready to predict.
 
     weights: a .safetensors file with its .json card beside it; None takes the shipped ones.
-    backend: auto, torch or onnx. device: auto, cpu, cuda, cuda:N.
+    backend: auto, or a runtime of docs/performance.md. device: auto, cpu, cuda, cuda:N.
     vectors: where polylines come from: the query head, the raster head, or auto, what the card found better.
     min_confidence: polylines below it are left out; None takes the card's.
     """

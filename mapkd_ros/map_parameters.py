@@ -17,7 +17,7 @@ TRANSPORTS = ("auto", "raw", "compressed")
 @dataclass(frozen=True)
 class ModelParameters:
     weights: str = parameter("", "checkpoint (.safetensors); empty = the one shipped with mapkd")
-    backend: str = parameter("auto", "runtime of the network: auto, torch or onnx")
+    backend: str = parameter("auto", "runtime of the network: auto, or one of docs/performance.md")
     device: str = parameter("auto", "device of the network: auto, cpu, cuda or cuda:N")
     vectors: str = parameter("auto", "where polylines come from: auto, query or raster")
     min_confidence: float = parameter(
