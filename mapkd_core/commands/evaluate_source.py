@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--version", metavar="V", help="ROOT's folder of tables, e.g. v1.0-mini; the only one if absent"
     )
     parser.add_argument("--split", metavar="NAME", help="scenes of ROOT: val, mini_val, mapkd_test, ...; all if absent")
-    parser.add_argument("--splits", type=Path, metavar="FILE", help="file with splits of ROOT, instead of the official")
+    parser.add_argument("--splits", type=Path, metavar="FILE", help="streammapnet, or a file with splits of ROOT")
     parser.add_argument(
         "--rules", choices=("ours", "hdmapnet", "pmapnet", "maptr", "streammapnet"), default="ours",
         help="whose rules make the truth of ROOT",

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--splits",
         type=Path,
         metavar="FILE",
-        help="file or folder of splits instead of the official (docs/nuscenes.md)",
+        help="streammapnet, or a file or folder of splits, instead of the official (docs/nuscenes.md)",
     )
     group.add_argument("--rules", choices=RULES, default="ours", help="whose rules make the truth")
     group.add_argument(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which scenes belong to which split: official, written with a set, or from a file that the user has.
 
-Lists of other projects are not shipped: StreamMapNet's are part of a GPL-3.0 repository, and geographical-splits has
-no licence. Their files are read as they are:
+`streammapnet` names StreamMapNet's (split_lists/streammapnet.json: train, val, calibration, at places apart). Lists of
+geographical-splits are not shipped, for it has no licence. Files of other projects are read as they are:
     StreamMapNet          tools/data_converter/nusc_split.py          train, val, calibration
     geographical-splits   near_extrapolation_splits/nuscenes/scenes/nusc_scenes_geo_txts (folder of train.txt, ...)
                           far_extrapolation_splits/nuscenes/boston.txt (one split per file)
@@ -19,6 +19,7 @@ from typing import Any
 
 from mapkd_core.data.nuscenes import devkit
 
+SHIPPED = {path.stem: path for path in sorted((Path(__file__).parent / "split_lists").glob("*.json"))}
 Splits = dict[str, tuple[str, ...]]
 
 
@@ -27,11 +28,12 @@ def scenes_of(
 ) -> tuple[str, ...]:
     """The scenes of `split` that are in a dataset with `scene_names`, in the order of the dataset.
 
-    path: a file or folder of splits; else those of the set's own splits.json (`own`), else the official ones.
+    path: a name in SHIPPED, a file or a folder of splits; else those of the set's own splits.json (`own`), else the
+    official ones.
     Raises ValueError for an unknown split, and for one of which the dataset has no scene.
     """
     if path is not None:
-        known, source = read_splits(path), str(path)
+        known, source = read_splits(SHIPPED.get(str(path), path)), str(path)
     else:
         known = {name: tuple(scenes) for name, scenes in devkit.scene_splits().items()}
         source = "the official splits"
@@ -102,11 +104,12 @@ def _python_lists(path: Path) -> Splits:
 
 
 def _check(splits: Splits, path: Path) -> None:
+    """A scene has one split; StreamMapNet's `calibration` alone is a part of its train."""
     seen: dict[str, str] = {}
     for split, scenes in splits.items():
         for scene in scenes:
             if not scene or any(sign.isspace() for sign in scene) or len(scene) == 32:
                 raise ValueError(f"{path}: {scene[:40]!r} in {split!r} is no scene name; lists of samples are not read")
-            if scene in seen:
+            if scene in seen and {seen[scene], split} != {"train", "calibration"}:
                 raise ValueError(f"{path}: {scene} is in {seen[scene]!r} and in {split!r}; a scene has one split")
             seen[scene] = split

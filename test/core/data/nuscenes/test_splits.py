@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapkd_core.data.nuscenes.geographic_split import geographic_split, nearest
-from mapkd_core.data.nuscenes.splits import read_splits, scenes_of
+from mapkd_core.data.nuscenes.splits import SHIPPED, read_splits, scenes_of
 
 
 def test_official_splits_come_from_the_devkit(nuscenes_devkit):
@@ -28,6 +29,12 @@ def test_official_splits_come_from_the_devkit(nuscenes_devkit):
 def test_a_set_has_splits_of_its_own(dataset):
     assert dataset.scenes("mapkd_val") == ("procedural-100000",)
     assert dataset.scenes() == dataset.scene_names
+
+
+def test_streammapnets_split_ships_and_has_no_scene_twice():
+    lists = read_splits(SHIPPED["streammapnet"])
+    assert {name: len(scenes) for name, scenes in lists.items()} == {"train": 698, "val": 148, "calibration": 50}
+    assert scenes_of("val", (lists["train"][0], lists["val"][3]), None, Path("streammapnet")) == (lists["val"][3],)
 
 
 def test_streammapnets_file_is_parsed_and_never_run(tmp_path):
