@@ -181,7 +181,7 @@ def _merged(setting: dataclasses.Field[Any], values: dict[str, Any], where: str)
         if default and name not in default:
             raise ValueError(f"unknown setting {where}.{name!r}; known: {', '.join(default)}")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > sys.float_info.max:
-            raise ValueError(f"{where}.{name} = {str(value)[:40]}: expected a number")
+            raise ValueError(f"{where}.{name} = {repr(value)[:40]}: expected a number")
     return default | {name: float(value) for name, value in values.items()}
 
 
