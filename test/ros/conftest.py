@@ -15,6 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # Messages check the types of their fields, as they always do in Humble. Read when a message is imported.
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+# Tests kill processes; whoever comes next in the domain may wait at a dead port of Fast DDS' shared memory, a port that
+# only ends with its sender. The shipped shared-memory profile has tests of its own (test_transport.py).
+os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
 
 # Tests of what needs no ROS; the others are left out where there is none, and the header says so.
 _WITHOUT_ROS = {
