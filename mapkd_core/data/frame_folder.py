@@ -121,6 +121,10 @@ def write_frame_folder(folder: FrameFolder, path: Path | str, truth: str = "60x3
 
 
 def _file(folder: Path, name: Any) -> bytes:
+    if len(str(name)) > 255:
+        raise ValueError(
+            f"{folder}: file {str(name)[:40]!r}... is no file name: {len(str(name))} characters, at most 255"
+        )
     path = (folder / str(name)).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f"{folder}: file {name!r} lies outside the frame folder")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ def points_of(value: Any, place: Place) -> NDArray[np.float64]:
 
 def score_of(value: Any, place: Place) -> float:
     """A finite number. Raises ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{place}: score is {_short(value)}; predictions need a finite number, e.g. 0.9")
     return float(value)
 

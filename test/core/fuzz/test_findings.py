@@ -15,6 +15,7 @@ from mapkd_core.bags import from_messages, to_messages
 from mapkd_core.bags.storage import BagReader
 from mapkd_core.config import TrainConfig, load
 from mapkd_core.data.calibration import numbers, read_calibration
+from mapkd_core.data.frame_folder import read_frame_folder
 from mapkd_core.evaluation.map_files import read_maps
 from mapkd_core.reading import parse_json, parse_yaml
 from mapkd_core.robustness.fuzz import bag_targets, seeds, targets
@@ -177,3 +178,12 @@ def test_a_field_outside_its_point_is_never_read(offset: int) -> None:
     message.data = message.data[: message.height * message.row_step]
     with pytest.raises(ValueError, match="point cloud's z ends at byte"):
         from_messages.points(message)
+
+
+def test_long_names_and_scores_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "frame.json").write_bytes(b'{"cameras": {"A": {"file": "%s"}}}' % (b"x" * 300))
+    with pytest.raises(ValueError):
+        read_frame_folder(tmp_path)
+    line = b'{"class": "divider", "points": [[0, 0], [1, 1]], "score": %s}' % (b"9" * 400)
+    with pytest.raises(ValueError, match="predictions need a finite number"):
+        read_maps(written(tmp_path, "m.json", b'{"frames": {"t": [%s]}}' % line), with_score=True)
