@@ -25,6 +25,7 @@ from tf2_msgs.msg import TFMessage
 
 from mapkd_ros import qos
 from mapkd_ros.map_messages import header
+from mapkd_ros.readiness import TOPIC
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 WIDTH, HEIGHT = 64, 36
@@ -115,6 +116,10 @@ class Bench(Node):
         assert self.until(lambda: all(self.count_publishers(topic) for topic in self.inbox), 60), list(self.inbox)
         # The other side may be a moment behind in noticing.
         self.spin(0.2)
+
+    def signs(self, name: str) -> set[tuple[int, ...]]:
+        """Who says to be ready under that name, see `mapkd_ros.readiness`."""
+        return {tuple(one.endpoint_gid) for one in self.get_publishers_info_by_topic(f"/{name}/{TOPIC}")}
 
     def capture(self, stamp_ns: int, transport: str = "compressed", red: int = 100, cameras=CAMERAS) -> None:
         """All cameras at one stamp."""

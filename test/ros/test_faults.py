@@ -25,7 +25,6 @@ from mapkd_core.types import LocalMap, MapElement
 from mapkd_ros import qos
 from mapkd_ros.conversions import stamp_ns
 from mapkd_ros.map_messages import elements, header, vector_map
-from mapkd_ros.readiness import is_ready
 
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 83_333_333
@@ -96,10 +95,10 @@ def test_a_replay_that_is_killed_and_started_again_is_a_drive_anew(bench, start,
 
 def test_an_evaluation_that_is_killed_leaves_no_report_and_the_next_one_a_whole_one(bench, start, tmp_path):
     report = tmp_path / "metrics.json"
-    arguments = ("-m", "mapkd_ros.evaluation_node", "--ros-args", "-p", f"report:={report}")
     bench.offer(VectorMap, "map/vector_map", qos.OUTPUT)
     bench.offer(VectorMap, "truth/vector_map")
     bench.offer(CameraInfo, "cam_front/camera_info")
+    bench.send(BevLayerInfo, "map/layer_info", BevLayerInfo(), qos.LATCHED)
     element = MapElement("divider", np.array([[0.0, 1.0], [5.0, 1.0]]))
 
     def evaluate(number: int) -> None:
@@ -111,11 +110,10 @@ def test_an_evaluation_that_is_killed_leaves_no_report_and_the_next_one_a_whole_
         bench.spin(0.1)
 
     for is_killed in (True, False):
-        # The dead one counts until its lease ends.
-        process, before = start(*arguments), bench.count_subscribers("cam_front/camera_info")
-        heard = lambda before=before: bench.count_subscribers("cam_front/camera_info") > before  # noqa: E731
-        assert bench.until(heard, 180), process.output
-        bench.spin(0.5)
+        # The sign of the dead one stays until its lease ends.
+        dead = bench.signs("evaluation_node")
+        process = start("-m", "mapkd_ros.evaluation_node", "--ros-args", "-p", f"report:={report}")
+        assert bench.until(lambda dead=dead: bench.signs("evaluation_node") - dead, 180), process.output
         for number in range(3):
             evaluate(number)
         if is_killed:
@@ -133,7 +131,7 @@ def test_a_recording_that_is_killed_is_known_as_unfinished_and_never_written_ove
     bench.offer(VectorMap, "map/vector_map")
     bench.send(BevLayerInfo, "map/layer_info", BevLayerInfo(), qos.LATCHED)
     # That its subscription is seen here says nothing of what it sees: DDS repeats a lost discovery after seconds.
-    assert bench.until(lambda: is_ready(bench, "record_node"), 180), process.output
+    assert bench.until(lambda: bench.signs("record_node"), 180), process.output
     sent = [VectorMap(header=header(START_NS + n, "base_link"), model_id=rng.bytes(50_000).hex()) for n in range(40)]
     for message in sent:
         bench.send(VectorMap, "map/vector_map", message)
