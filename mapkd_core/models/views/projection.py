@@ -26,25 +26,30 @@ def ground_lookup(
     picture's left and right edge wins.
     """
     height_px, width_px = size
-    n = len(K)
     ground = grid.centres().reshape(-1, 2)
+    columns = np.stack([*ground.T, np.ones(len(ground))])  # 3 cells
     camera_T_ego = np.linalg.inv(ego_T_camera)
     projection = K @ camera_T_ego[:, :3]  # N 3 4
     lookup = np.full((len(heights), len(ground), 2), OUTSIDE, np.float32)
     for level, z in zip(lookup, heights, strict=True):
-        homogeneous = projection[:, :, :2] @ ground.T + (projection[:, :, 2] * z + projection[:, :, 3])[..., None]
-        depth = homogeneous[:, 2]
-        safe = np.maximum(depth, 1e-6)
-        u, v = homogeneous[:, 0] / safe + 0.5, homogeneous[:, 1] / safe + 0.5  # N cells, from the picture's corner
-        seen = (depth > NEAREST_DEPTH_M) & (u > 0) & (u < width_px) & (v > 0) & (v < height_px) & valid[:, None]
-        margin = np.where(seen, np.minimum(u, width_px - u), -1.0)
-        best = margin.argmax(0)
-        cells = np.arange(len(ground))
-        found = margin[best, cells] >= 0
-        # Half a coarse feature away from the upper and lower edge, lest the neighbour in the stack shines through.
-        v_inside = np.clip(v[best, cells], 4, height_px - 4)
-        level[found, 0] = (u[best, cells] / width_px * 2 - 1)[found]
-        level[found, 1] = ((best * height_px + v_inside) / (n * height_px) * 2 - 1)[found]
+        margin = np.zeros(len(ground))  # of the best camera so far, in px
+        for camera in np.flatnonzero(valid):
+            ahead = projection[camera][:, [0, 1, 3]]
+            ahead[:, 2] += projection[camera][:, 2] * z
+            across, down, depth = ahead @ columns
+            cells = np.flatnonzero(depth > NEAREST_DEPTH_M)
+            u = across[cells] / depth[cells] + 0.5  # from the picture's corner
+            here = np.minimum(u, width_px - u)
+            better = here > margin[cells]
+            cells, u, here = cells[better], u[better], here[better]
+            v = down[cells] / depth[cells] + 0.5
+            seen = (v > 0) & (v < height_px)
+            cells, u, v = cells[seen], u[seen], v[seen]
+            margin[cells] = here[seen]
+            # Half a coarse feature away from the upper and lower edge, lest the neighbour in the stack shines through.
+            v_inside = np.clip(v, 4, height_px - 4)
+            level[cells, 0] = u / width_px * 2 - 1
+            level[cells, 1] = (camera * height_px + v_inside) / (len(K) * height_px) * 2 - 1
     return lookup.reshape(len(heights), *grid.shape, 2)
 
 
