@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera's topics: images are decoded in a pool as they arrive, JPEGs reduced; the newest CameraInfo is kept."""
+"""One camera's topics: images become pictures of the network's size in a pool as they arrive; CameraInfo is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from mapkd_core.data.reduced import Picture, Reduction, whole
+from mapkd_core.data.reduced import Fitted, Picture, Reduction, whole
 from mapkd_ros.conversions import picture, stamp_ns
 from mapkd_ros.qos_events import on_mismatch
 
@@ -33,9 +33,9 @@ class CameraImage:
     """An image on its way through the decoder."""
 
     header: Header
-    decoded: Future[Picture]
+    decoded: Future[Picture | Fitted]
 
-    def picture(self, timeout_s: float = 5.0) -> Picture:
+    def picture(self, timeout_s: float = 5.0) -> Picture | Fitted:
         """As soon as it is decoded; ValueError for an image that could not be."""
         try:
             return self.decoded.result(timeout_s)
@@ -53,7 +53,7 @@ class CameraInput(message_filters.SimpleFilter):
     """A filter that signals a `CameraImage` for every image of one camera; `close` frees its subscriptions.
 
     transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone.
-    reduction: how much smaller JPEGs are decoded.
+    reduction: of the network, to whose size pictures are brought.
     counts: received, infos, qos_incompatible, decode_overload, lost (on the way, as the middleware counts).
     first_arrival_s, last_arrival_s: time.monotonic() of the oldest and the newest image.
     """

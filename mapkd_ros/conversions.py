@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.image_codec import UnsupportedEncoding, decode_compressed, decode_raw
 from mapkd_core.data.point_cloud import checked, point_columns
-from mapkd_core.data.reduced import Picture, Reduction, decode, whole
+from mapkd_core.data.reduced import Fitted, Picture, Reduction, decode, fitted, whole
 from mapkd_core.geometry import Matrix
 from mapkd_ros.transforms import to_matrix
 
@@ -43,11 +43,11 @@ def image_array(message: Any) -> NDArray[np.uint8]:
         return _bridged(message, unsupported)
 
 
-def picture(message: Any, reduction: Reduction = whole) -> Picture:
-    """As `image_array`; a JPEG comes no larger than `reduction` of its width and height asks for."""
+def picture(message: Any, reduction: Reduction = whole) -> Picture | Fitted:
+    """As `image_array`; at the size of the network that `reduction` is for, if any."""
     if hasattr(message, "format"):
-        return decode(message.format, message.data, reduction)
-    return Picture(image_array(message))
+        return fitted(decode(message.format, message.data, reduction), reduction)
+    return fitted(Picture(image_array(message)), reduction)
 
 
 def intrinsics(info: Any, width: int, height: int, is_rectified: bool = False) -> Matrix:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mapkd_core.data.reduced import Picture
+from mapkd_core.data.reduced import Fitted, Picture
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.types import Camera, Frame
 from mapkd_ros.conversions import intrinsics
@@ -66,7 +66,7 @@ class FrameAssembler:
         self._is_rectified = is_rectified
 
     def assemble(
-        self, frame_set: FrameSet, infos: Mapping[str, Any], picture_of: Callable[[Any], Picture]
+        self, frame_set: FrameSet, infos: Mapping[str, Any], picture_of: Callable[[Any], Picture | Fitted]
     ) -> AssembledFrame:
         """infos: camera -> newest CameraInfo. picture_of: payload -> its pixels, may raise ValueError.
 
@@ -96,7 +96,7 @@ class FrameAssembler:
         name: str,
         stamped: Any,
         info: Any,
-        picture: Picture,
+        picture: Picture | Fitted,
         motion: Matrix | None,
         doubts: dict[str, str],
     ) -> Camera:

@@ -27,8 +27,8 @@ Dropped = Callable[[str, str], None]  # (reason, message): counted and logged
 class MapInputs:
     """Subscriptions from activation to deactivation; `close` frees them and ends the decoders.
 
-    reduction: how much smaller JPEGs are decoded. cameras: name -> CameraInput. transforms, odometry: what /tf,
-    /tf_static and odom have told so far.
+    reduction: of the network, to whose size pictures are brought. cameras: name -> CameraInput. transforms, odometry:
+    what /tf, /tf_static and odom have told so far.
     """
 
     def __init__(self, node: Node, settings: MapParameters, dropped: Dropped, reduction: Reduction = whole) -> None:

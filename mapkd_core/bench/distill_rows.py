@@ -53,6 +53,8 @@ ABLATIONS: dict[str, Row] = {
     "bridgeta_epsilon_half": Row("epsilon 0.5", "bridgeta", {"epsilon": 0.5}, of="bridgeta"),
     "bridgeta_epsilon_two": Row("epsilon 2", "bridgeta", {"epsilon": 2.0}, of="bridgeta"),
     "bridgeta_pull": Row("assistant drawn to the student", "bridgeta", {"pull": True}, of="bridgeta"),
+    "inherit_nothing": Row("nothing handed over", "inherit", {"inherit": "nothing"}, of="inherit"),
+    "inherit_all": Row("the camera encoder handed over, too", "inherit", {"inherit": "all"}, of="inherit"),
 }
 
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,24 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mapkd_core.config import ModelConfig
-from mapkd_core.data.image_codec import MAX_PIXELS, Buffer, Pixels, compressed_size, parse_format
-from mapkd_core.data.prepare import model_camera, scaled_rows
-from mapkd_core.types import Camera
+from mapkd_core.data.image_codec import MAX_PIXELS, Buffer, compressed_size, parse_format
+from mapkd_core.data.prepare import scaled_rows
+from mapkd_core.data.reduced import Fitted
 
 log = logging.getLogger(__name__)
 Decode: TypeAlias = Callable[[Sequence[bytes]], Sequence[Tensor]]  # JPEGs -> 3 H W uint8 RGB each, on the device
-
-
-class Fitted(NamedTuple):
-    """pixels: h w 3 RGB of the network's size. size: width and height as the camera took it."""
-
-    pixels: Pixels
-    size: tuple[int, int]
-    config: ModelConfig
-
-    def of(self, camera: Camera) -> Camera:
-        """The camera, which is calibrated for `size`, as one that takes this picture."""
-        return replace(model_camera(camera, self.config), image=self.pixels)
 
 
 class OnDevice:

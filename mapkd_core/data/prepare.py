@@ -63,9 +63,15 @@ def fit_image(camera: Camera, config: ModelConfig) -> NDArray[np.uint8]:
             f"{camera.name}: picture is {found}, expected {(camera.height, camera.width, 3)} uint8 RGB "
             "as its calibration says"
         )
-    width, height = config.image_width, scaled_height(camera, config)
-    if (camera.width, camera.height) != (width, height):
-        shrinks = width < camera.width
+    return fit_pixels(image, config)
+
+
+def fit_pixels(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.uint8]:
+    """H W 3 of any size -> H W 3 of the network's; what has it already is handed back."""
+    rows, columns = image.shape[:2]
+    width, height = config.image_width, scaled_rows(columns, rows, config)
+    if (columns, rows) != (width, height):
+        shrinks = width < columns
         image, height = _without_sky(image, height, config.image_height) if shrinks else (image, height)
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     missing = config.image_height - height

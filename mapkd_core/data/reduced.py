@@ -2,15 +2,15 @@
 """JPEGs decoded no larger than the network needs, by the node, bags and evaluation alike.
 
 The JPEG decoder then leaves out the high frequencies that scaling would throw away. Raw images and PNGs stay whole: for
-them it would be a second scaling and save nothing.
+them it would be a second scaling and save nothing. Who has time before the frame is complete, as a node has while it
+waits for the other cameras, brings each picture to the network's size at once (`fitted`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.data import prepare
 from mapkd_core.data.image_codec import Buffer, Pixels, compressed_size, decode_compressed
 from mapkd_core.types import Camera
-
-if TYPE_CHECKING:
-    from mapkd_core.data.device_pictures import Fitted
 
 Reduction: TypeAlias = Callable[[int, int], int]  # width and height of a JPEG -> 1, 2, 4 or 8
 _JPEG = b"\xff\xd8\xff"
@@ -44,13 +41,35 @@ class Picture(NamedTuple):
         return prepare.reduced(camera, self.pixels, self.factor)
 
 
+class Fitted(NamedTuple):
+    """pixels: h w 3 RGB of the network's size. size: width and height as the camera took it."""
+
+    pixels: Pixels
+    size: tuple[int, int]
+    config: ModelConfig
+
+    def of(self, camera: Camera) -> Camera:
+        """The camera, which is calibrated for `size`, as one that takes this picture."""
+        return replace(prepare.model_camera(camera, self.config), image=self.pixels)
+
+
+class Reducing:
+    """The `Reduction` of one network. is_reduced: false decodes every pixel."""
+
+    def __init__(self, config: ModelConfig, is_reduced: bool = True) -> None:
+        self.config, self._is_reduced = config, is_reduced
+
+    def __call__(self, width: int, height: int) -> int:
+        return prepare.reduction(width, height, self.config) if self._is_reduced else 1
+
+
 def whole(width: int, height: int) -> int:
     """The `Reduction` that reduces nothing."""
     return 1
 
 
 def reduction_for(config: ModelConfig | None, is_reduced: bool = True, device: str = "cpu") -> Reduction:
-    """What this network allows; `whole` where it is unknown or not wanted.
+    """What this network allows; `whole` where it is unknown.
 
     device: of the network. Where it is a GPU that decodes JPEGs, it does so, of every pixel (`device_pictures`).
     """
@@ -59,7 +78,7 @@ def reduction_for(config: ModelConfig | None, is_reduced: bool = True, device: s
 
         if (found := on_device(config, device)) is not None:
             return found
-    return partial(prepare.reduction, config=config) if config is not None and is_reduced else whole
+    return whole if config is None else Reducing(config, is_reduced)
 
 
 def decode(format: str, data: Buffer, reduction: Reduction = whole) -> Picture | Fitted:
@@ -70,3 +89,11 @@ def decode(format: str, data: Buffer, reduction: Reduction = whole) -> Picture |
         return fitted
     factor = reduction(*compressed_size(data)) if is_jpeg else 1
     return Picture(decode_compressed(format, data, reduce=factor), factor)
+
+
+def fitted(picture: Picture | Fitted, reduction: Reduction) -> Picture | Fitted:
+    """At the size of the network that `reduction` is for, which then finds it ready; as it is where none is known."""
+    config = getattr(reduction, "config", None)
+    if config is None or isinstance(picture, Fitted):
+        return picture
+    return Fitted(prepare.fit_pixels(picture.pixels, config), picture.size, config)

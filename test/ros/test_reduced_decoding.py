@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JPEGs that the node decodes smaller: calibration follows, and whatever is no JPEG stays as it is."""
+"""Pictures that the node decodes smaller and brings to the network's size as they come: calibration follows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import fit_intrinsics, prepare
-from mapkd_core.data.reduced import reduction_for
+from mapkd_core.data.reduced import decode, reduction_for
 from mapkd_ros.conversions import picture
 from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.frames import FrameAssembler
@@ -33,7 +33,7 @@ def jpeg(width: int, height: int, kind: str = ".jpg") -> CompressedImage:
     return CompressedImage(format="", data=array("B", cv2.imencode(kind, np.ascontiguousarray(ramp))[1].tobytes()))
 
 
-def assembled(message, info_size, is_reduced):
+def assembled(message, info_size, is_reduced, see=picture):
     """One camera's frame, or why it was rejected."""
     transforms = TransformBuffer()
     transforms.add("base_link", "front", 0, np.eye(4), is_static=True)
@@ -42,13 +42,17 @@ def assembled(message, info_size, is_reduced):
     info = CameraInfo(width=info_size[0], height=info_size[1], k=K.reshape(-1).tolist(), d=[0.0] * 5)
     reduction = reduction_for(NETWORK, is_reduced)
     assembler = FrameAssembler(transforms, PoseTrack())
-    result = assembler.assemble(frame_set, {"FRONT": info}, lambda p: picture(p.message, reduction))
+    result = assembler.assemble(frame_set, {"FRONT": info}, lambda p: see(p.message, reduction))
     return result.frame, result.rejected
 
 
+def only_decoded(message, reduction):
+    return decode(message.format, message.data, reduction)
+
+
 def test_a_halved_picture_has_half_the_calibration_and_the_network_sees_the_same():
-    small, _ = assembled(jpeg(1600, 900), (1600, 900), True)
-    full, _ = assembled(jpeg(1600, 900), (1600, 900), False)
+    small, _ = assembled(jpeg(1600, 900), (1600, 900), True, only_decoded)
+    full, _ = assembled(jpeg(1600, 900), (1600, 900), False, only_decoded)
     camera = small.cameras[0]
     assert (camera.width, camera.height, camera.image.shape) == (800, 450, (450, 800, 3))
     np.testing.assert_allclose(camera.K, [[630, 0, 400.25], [0, 625, 224.25], [0, 0, 1]])
@@ -59,9 +63,19 @@ def test_a_halved_picture_has_half_the_calibration_and_the_network_sees_the_same
     assert away.max() <= 2
 
 
+@pytest.mark.parametrize("is_reduced", [True, False])
+def test_a_picture_that_is_fitted_as_it_comes_is_what_the_network_would_have_made_of_it(is_reduced):
+    early, _ = assembled(jpeg(1600, 900), (1600, 900), is_reduced)
+    late, _ = assembled(jpeg(1600, 900), (1600, 900), is_reduced, only_decoded)
+    assert early.cameras[0].image.shape == (NETWORK.image_height, NETWORK.image_width, 3)
+    ready, wanted = prepare(early, NETWORK), prepare(late, NETWORK)
+    np.testing.assert_array_equal(ready.images, wanted.images)
+    np.testing.assert_allclose(ready.K, wanted.K, atol=1e-9)
+
+
 def test_a_calibration_of_the_whole_sensor_holds_for_a_binned_picture_that_is_then_halved():
     """CameraInfo of 3200 pixels, pictures of 1600, decoded at 800: a quarter of K in all."""
-    frame, rejected = assembled(jpeg(1600, 900), (3200, 1800), True)
+    frame, rejected = assembled(jpeg(1600, 900), (3200, 1800), True, only_decoded)
     assert not rejected
     np.testing.assert_allclose(frame.cameras[0].K[0], [315, 0, 801.5 / 4 - 0.5])
 
@@ -72,11 +86,17 @@ def test_a_calibration_of_another_size_is_refused_though_the_decoded_picture_has
     assert not frame.cameras and "CameraInfo is for 800 x 450 pixels, the image has 1600 x 900" in rejected["FRONT"]
 
 
-def test_png_and_raw_images_and_small_jpegs_stay_whole():
+def test_png_and_raw_images_and_small_jpegs_are_scaled_once():
     raw = Image(width=1600, height=900, step=4800, encoding="rgb8", data=array("B", bytes(1600 * 900 * 3)))
-    for message, shape in ((jpeg(1600, 900, ".png"), (900, 1600, 3)), (jpeg(800, 450), (450, 800, 3)), (raw, None)):
+    for message, size in ((jpeg(1600, 900, ".png"), (1600, 900)), (jpeg(800, 450), (800, 450)), (raw, (1600, 900))):
         found = picture(message, reduction_for(NETWORK))
-        assert found.factor == 1 and found.pixels.shape == (shape or (900, 1600, 3))
+        assert found.size == size and found.pixels.shape == (128, 352, 3)
+        if message is not raw:
+            assert decode(message.format, message.data, reduction_for(NETWORK)).factor == 1
+
+
+def test_where_no_network_is_known_pictures_stay_as_they_are():
+    assert picture(jpeg(1600, 900)).pixels.shape == (900, 1600, 3)
 
 
 def test_what_arrives_is_decoded_in_the_pool_at_the_size_that_the_network_wants(bench):
@@ -86,7 +106,7 @@ def test_what_arrives_is_decoded_in_the_pool_at_the_size_that_the_network_wants(
         camera = inputs.cameras["CAM_FRONT"]
         camera.registerCallback(heard.append)
         camera._on_image(jpeg(1600, 900), "cam_front/image/compressed")
-        assert heard[0].picture().pixels.shape == (450, 800, 3) and heard[0].picture().size == (1600, 900)
+        assert heard[0].picture().pixels.shape == (128, 352, 3) and heard[0].picture().size == (1600, 900)
         assert isinstance(inputs._decoders, ThreadPoolExecutor)
     finally:
         inputs.close()
