@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import torch
+
 from mapkd_core.bench import machine
+from mapkd_core.bench.cost import operations
 from mapkd_core.bench.stages import rendered_frame
 from mapkd_core.bench.timing import interleaved, torch_threads
 from mapkd_core.data.prepare import prepare
@@ -19,6 +23,7 @@ from mapkd_core.evaluation.evaluate import Evaluator
 from mapkd_core.evaluation.rendered import Predicting, World, predict_worlds
 from mapkd_core.mapper import SHIPPED
 from mapkd_core.models.build import plan
+from mapkd_core.models.inference import Inference
 from mapkd_core.models.onnx_graph import default_threads
 from mapkd_core.performance import choice, ways
 from mapkd_core.performance.budget import spread
@@ -50,10 +55,12 @@ def run(
     tried = [name for name in names or ways.WAYS if not ways.missing(name)]
     before = machine.load()
     with torch_threads(count):
+        roof = machine.ceilings()
         times = _times(tried, model, card["sha256"], count, given, repeats)
+    gflop = round(operations(Inference(model).eval(), *(torch.from_numpy(array)[None] for array in given)) / 1e9, 3)
     load = {"load_before": before, "load_after": machine.load()}
     scores = _scores(path, [REFERENCE, *(n for n in times if not ways.WAYS[n].is_exact)], worlds, frames)
-    rows = {name: _row(name, ms, scores) for name, ms in times.items()}
+    rows = {name: _row(name, ms, scores) | _speed(ms, gflop, roof["conv_gflops"]) for name, ms in times.items()}
     chosen = min((name for name, row in rows.items() if row["is_taken"]), key=lambda n: rows[n]["forward_ms"]["p50"])
     key = choice.key(card["sha256"], threads)
     if keep:
@@ -64,6 +71,8 @@ def run(
         "schema": 1,
         "sha256": card["sha256"],
         "machine": machine.describe(count) | load,
+        "gflop": gflop,
+        "ceilings": roof,
         "ways": rows,
         "chosen": chosen,
         "key": key,
@@ -116,6 +125,12 @@ def _scores(weights: Path, names: Sequence[str], worlds: int, frames: int) -> di
         assert evaluator is not None
         scores[name] = round(100 * evaluator.report().miou, 3)
     return scores
+
+
+def _speed(times_ms: list[float], gflop: float, conv_gflops: float) -> dict[str, float]:
+    """share_of_ceiling: of what large convolutions reach here in single precision; less precise ways may pass it."""
+    rate = gflop / median(times_ms) * 1e3
+    return {"gflops": round(rate, 1), "share_of_ceiling": round(rate / conv_gflops, 3)}
 
 
 def _row(name: str, times_ms: list[float], scores: dict[str, float]) -> dict[str, Any]:

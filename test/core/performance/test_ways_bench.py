@@ -41,6 +41,9 @@ def test_the_choice_is_kept_and_told(tiny, rig, make_sample, tmp_path, monkeypat
     assert json.loads(json.dumps(result)) == result and set(result["ways"]) == {"torch", "onnx"}
     assert choice.read(result["key"]) == result["chosen"] in ("torch", "onnx")
     assert f"chosen: {result['chosen']}, kept for this machine" in ways_bench.text(result)
+    row = result["ways"]["onnx"]
+    assert row["gflops"] == pytest.approx(1e3 * result["gflop"] / row["forward_ms"]["p50"], rel=0.1)
+    assert row["share_of_ceiling"] == pytest.approx(row["gflops"] / result["ceilings"]["conv_gflops"], rel=0.1)
     assert f"Chosen: `{result['chosen']}`" in "\n".join(performance_blocks.ways(result))
     with pytest.raises(ValueError, match="way tensorflow is unknown; known: torch, onnx"):
         ways_bench.run(path, ["tensorflow"])
