@@ -107,7 +107,7 @@ class Mapper:
     ) -> dict[str, LocalMap]:
         """The map with the polylines of each head in `kinds`, query and raster; the network runs once."""
         start = time.perf_counter()
-        prepared = prepare(frame, self.config)
+        prepared = prepare(frame, self.config, is_on_device=self.device != "cpu")
         if not prepared.valid.any():
             raise ValueError(f"none of the {len(frame.cameras)} cameras has a picture; at least one is needed")
         self._rig_size = max(self._rig_size, len(prepared.valid))
@@ -178,8 +178,13 @@ def padded(prepared: Prepared, count: int) -> Prepared:
     missing = count - len(prepared.valid)
     if missing <= 0:
         return prepared
+    images = prepared.images
+    if isinstance(images, np.ndarray):
+        images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
+    else:
+        images = images.with_black(missing)
     return Prepared(
-        np.concatenate([prepared.images, np.zeros((missing, *prepared.images.shape[1:]), np.uint8)]),
+        images,
         np.concatenate([prepared.K, prepared.K[:1].repeat(missing, 0)]),
         np.concatenate([prepared.ego_T_camera, prepared.ego_T_camera[:1].repeat(missing, 0)]),
         np.concatenate([prepared.valid, np.zeros(missing, bool)]),

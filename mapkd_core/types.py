@@ -8,6 +8,7 @@ Metres, radians, nanoseconds. `a_T_b` is the 4x4 matrix that maps points of b to
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,44 @@ LAYERS = ("drivable_area", "ped_crossing", "walkway", "stop_line", "carpark_area
 SD_CLASS = "road"  # of elements that a navigation map (SD) gives; HD priors have those of CLASSES
 
 
+class DeviceImage(Protocol):
+    """A picture in a GPU's memory (`data.tensor_images`); shape H W 3 and dtype uint8 are those of its array."""
+
+    dtype: np.dtype[np.uint8]
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def numpy(self) -> NDArray[np.uint8]:
+        """Brings it to the host and waits for that."""
+
+
 @dataclass(frozen=True)
 class Camera:
     """One image with its calibration.
 
-    image: H W 3 uint8 RGB, or None where the camera gave nothing for this frame.
+    image: H W 3 uint8 RGB, or None where the camera gave nothing for this frame. A network on a GPU may have left it
+        there; who looks at pixels on the host asks `pixels`.
     K: 3x3 pinhole intrinsics in pixels of an image of `width` x `height`.
     ego_T_camera: 4x4, camera optical frame (x right, y down, z forward) to the ego frame **at the frame's stamp**.
     """
 
     name: str
-    image: NDArray[np.uint8] | None
+    image: NDArray[np.uint8] | DeviceImage | None
     K: NDArray[np.float64]
     ego_T_camera: NDArray[np.float64]
     width: int
     height: int
     stamp_ns: int = 0
+
+    @property
+    def is_on_device(self) -> bool:
+        return not isinstance(self.image, np.ndarray | None)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8] | None:
+        """The image on the host; one on a device comes down anew each time, and the caller waits."""
+        return self.image if self.image is None or isinstance(self.image, np.ndarray) else self.image.numpy()
 
 
 @dataclass(frozen=True)

@@ -108,12 +108,12 @@ def _look_at_pictures(seen: _Seen, frame: Frame) -> dict[str, Finding]:
     seen.odom_T_before = frame.odom_T_ego
     found = {}
     for camera in frame.cameras:
-        if camera.image is None:
+        if (image := camera.pixels) is None:
             continue
-        step = max(1, camera.image.shape[1] // _WIDTH)
+        step = max(1, image.shape[1] // _WIDTH)
         watch = seen.pictures.setdefault(camera.name, PictureWatch())
         stamp_ns = frame.stamp_ns if camera.stamp_ns is None else camera.stamp_ns
-        if fault := watch.look(camera.image[::step, ::step], stamp_ns, moved_m):
+        if fault := watch.look(image[::step, ::step], stamp_ns, moved_m):
             found[camera.name] = _PICTURES[fault]
     return found
 

@@ -9,7 +9,9 @@ network's pictures.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,6 +21,9 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.data.image_codec import REDUCTIONS
 from mapkd_core.types import Camera, Frame
 
+if TYPE_CHECKING:
+    from mapkd_core.data.tensor_images import TensorImages
+
 MOST_CAMERAS = 8
 
 
@@ -26,15 +31,16 @@ MOST_CAMERAS = 8
 class Prepared:
     """images: N 3 H W uint8 RGB; K: N 3 3 for these pictures; ego_T_camera: N 4 4; valid: N bool (False: black)."""
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | TensorImages
     K: NDArray[np.float64]
     ego_T_camera: NDArray[np.float64]
     valid: NDArray[np.bool_]
 
 
-def prepare(frame: Frame, config: ModelConfig) -> Prepared:
+def prepare(frame: Frame, config: ModelConfig, is_on_device: bool = False) -> Prepared:
     """All cameras of a frame.
 
+    is_on_device: pictures on the network's device stay there, as TensorImages; otherwise they come to the host.
     Raises ValueError for a frame without cameras or with more than MOST_CAMERAS, a picture of another size than its
     calibration says, and a bad K.
     """
@@ -42,27 +48,33 @@ def prepare(frame: Frame, config: ModelConfig) -> Prepared:
         raise ValueError("the frame has no camera; give it at least one")
     if len(frame.cameras) > MOST_CAMERAS:
         raise ValueError(f"the frame has {len(frame.cameras)} cameras; give it 1 to {MOST_CAMERAS}")
-    images = np.zeros((len(frame.cameras), 3, config.image_height, config.image_width), np.uint8)
-    for image, camera in zip(images, frame.cameras, strict=True):
-        if camera.image is not None:
-            image[:] = fit_image(camera, config).transpose(2, 0, 1)
     return Prepared(
-        images,
+        _images(frame.cameras, config, is_on_device),
         np.stack([fit_intrinsics(camera, config) for camera in frame.cameras]),
         np.stack([np.asarray(camera.ego_T_camera, np.float64) for camera in frame.cameras]),
         np.array([camera.image is not None for camera in frame.cameras]),
     )
 
 
+def _images(cameras: Sequence[Camera], config: ModelConfig, is_on_device: bool) -> NDArray[np.uint8] | TensorImages:
+    if is_on_device and any(camera.is_on_device for camera in cameras):
+        from mapkd_core.data.tensor_images import gathered  # which needs PyTorch
+
+        return gathered(cameras, config)
+    images = np.zeros((len(cameras), 3, config.image_height, config.image_width), np.uint8)
+    for image, camera in zip(images, cameras, strict=True):
+        if camera.image is not None:
+            image[:] = fit_image(camera, config).transpose(2, 0, 1)
+    return images
+
+
 def fit_image(camera: Camera, config: ModelConfig) -> NDArray[np.uint8]:
     """H W 3: the camera's picture at the network's size."""
-    image = camera.image
+    image = camera.pixels
     if image is None or image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
         found = None if image is None else (image.shape, str(image.dtype))
-        raise ValueError(
-            f"{camera.name}: picture is {found}, expected {(camera.height, camera.width, 3)} uint8 RGB "
-            "as its calibration says"
-        )
+        told = (camera.height, camera.width, 3)
+        raise ValueError(f"{camera.name}: picture is {found}, expected {told} uint8 RGB as its calibration says")
     return fit_pixels(image, config)
 
 

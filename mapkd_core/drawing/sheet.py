@@ -87,7 +87,7 @@ def _camera_cell(camera: Camera, predicted: LocalMap, width: int, height: int, z
         cell = np.full((size[1], size[0], 3), 40, np.uint8)
         write(cell, "no image", (size[0] // 2 - 34, size[1] // 2), colours.WARNING, 0.5)
     else:
-        cell = draw_on_image(_shrunk(camera.image, size), camera, predicted.elements, z_m)
+        cell = draw_on_image(_shrunk(camera.pixels, size), camera, predicted.elements, z_m)
     label = camera.name if used else f"{camera.name}: not used"
     write(cell, label, (6, 16), colours.TEXT if used else colours.WARNING, 0.42, on_box=True)
     return cell

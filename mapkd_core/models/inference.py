@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mapkd_core.data.tensor_images import TensorImages
 from mapkd_core.models.deployed import Deployed, can_deploy
 from mapkd_core.models.map_model import MapModel
 
 logger = logging.getLogger(__name__)
 
-# images N 3 H W uint8, plan -> probability K Y X uint8, scores Q K, points Q P 2 in [0, 1]. PyTorch's takes as a third
-# argument what teachers know beside the pictures, in the order of MapModel.
+# images N 3 H W uint8, plan -> probability K Y X uint8, scores Q K, points Q P 2 in [0, 1]. On a GPU images may be
+# TensorImages. PyTorch's takes as a third argument what teachers know beside the pictures, in the order of MapModel.
 Runner = Callable[..., tuple[NDArray, NDArray, NDArray]]
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8", "compiled", "aot")
 
@@ -96,10 +97,13 @@ def torch_runner(model: MapModel, device: str = "cpu") -> Runner:
     """Eager PyTorch on `device`."""
     network = Inference(model).eval().to(device, memory_format=torch.channels_last)
 
-    def run(images: NDArray, plan: NDArray, known: Sequence[NDArray | None] = ()) -> tuple[NDArray, NDArray, NDArray]:
-        given = (None if x is None else torch.from_numpy(x)[None].to(device) for x in (images, plan, *known))
+    def run(
+        images: NDArray | TensorImages, plan: NDArray, known: Sequence[NDArray | None] = ()
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        pictures = images.stacked(device) if isinstance(images, TensorImages) else torch.from_numpy(images).to(device)
+        given = (None if x is None else torch.from_numpy(x)[None].to(device) for x in (plan, *known))
         with torch.inference_mode():
-            outputs = network(*given)
+            outputs = network(pictures[None], *given)
         probability, scores, points = (o[0].cpu().numpy() for o in outputs)
         return probability, scores, points
 

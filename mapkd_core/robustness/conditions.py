@@ -75,7 +75,7 @@ def _any_missing(count: int) -> Condition:
 def _of_pictures(change: Callable[..., pictures.Image], severity: int) -> Condition:
     def spoil(frame: Frame, earlier: Frame, rng: np.random.Generator) -> Frame:
         cameras = [
-            camera if camera.image is None else replace(camera, image=change(camera.image, severity, rng))
+            camera if camera.image is None else replace(camera, image=change(camera.pixels, severity, rng))
             for camera in frame.cameras
         ]
         return replace(frame, cameras=tuple(cameras))

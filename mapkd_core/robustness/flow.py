@@ -40,9 +40,10 @@ def views(frame: Frame) -> dict[str, View]:
 
 
 def _view(camera: Camera) -> View:
-    assert camera.image is not None
+    image = camera.pixels
+    assert image is not None
     scale = WIDTH / camera.width
-    image, K = camera.image, np.array(camera.K, np.float64)
+    K = np.array(camera.K, np.float64)
     if scale < 1:
         size = (WIDTH, round(camera.height * scale))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

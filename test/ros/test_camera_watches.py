@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from array import array
+from concurrent.futures import Future
 from dataclasses import replace
+from threading import current_thread
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from mapkd.msg import VectorMap
@@ -19,6 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
+from mapkd_core.data.tensor_images import TensorImage
 from mapkd_core.geometry import planar
 from mapkd_core.robustness import rigs
 from mapkd_core.types import Camera, Frame
@@ -153,3 +157,20 @@ def test_a_leap_of_the_clock_begins_anew():
     watches.change(WatchParameters(pictures=False))
     assert watches.findings() == {}
     watches.close()
+
+
+def test_pictures_on_a_device_come_down_in_the_thread_of_the_watches():
+    came: Future[str] = Future()
+
+    class Told(TensorImage):
+        def numpy(self):
+            came.set_result(current_thread().name)
+            return super().numpy()
+
+    frame = frozen_frame(1)
+    black = Told(torch.zeros(3, 20, 40, dtype=torch.uint8))
+    watches = CameraWatches(WatchParameters(pictures_period_s=0.0, mounts=False), came.set_exception)
+    watches.look(Frame((replace(frame.cameras[0], image=black),), 1, odom_T_ego=frame.odom_T_ego), 0)
+    assert came.result(60) == "watches"
+    watches._worker.close(60)  # which waits for the look in hand
+    assert {name: told.state for name, told in watches.findings().items()} == {"A": "black"}

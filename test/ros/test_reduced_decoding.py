@@ -10,11 +10,15 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import torch
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mapkd_core.config import ModelConfig
+from mapkd_core.data.device_pictures import OnDevice
+from mapkd_core.data.image_codec import decode_compressed
 from mapkd_core.data.prepare import fit_intrinsics, prepare
 from mapkd_core.data.reduced import decode, reduction_for
+from mapkd_core.data.tensor_images import TensorImage
 from mapkd_ros.conversions import picture
 from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.frames import FrameAssembler
@@ -93,6 +97,19 @@ def test_png_and_raw_images_and_small_jpegs_are_scaled_once():
         assert found.size == size and found.pixels.shape == (128, 352, 3)
         if message is not raw:
             assert decode(message.format, message.data, reduction_for(NETWORK)).factor == 1
+
+
+def test_jpegs_that_a_device_decodes_stay_there_and_other_images_are_arrays():
+    def decoded(jpegs):
+        return [torch.from_numpy(decode_compressed("jpeg", d).transpose(2, 0, 1).copy()) for d in jpegs]
+
+    on_device = OnDevice(NETWORK, "cpu", decoded)
+    for kind, expected in ((".jpg", TensorImage), (".png", np.ndarray)):
+        frame, _ = assembled(jpeg(1600, 900, kind), (1600, 900), False, lambda m, _: picture(m, on_device))
+        plain, _ = assembled(jpeg(1600, 900, kind), (1600, 900), False)
+        assert isinstance(frame.cameras[0].image, expected) and frame.cameras[0].image.shape == (128, 352, 3)
+        assert np.abs(frame.cameras[0].pixels.astype(int) - plain.cameras[0].image).max() <= 1
+        np.testing.assert_allclose(frame.cameras[0].K, plain.cameras[0].K)
 
 
 def test_where_no_network_is_known_pictures_stay_as_they_are():

@@ -79,7 +79,7 @@ def test_the_map_of_the_device_is_that_of_whole_pictures(tiny, tmp_path, monkeyp
 def test_swapped_damaged_and_other_pictures():
     on_device = OnDevice(ModelConfig(), "cpu", host_decode)
     data = encode_jpeg(noise(400, 225))
-    plain, swapped = (decode(f, data, on_device).pixels for f in ("jpeg", "rgb8; jpeg compressed rgb8"))
+    plain, swapped = (decode(f, data, on_device).pixels.numpy() for f in ("jpeg", "rgb8; jpeg compressed rgb8"))
     np.testing.assert_array_equal(plain, swapped[..., ::-1])
     with pytest.raises(ValueError, match="cut off"):
         decode("jpeg", data[:-300], on_device)
@@ -113,4 +113,4 @@ def test_a_gpu_decodes_as_the_cpu(caplog):
     data = encode_jpeg(noise(1600, 900), 95)
     expected = OnDevice(ModelConfig(), "cpu", host_decode).pictures([data] * 6)
     for found, picture in zip(device_pictures.on_device(ModelConfig(), "cuda").pictures([data] * 6), expected):
-        assert np.abs(found.pixels.astype(int) - picture.pixels).mean() < 1
+        assert np.abs(found.pixels.numpy().astype(int) - picture.pixels.numpy()).mean() < 1
