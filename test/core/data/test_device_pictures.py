@@ -13,10 +13,11 @@ import torch
 from mapkd_core.bags.write import encode_jpeg
 from mapkd_core.config import ModelConfig
 from mapkd_core.data import device_pictures
-from mapkd_core.data.device_pictures import OnDevice, fit
+from mapkd_core.data.device_pictures import OnDevice
 from mapkd_core.data.image_codec import decode_compressed
 from mapkd_core.data.prepare import fit_image, prepare
 from mapkd_core.data.reduced import decode, reduction_for
+from mapkd_core.data.tensor_fit import fit
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build
 from mapkd_core.performance.pipeline import JpegPipeline
