@@ -110,6 +110,14 @@ class FusionParameters:
 
 
 @dataclass(frozen=True)
+class MemoryParameters:
+    enabled: bool = parameter(
+        True, "where cameras are lost, map/semantic_map tells what was seen there before; needs odometry", live=True
+    )
+    max_age_s: float = parameter(15.0, "what was seen longer ago is forgotten [s]", 0.1, 3600.0, live=True)
+
+
+@dataclass(frozen=True)
 class PublishParameters:
     semantic_map: bool = parameter(True, "publish map/semantic_map; false saves 80 kB per class and map", live=True)
 
@@ -140,6 +148,7 @@ class MapParameters:
     qos: QosParameters = field(default_factory=QosParameters)
     lidar: LidarParameters = field(default_factory=LidarParameters)
     fusion: FusionParameters = field(default_factory=FusionParameters)
+    memory: MemoryParameters = field(default_factory=MemoryParameters)
     publish: PublishParameters = field(default_factory=PublishParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)
     watch: WatchParameters = field(default_factory=WatchParameters)

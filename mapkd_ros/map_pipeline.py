@@ -22,6 +22,7 @@ from mapkd_ros.frame_set import FrameSet
 from mapkd_ros.frames import AssembledFrame, FrameAssembler
 from mapkd_ros.map_health import MapHealth
 from mapkd_ros.map_inputs import MapInputs
+from mapkd_ros.map_memory import MapMemory
 from mapkd_ros.map_messages import input_status
 from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters
@@ -61,7 +62,7 @@ class MapPipeline:
         self._sides = SideInputs(self.inputs.hear, modalities, self.inputs.transforms, settings)
         self._health = MapHealth(node, self.inputs.cameras, settings.diagnostics)
         self._watches = CameraWatches(settings.watch, self._on_watch_error)
-        self._lasting = _lasting(node, settings)
+        self._lasting, self._memory = _lasting(node, settings), MapMemory(settings.memory)
         self._assembler = FrameAssembler(
             self.inputs.transforms,
             self.inputs.odometry,
@@ -97,6 +98,7 @@ class MapPipeline:
         self._health.change(settings.diagnostics)
         self._sides.change(settings)
         self._watches.change(settings.watch)
+        self._memory.change(settings.memory)
         self._settings = settings
 
     def reset(self) -> None:
@@ -105,10 +107,12 @@ class MapPipeline:
         self.inputs.forget()
         self._sides.forget()
         self._watches.forget()
+        self._memory.forget()
 
     def report(self) -> DiagnosticArray:
         if self.inputs.transforms.rejected:
             self._health.counts["transforms_rejected"] = self.inputs.transforms.rejected
+        self._health.counts["remembered_percent"] = round(100 * self._memory.share)
         self._health.counts["watch_looks"] = self._watches.looks
         self._health.counts["watch_ms"] = round(1e3 * self._watches.spent_s)
         report = self._health.report(self._sets, self._worker, self._watches.findings())
@@ -137,7 +141,7 @@ class MapPipeline:
             return
         frame = self._sides.extend(assembled.frame, self._assembler)
         ready_s = time.monotonic()
-        local_map = self._predictor.predict(frame)
+        local_map = self._memory.fill(self._predictor.predict(frame), frame.odom_T_ego, status.temporal_reset)
         if self._is_closed:
             return
         times_ms = {"queue": 1e3 * (begin_s - complete_s), "assemble": 1e3 * (ready_s - begin_s), **local_map.times_ms}

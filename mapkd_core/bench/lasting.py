@@ -13,15 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core import geometry
+from mapkd_core.bench.drives import drive_frames
 from mapkd_core.bench.machine import describe, load
 from mapkd_core.bench.steadiness import Steadiness
 from mapkd_core.data import seeds
-from mapkd_core.data.prepare import model_camera
 from mapkd_core.evaluation.protocols import PROTOCOLS, ScoredFrame, Settings
 from mapkd_core.evaluation.report import table
 from mapkd_core.grid import BevGrid
@@ -29,9 +28,6 @@ from mapkd_core.mapper import Mapper
 from mapkd_core.tracking import FusionOptions, MapFusion, TrackedElement
 from mapkd_core.tracking.around import around
 from mapkd_core.types import LocalMap, MapElement
-from mapkd_core.worlds import drive, procedural, rig
-from mapkd_core.worlds.render import Renderer
-from mapkd_core.worlds.truth import local_elements
 
 _FIRST_SEED = seeds.TEST.start + 500  # the gate of the fusion was chosen by looking at three of the first ones
 
@@ -85,23 +81,8 @@ def run(bench: FusionBench) -> dict[str, Any]:
 
 def steps(mapper: Mapper, seed: int, bench: FusionBench) -> Iterator[Step]:
     """The frames of one rendered drive, predicted."""
-    cv2.setNumThreads(1)
-    road_map = procedural.make_road_map(seed)
-    renderer = Renderer(road_map, seed)
-    cameras = [model_camera(camera, mapper.config) for camera in rig.nuscenes_rig()]
-    start_s = float(road_map.ego[0, 0])
-    before, odom = None, np.eye(4)
-    for number in range(min(bench.frames, int(drive.duration(road_map) / bench.step_s))):
-        time_s = start_s + number * bench.step_s
-        map_T_ego = drive.pose_at(road_map, time_s)
-        if before is not None:
-            moved = geometry.inverse(before) @ map_T_ego
-            moved[:2, 3] *= bench.scale
-            odom = odom @ moved
-        before = map_T_ego
-        frame = replace(renderer.frame(time_s, cameras), stamp_ns=round(number * bench.step_s * 1e9))
-        truth = local_elements(road_map, map_T_ego, mapper.grid)
-        yield Step(road_map.name, mapper.predict(frame), odom.copy(), truth)
+    for seen in drive_frames(mapper.config, seed, bench.frames, bench.step_s, bench.scale):
+        yield Step(seen.scene, mapper.predict(seen.frame), seen.odom_T_ego, seen.truth)
 
 
 def numbered(elements: Sequence[MapElement], numbers: Sequence[int]) -> tuple[TrackedElement, ...]:

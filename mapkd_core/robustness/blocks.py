@@ -40,5 +40,5 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "dependability-cameras": (f"{_FOLDER}/cameras.json", markdown),
     "dependability-watches": (f"{_FOLDER}/watches.json", watches),
     "dependability-fuzz": (f"{_FOLDER}/fuzz.json", fuzz),
-    **{f"dependability-{name}": (f"{_FOLDER}/{name}.json", rows) for name in ("sync", "transport", "faults")},
+    **{f"dependability-{name}": (f"{_FOLDER}/{name}.json", rows) for name in ("memory", "sync", "transport", "faults")},
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A predictor without a network, for tests of the nodes, and a process that runs the map node with it.
 
-python stub_predictor.py [--delay SECONDS] [--fail-every N] [--inside-a-library] [--out-of-memory N] --ros-args ...
+python stub_predictor.py [--delay SECONDS] [--fail-every N] [--inside-a-library] [--out-of-memory N] [--blind-back]
+    --ros-args ...
 """
 
 from __future__ import annotations
@@ -24,8 +25,14 @@ class StubPredictor:
     model_id = "stub@1"
 
     def __init__(
-        self, delay_s: float = 0.0, fail_every: int = 0, is_inside: bool = False, out_of_memory_every: int = 0
+        self,
+        delay_s: float = 0.0,
+        fail_every: int = 0,
+        is_inside: bool = False,
+        out_of_memory_every: int = 0,
+        needs_back: bool = False,
     ) -> None:
+        self.needs_back = needs_back
         self.is_inside, self.out_of_memory_every = is_inside, out_of_memory_every
         self.delay_s, self.fail_every, self.calls = delay_s, fail_every, 0
         self.min_confidence = 0.0
@@ -52,6 +59,9 @@ class StubPredictor:
         )
         names = tuple(camera.name for camera in frame.cameras)
         observed = np.ones(self.grid.shape, bool)
+        if self.needs_back and "CAM_BACK" not in names:
+            observed[:, : self.grid.shape[1] // 2] = False
+            probability[:, ~observed] = 0
         elements = tuple(e for e in elements if e.confidence >= self.min_confidence)
         return LocalMap(self.grid, elements, CLASSES, probability, observed, frame.stamp_ns, names, {"inference": 1.0})
 
@@ -83,8 +93,11 @@ def main() -> int:
     parser.add_argument("--fail-every", type=int, default=0)
     parser.add_argument("--inside-a-library", action="store_true")
     parser.add_argument("--out-of-memory", type=int, default=0)
+    parser.add_argument("--blind-back", action="store_true", help="nothing is known behind without CAM_BACK")
     options, ros_arguments = parser.parse_known_args()
-    predictor = StubPredictor(options.delay, options.fail_every, options.inside_a_library, options.out_of_memory)
+    predictor = StubPredictor(
+        options.delay, options.fail_every, options.inside_a_library, options.out_of_memory, options.blind_back
+    )
     return run(lambda: MapNode(lambda _: predictor), ros_arguments)
 
 

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The raster of where no camera looks now, out of what was seen there a moment ago.
+
+Where a camera died the vehicle goes on seeing with the others, and drives: ground that the front cameras saw lies
+behind it some seconds later. Rasters are kept with their pose in the odometry frame, one every few metres, and laid
+under the newest map by rigid motion in the plane. Lines are not touched: `MapFusion` keeps those.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mapkd_core.geometry import Matrix, inverse
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import LocalMap
+
+_ENOUGH = 0.002  # share of cells that may stay unknown: the search for more ends there
+
+
+@dataclass(frozen=True)
+class MemoryOptions:
+    """max_age_s: older rasters are forgotten. step_m, step_rad: the vehicle moves so far between two that are kept.
+
+    most: of them at a time; with `step_m` this is how far back the memory goes. least_blind: share of the cells; less,
+    the blind spots of a whole rig beside the vehicle, stays what the network makes of it.
+    """
+
+    max_age_s: float = 15.0
+    step_m: float = 2.5
+    step_rad: float = 0.15
+    most: int = 24
+    least_blind: float = 0.08
+
+
+class _Kept(NamedTuple):
+    """pixels: Y X K uint8, the layers beside each other. observed: Y X uint8."""
+
+    stamp_ns: int
+    odom_T_ego: Matrix
+    pixels: NDArray[np.uint8]
+    observed: NDArray[np.uint8]
+
+
+class RasterMemory:
+    """`fill` maps in the order of their stamps. remembered: share of the cells of the last one that is from before."""
+
+    def __init__(self, options: MemoryOptions | None = None) -> None:
+        self.options = options or MemoryOptions()
+        self._kept: deque[_Kept] = deque(maxlen=self.options.most)
+        self.remembered = 0.0
+
+    def forget(self) -> None:
+        """Begin anew, as where a drive begins."""
+        self._kept.clear()
+        self.remembered = 0.0
+
+    def fill(self, local_map: LocalMap, odom_T_ego: ArrayLike | None) -> LocalMap:
+        """The map with probabilities from before where `observed` is False; what was never seen stays as it is.
+
+        `observed` itself stays: nobody looks there now. A map without raster, and one whose pose is unknown, come back
+        as they are, and stamps that go back make the memory begin anew.
+        """
+        self.remembered = 0.0
+        if local_map.probability is None or local_map.observed is None or odom_T_ego is None:
+            return local_map
+        pose = np.asarray(odom_T_ego, np.float64)
+        if self._kept and local_map.stamp_ns < self._kept[-1].stamp_ns:
+            self.forget()
+        oldest_ns = local_map.stamp_ns - round(1e9 * self.options.max_age_s)
+        while self._kept and self._kept[0].stamp_ns < oldest_ns:
+            self._kept.popleft()
+        blind = ~local_map.observed
+        probability = None
+        if blind.mean() >= self.options.least_blind:
+            probability = self._filled(local_map.probability, blind, pose, local_map.grid)
+        self._keep(local_map, pose)
+        return local_map if probability is None else replace(local_map, probability=probability)
+
+    def _filled(
+        self, probability: NDArray[np.uint8], blind: NDArray[np.bool_], pose: Matrix, grid: BevGrid
+    ) -> NDArray[np.uint8] | None:
+        """None where nothing is known of what is blind. The newest raster that saw a cell says what is there."""
+        rest, found = blind.copy(), None
+        for kept in reversed(self._kept):
+            if rest.mean() < _ENOUGH:
+                break
+            then_T_now = _cells(grid, inverse(kept.odom_T_ego) @ pose)
+            size = probability.shape[:0:-1]
+            seen = cv2.warpAffine(kept.observed, then_T_now, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+            taken = rest & (seen > 0)
+            if not taken.any():
+                continue
+            found = probability.copy() if found is None else found
+            then = cv2.warpAffine(kept.pixels, then_T_now, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+            found[:, taken] = then.reshape(*seen.shape, -1)[taken].T
+            rest &= ~taken
+        self.remembered = float(blind.mean() - rest.mean())
+        return found
+
+    def _keep(self, local_map: LocalMap, pose: Matrix) -> None:
+        """What was seen now, if the vehicle has moved on; what was remembered is not remembered again."""
+        assert local_map.probability is not None and local_map.observed is not None
+        if self._kept:
+            moved = inverse(self._kept[-1].odom_T_ego) @ pose
+            turned = abs(np.arctan2(moved[1, 0], moved[0, 0]))
+            if np.hypot(*moved[:2, 3]) < self.options.step_m and turned < self.options.step_rad:
+                return
+        pixels = np.ascontiguousarray(local_map.probability.transpose(1, 2, 0))
+        observed = local_map.observed.astype(np.uint8)
+        self._kept.append(_Kept(local_map.stamp_ns, pose, pixels, observed))
+
+
+def _cells(grid: BevGrid, then_T_now: Matrix) -> NDArray[np.float64]:
+    """2 3: columns and rows of the grid now to those of the grid then, by the part of the motion in the plane."""
+    cosine, sine = then_T_now[0, 0], then_T_now[1, 0]
+    length = np.hypot(cosine, sine)
+    turn = np.array([[cosine, -sine], [sine, cosine]]) / length
+    corner = grid.to_metres([0.0, 0.0])
+    shift = grid.to_cells(turn @ corner + then_T_now[:2, 3])
+    return np.column_stack([turn, shift])
