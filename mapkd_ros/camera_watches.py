@@ -19,7 +19,7 @@ from mapkd_core.robustness.mount_watch import MountWatch
 from mapkd_core.robustness.picture_watch import PictureWatch
 from mapkd_core.types import Frame
 from mapkd_ros.diagnostics import ERROR, WARN, Finding
-from mapkd_ros.map_parameters import WatchParameters
+from mapkd_ros.parameter_groups import WatchParameters
 from mapkd_ros.worker import LatestWorker
 
 _WIDTH = 400  # pixels of a picture's width that are looked at; every n-th column and row of a larger one

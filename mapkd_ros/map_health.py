@@ -28,7 +28,7 @@ from mapkd_ros.diagnostics import (
 )
 from mapkd_ros.frame_set import FrameSet
 from mapkd_ros.map_messages import REJECTED
-from mapkd_ros.map_parameters import DiagnosticsParameters
+from mapkd_ros.parameter_groups import DiagnosticsParameters
 from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.worker import LatestWorker
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mapkd_core.geometry import Matrix
 from mapkd_core.tracking.raster_memory import MemoryOptions, RasterMemory
 from mapkd_core.types import LocalMap
-from mapkd_ros.map_parameters import MemoryParameters
+from mapkd_ros.parameter_groups import MemoryParameters
 
 
 class MapMemory:

@@ -28,8 +28,9 @@ from mapkd_core.types import Frame
 from mapkd_ros import device_memory, qos
 from mapkd_ros.diagnostics import WARN, status
 from mapkd_ros.map_outputs import MapOutputs
-from mapkd_ros.map_parameters import MapParameters, ModelParameters
+from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.map_pipeline import MapPipeline, Predictor
+from mapkd_ros.parameter_groups import ModelParameters
 from mapkd_ros.parameters import declare, fixed_names, validated
 from mapkd_ros.readiness import Readiness
 from mapkd_ros.spinning import run

@@ -32,7 +32,7 @@ from mapkd_core.worlds.render import Renderer
 from mapkd_ros import qos
 from mapkd_ros.camera_watches import CameraWatches
 from mapkd_ros.map_messages import header
-from mapkd_ros.map_parameters import WatchParameters
+from mapkd_ros.parameter_groups import WatchParameters
 
 START_NS, PERIOD_NS = 1_700_000_000_000_000_000, 100_000_000
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"

@@ -13,7 +13,7 @@ from rclpy.clock import Clock
 
 from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.map_health import MapHealth
-from mapkd_ros.map_parameters import DiagnosticsParameters
+from mapkd_ros.parameter_groups import DiagnosticsParameters
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

@@ -27,7 +27,7 @@ def test_all_parameters_of_the_map_node_with_their_defaults():
 def test_the_parameters_that_may_be_set_while_the_node_runs():
     live = {specification.name for specification in specifications(MapParameters) if specification.live}
     groups = {name.partition(".")[0] for name in live} - {"model"}
-    assert groups == {"lidar", "publish", "watch", "sync", "diagnostics"} and {
+    assert groups == {"lidar", "memory", "publish", "watch", "sync", "diagnostics"} and {
         n for n in live if n.startswith("model.")
     } == {"model.min_confidence"}
     fixed = {specification.name for specification in specifications(MapParameters)} - live
