@@ -56,16 +56,17 @@ def ways(result: dict[str, Any]) -> list[str]:
     """Every runtime, the fastest first, with what it loses."""
     rows = []
     for name, row in sorted(result["ways"].items(), key=lambda item: item[1]["forward_ms"]["p50"]):
-        ms = row["forward_ms"]
+        ms, share = row["forward_ms"], f"{100 * row['share_of_ceiling']:.0f} %"
         lost = "exact" if row["is_exact"] else "not scored" if row["miou_lost"] is None else f"{row['miou_lost']:.2f}"
-        rows.append(
-            [f"`{name}`", f"{ms['p50']:.1f} ms", f"{ms['p95']:.1f} ms", lost, "yes" if row["is_taken"] else "no"]
-        )
+        times = [f"{ms['p50']:.1f} ms", f"{ms['p95']:.1f} ms", f"{row['gflops']:.0f}", share]
+        rows.append([f"`{name}`", *times, lost, "yes" if row["is_taken"] else "no"])
     absent = ", ".join(result["not_installed"]) or "none"
     note = f"mIoU of the reference {result['reference_miou'] or '-'} over {result['scored_frames']} frames."
+    roof = f"{result['ceilings']['conv_gflops']:.0f} GFLOP/s of large convolutions in PyTorch in the same run"
     return [
-        *table(["backend", "p50", "p95", "mIoU lost", "good enough"], rows),
+        *table(["backend", "p50", "p95", "GFLOP/s", "of the ceiling", "mIoU lost", "good enough"], rows),
         "",
+        f"{result['gflop']:.2f} GFLOP a frame. The ceiling: {roof}, single precision, which bf16 and int8 may pass.",
         f"Chosen: `{result['chosen']}`. Not installed: {absent}. {note} {where(result)}",
     ]
 
