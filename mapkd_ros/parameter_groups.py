@@ -130,7 +130,7 @@ class WatchParameters:
     pictures_period_s: float = parameter(0.25, "pictures are looked at so often [s]", 0.0, 60.0, live=True)
     mounts_period_s: float = parameter(
         2.0,
-        "rest after two pictures 1.5 to 5 m apart were compared; 5 such pairs make a verdict [s]",
+        "rest after two pictures 1.5 to 5 m apart were compared; 6 such pairs make a verdict [s]",
         0.0,
         60.0,
         live=True,
