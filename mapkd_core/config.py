@@ -31,7 +31,7 @@ class ModelConfig:
     refinement_layers: int = 0  # > 0: models.refinement corrects the semantic map
     refinement_width: int = 128  # channels of the refinement's tokens
     view: str = "ground"  # view transform: a key of models.build.VIEWS; "perspective" and its dual: HDMapNet's trunk
-    decoder: str = "light"  # "strips": the same with a farther view; "resnet": HDMapNet's, a full one for each raster
+    decoder: str = "light"  # or "resnet", HDMapNet's with a full decoder for each raster
     neck_width: int = 0  # > 0: P-MapNet's and MapKD's detour over 1/8 of the canvas, of so many channels, before resnet
     heights: tuple[float, ...] = (0.0,)  # m above the ground at which `ground` looks each cell up
     camera_width: int = 64  # channels of the camera features at 1/8

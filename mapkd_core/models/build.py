@@ -29,7 +29,7 @@ from mapkd_core.models.views.perspective import PerspectiveView
 VIEWS: dict[str, Any] = {"ground": GroundView, "lift_splat": LiftSplatView, "dual": DualView}
 # HDMapNet's: heavy, and for one rig of six cameras
 PAPER_VIEWS: dict[str, Any] = {"perspective": PerspectiveView, "perspective_dual": PerspectiveDualView}
-DECODERS = ("light", "strips", "resnet")
+DECODERS = ("light", "resnet")
 MODALITIES = ("camera", "lidar", "simulated_lidar", *LAYERS)
 PLACE_CHANNELS = 3  # seen, x, y
 
@@ -120,7 +120,7 @@ def _decoder(config: ModelConfig, inputs: int, attention: PriorAttention | None)
         return ResNetDecoder(inputs, config.bev_width, config.neck_width, attention)
     if config.neck_width:
         raise ValueError(f"neck_width = {config.neck_width}: the light decoder has no neck; use decoder: resnet, or 0")
-    return BevDecoder(inputs, config.bev_width, attention, config.decoder == "strips")
+    return BevDecoder(inputs, config.bev_width, attention)
 
 
 def _raster(config: ModelConfig) -> RasterHead | FullRasterHead:

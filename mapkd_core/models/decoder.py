@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mapkd_core.models.mobilenet import ConvNorm, Depthwise
+from mapkd_core.models.mobilenet import ConvNorm
 
 
 class BevDecoder(nn.Module):
@@ -19,15 +19,13 @@ class BevDecoder(nn.Module):
     priors) -> features, for networks that get priors.
     """
 
-    def __init__(self, inp: int, width: int, attention: nn.Module | None = None, has_strips: bool = False) -> None:
+    def __init__(self, inp: int, width: int, attention: nn.Module | None = None) -> None:
         super().__init__()
         w = width
         self.attention = attention
         self.stem = nn.Sequential(ConvNorm(inp, w, 1), ConvNorm(w, w, 3))
         self.down1 = nn.Sequential(ConvNorm(w, 2 * w, 3, 2), Residual(2 * w))
         self.down2 = nn.Sequential(ConvNorm(2 * w, 4 * w, 3, 2), Residual(4 * w), Residual(4 * w, 2))
-        if has_strips:
-            self.down2.append(Strips(4 * w))
         self.up1 = nn.Sequential(ConvNorm(6 * w, 2 * w, 1), Residual(2 * w))
         self.up0 = nn.Sequential(ConvNorm(3 * w, w, 1), Residual(w))
 
@@ -54,29 +52,6 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(x + self.second(self.first(x)))
-
-
-class Strips(nn.Module):
-    """What lies up to LENGTH // 2 cells ahead, behind and aside, by two long thin convolutions a channel.
-
-    Lines go on where nobody looks, behind a lorry or where a camera died: the convolutions above see 9 m far, these 24
-    m and 14 m of cells 1.2 m wide (strips as in arXiv 2003.13328, long kernels as in 2203.06717). It starts as the
-    identity, so that a decoder without it may be trained on.
-    """
-
-    LENGTH, BREADTH = 41, 25  # cells along x and y
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.along = Depthwise(width, width, (1, self.LENGTH), 1, (0, self.LENGTH // 2), groups=width, bias=False)
-        self.across = Depthwise(width, width, (self.BREADTH, 1), 1, (self.BREADTH // 2, 0), groups=width, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-        self.mix = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.mix.weight)
-        nn.init.zeros_(self.mix.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.mix(functional.relu(self.norm(self.across(self.along(x)))))
 
 
 def _double(x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def can_deploy(model: MapModel) -> bool:
     """Whether `Deployed` knows the network: cameras alone, the ground view at one height, the light decoder, lines."""
     config = model.config
     is_plain = model.lidar is None and not model.priors and model.refinement is None
-    is_light = config.decoder in ("light", "strips") and not config.overlapping
+    is_light = config.decoder == "light" and not config.overlapping
     return is_plain and is_light and config.view == "ground" and len(config.heights) == 1
 
 

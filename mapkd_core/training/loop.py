@@ -140,10 +140,9 @@ def _initial(config: TrainConfig) -> MapModel:
 
 
 def _check_start(found: ModelConfig, config: TrainConfig) -> None:
-    """Weights to start from are of this network, or of the same without its refinement or its decoder's strips."""
-    bare = replace(config.model, refinement_layers=0, refinement_width=found.refinement_width)
-    plain = replace(config.model, decoder=config.model.decoder.replace("strips", "light"))
-    if found not in (config.model, bare, plain):
+    """Weights to start from are of this network, or of the same without its refinement."""
+    bare = {"refinement_layers": 0, "refinement_width": found.refinement_width}
+    if found not in (config.model, replace(config.model, **bare)):
         raise ValueError(f"initial = {config.initial}: its network is {found}, this run's is {config.model}")
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mapkd_core.models.decoder import BevDecoder, Residual, Strips
+from mapkd_core.models.decoder import BevDecoder, Residual
 from mapkd_core.models.query_head import TRUNK_GRADIENT, QueryHead
 from mapkd_core.models.raster_head import RasterHead
 
@@ -25,18 +25,6 @@ def test_decoder_gives_three_scales():
 
 def test_dilated_residual_keeps_the_size():
     assert Residual(4, 2)(torch.randn(1, 4, 9, 11)).shape == (1, 4, 9, 11)
-
-
-def test_strips_begin_as_the_identity_and_reach_far():
-    strips, x = Strips(4).eval(), torch.randn(1, 4, 30, 60)
-    torch.testing.assert_close(strips(x), x)
-    torch.nn.init.ones_(strips.mix.weight)
-    for kernel in (strips.along.weight, strips.across.weight):
-        torch.nn.init.ones_(kernel)
-    lit = torch.zeros(1, 4, 30, 60)
-    lit[0, 0, 15, 30] = 1.0
-    rows, columns = (strips(lit)[0, 1] != 0).nonzero().unbind(1)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (15 - 12, 15 + 12, 30 - 20, 30 + 20)
 
 
 def test_raster_head_draws_on_the_canvas():
