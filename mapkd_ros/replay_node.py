@@ -35,9 +35,7 @@ from mapkd_ros.spinning import run
 @dataclass(frozen=True)
 class ReplayParameters:
     bag: str = parameter("", "bag to play: rosbag2 folder, .mcap, .db3 or ROS 1 .bag")
-    calibration: str = parameter(
-        "", "calibration file for what the bag lacks; empty = what lies beside the bag, if anything"
-    )
+    calibration: str = parameter("", "calibration file for what the bag lacks (docs/formats.md); empty = none")
     rate: float = parameter(1.0, "speed; 2 = twice as fast", 0.01, 100.0)
     loop: bool = parameter(False, "start again at the end, until interrupted")
     start_offset_s: float = parameter(0.0, "begin so far into the bag [s]", 0.0, 1e6)

@@ -40,7 +40,8 @@ def test_every_command_is_in_the_readme_and_the_changelog():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md", "docs/model_card.md"):
+    docs = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", *docs):
         folder = (ROOT / name).parent
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
             if target.endswith(".jpg") and not SHIPPED.is_file():
