@@ -67,8 +67,8 @@ class Mapper:
 
     @property
     def model_id(self) -> str:
-        """Names the weights in messages and reports: file name and the start of their hash."""
-        return f"{self.weights.stem}@{self.card['sha256'][:12]}"
+        """Names the weights in messages and reports: as the card does, else file name and the start of their hash."""
+        return str(self.card.get("model_id") or f"{self.weights.stem}@{self.card['sha256'][:12]}")
 
     @property
     def grid(self) -> BevGrid:

@@ -133,7 +133,8 @@ class MapHealth:
 
     def _state(self, name: str, sync: Mapping[str, Mapping[str, int]]) -> tuple[Level, str, str]:
         source = self._inputs[name]
-        publishers = sum(map(self._node.count_publishers, source.topics))
+        # The graph knows topics by the names that remapping gave them.
+        publishers = sum(self._node.count_publishers(self._node.resolve_topic_name(topic)) for topic in source.topics)
         state = self._cameras[name].state(source, publishers, sync.get(name, {}))
         if state[0] != OK and time.monotonic() - self._start_s > 3.0:
             self._log.warning(f"{name} {state[1]}", f"{name} is {state[1]}: {state[2]}")

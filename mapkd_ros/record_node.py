@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records what the map node publishes into an MCAP bag, byte for byte, stamped with this node's clock.
 
-Topics (relative): in map/semantic_map, map/vector_map, map/input_status, map/processing_time, map/layer_info,
-/diagnostics. Ends by itself when nothing came for `end_after_idle_s`, if that is set.
+Topics (relative): in map/semantic_map, map/vector_map, map/local, map/input_status, map/processing_time,
+map/layer_info, /diagnostics. Ends by itself when nothing came for `end_after_idle_s`, if that is set.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mapkd_ros.spinning import run
 _TOPICS = {
     "map/semantic_map": BevSemanticMap,
     "map/vector_map": VectorMap,
+    "map/local": VectorMap,
     "map/input_status": InputStatus,
     "map/processing_time": ProcessingTime,
     "map/layer_info": BevLayerInfo,

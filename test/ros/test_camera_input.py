@@ -78,3 +78,13 @@ def grey_image(encoding: str, level: int) -> Image:
     message = raw_image("CAM_FRONT", START_NS, level)
     message.encoding, message.step, message.data = encoding, pixels.strides[0], array("B", pixels.tobytes())
     return message
+
+
+def test_a_remapped_camera_has_its_publisher(bench, map_node):
+    """Under the name that the node was written with there is none."""
+    remapped = ("-r", "cam_front/image:=rig/wide/image_raw", "-r", "cam_front/camera_info:=rig/wide/camera_info")
+    process = map_node(*FAST, *remapped, "-p", "cameras.names:=[CAM_FRONT, CAM_BACK]")
+    diagnostics = bench.listen(DiagnosticArray, "/diagnostics")
+    bench.offer(Image, "rig/wide/image_raw")
+    assert bench.until(lambda: newest(diagnostics, "CAM_FRONT")[0].startswith("no image on")), process.output
+    assert newest(diagnostics, "CAM_BACK")[0].startswith("no publisher on")

@@ -37,6 +37,7 @@ class Rig:
             get_name=lambda: "map_node",
             get_clock=lambda: self.clock,
             count_publishers=self._count,
+            resolve_topic_name=lambda topic: f"/{topic}",
         )
         self.health = MapHealth(node, self.inputs, DiagnosticsParameters(**limits))
         synchroniser = SimpleNamespace(counts=Counter(), camera_counts={"A": Counter(), "B": Counter()})

@@ -33,7 +33,10 @@ def test_the_parameters_that_may_be_set_while_the_node_runs():
     fixed = {specification.name for specification in specifications(MapParameters)} - live
     assert {n for n in fixed if n.partition(".")[0] in groups} == {"sync.anchor", "diagnostics.period_s"}
     text = " ".join(SECTION.split())
-    said = "`lidar.*`, `memory.*`, `publish.*`, `watch.*`, `sync.*` but for the anchor, and `diagnostics.*` but for the period"
+    said = (
+        "`lidar.*`, `memory.*`, `publish.*`, `watch.*`, `sync.*` but for the anchor, and `diagnostics.*` but for the "
+    )
+    said += "period"
     assert f"{said} may be set while" in text
 
 
