@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.grid import BevGrid
+from mapkd_core.tracking.motion import MotionWatch
 from mapkd_core.types import LocalMap
 
 _ENOUGH = 0.002  # share of cells that may stay unknown: the search for more ends there
@@ -53,25 +54,28 @@ class RasterMemory:
     def __init__(self, options: MemoryOptions | None = None) -> None:
         self.options = options or MemoryOptions()
         self._kept: deque[_Kept] = deque(maxlen=self.options.most)
+        self._motion = MotionWatch()
         self.remembered = 0.0
 
     def forget(self) -> None:
         """Begin anew, as where a drive begins."""
         self._kept.clear()
+        self._motion.clear()
         self.remembered = 0.0
 
     def fill(self, local_map: LocalMap, odom_T_ego: ArrayLike | None) -> LocalMap:
         """The map with probabilities from before where `observed` is False; what was never seen stays as it is.
 
         `observed` itself stays: nobody looks there now. A map without raster, and one whose pose is unknown, come back
-        as they are, and stamps that go back make the memory begin anew.
+        as they are. Stamps that go back and odometry that leaps make the memory begin anew.
         """
         self.remembered = 0.0
         if local_map.probability is None or local_map.observed is None or odom_T_ego is None:
             return local_map
         pose = np.asarray(odom_T_ego, np.float64)
-        if self._kept and local_map.stamp_ns < self._kept[-1].stamp_ns:
+        if self._motion.jump(local_map.stamp_ns, pose):
             self.forget()
+        self._motion.step(local_map.stamp_ns, pose)
         oldest_ns = local_map.stamp_ns - round(1e9 * self.options.max_age_s)
         while self._kept and self._kept[0].stamp_ns < oldest_ns:
             self._kept.popleft()

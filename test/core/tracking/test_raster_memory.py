@@ -71,6 +71,10 @@ def test_old_rasters_jumps_back_and_unknown_poses():
     memory.fill(local_map(6, True, [(4, 13)]), np.eye(4))
     back = local_map(3, False)
     assert memory.fill(back, np.eye(4)) is back, "a bag that began again"
+    memory.forget()
+    memory.fill(local_map(10, True, [(4, 13)]), np.eye(4))
+    leaped = local_map(10.1, False)
+    assert memory.fill(leaped, planar(0, 9, 0)) is leaped, "90 m/s: the odometry began again"
     bare = LocalMap(GRID, (), stamp_ns=9)
     assert memory.fill(bare, np.eye(4)) is bare
 
@@ -81,5 +85,5 @@ def test_memory_is_bounded_and_a_standing_vehicle_keeps_one():
         memory.fill(local_map(0.1 * i, True), np.eye(4))
     assert len(memory._kept) == 1
     for i in range(100):
-        memory.fill(local_map(1 + 0.01 * i, True), planar(2.0 * i, 0, 0))
+        memory.fill(local_map(1 + 0.1 * i, True), planar(2.0 * i, 0, 0))
     assert len(memory._kept) == OPTIONS.most
