@@ -16,7 +16,7 @@ class MapMemory:
     """`fill` every map before it goes out. share: of the last map's cells that are remembered, 0 to 1."""
 
     def __init__(self, parameters: MemoryParameters) -> None:
-        self._parameters, self._memory = parameters, _made(parameters)
+        self._parameters, self._memory = parameters, RasterMemory(_options(parameters))
         self._forget = False
 
     @property
@@ -24,7 +24,7 @@ class MapMemory:
         return self._memory.remembered
 
     def change(self, parameters: MemoryParameters) -> None:
-        """From the next map on; another age begins with an empty memory."""
+        """From the next map on, which begins with an empty memory where anything changed."""
         self._parameters = parameters
 
     def forget(self) -> None:
@@ -34,13 +34,14 @@ class MapMemory:
     def fill(self, local_map: LocalMap, odom_T_ego: Matrix | None, is_anew: bool) -> LocalMap:
         """is_anew: stamps began anew before this map. Its times_ms get `memory`."""
         parameters, begin_s = self._parameters, time.perf_counter()
-        if is_anew or self._forget or self._memory.options.max_age_s != parameters.max_age_s or not parameters.enabled:
-            self._forget, self._memory = False, _made(parameters)
+        options = _options(parameters)
+        if is_anew or self._forget or self._memory.options != options or not parameters.enabled:
+            self._forget, self._memory = False, RasterMemory(options)
         if not parameters.enabled:
             return local_map
         filled = self._memory.fill(local_map, odom_T_ego)
         return replace(filled, times_ms={**filled.times_ms, "memory": 1e3 * (time.perf_counter() - begin_s)})
 
 
-def _made(parameters: MemoryParameters) -> RasterMemory:
-    return RasterMemory(MemoryOptions(max_age_s=parameters.max_age_s))
+def _options(parameters: MemoryParameters) -> MemoryOptions:
+    return MemoryOptions(max_age_s=parameters.max_age_s, prefers_near=parameters.nearest)

@@ -12,13 +12,13 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.tracking.motion import MotionWatch
+from mapkd_core.tracking.raster_motion import box_of, cells_then, distance2, seen_then
 from mapkd_core.types import LocalMap
 
 _ENOUGH = 0.002  # share of cells that may stay unknown: the search for more ends there
@@ -29,7 +29,8 @@ class MemoryOptions:
     """max_age_s: older rasters are forgotten. step_m, step_rad: the vehicle moves so far between two that are kept.
 
     most: of them at a time; with `step_m` this is how far back the memory goes. least_blind: share of the cells; less,
-    the blind spots of a whole rig beside the vehicle, stays what the network makes of it.
+    the blind spots of a whole rig beside the vehicle, stays what the network makes of it. prefers_near: cells that
+    are looked at now are remembered, too, where they were seen from less than `nearer` of today's distance.
     """
 
     max_age_s: float = 15.0
@@ -37,19 +38,20 @@ class MemoryOptions:
     step_rad: float = 0.15
     most: int = 24
     least_blind: float = 0.08
+    prefers_near: bool = False
+    nearer: float = 0.7
 
 
 class _Kept(NamedTuple):
-    """pixels: Y X K uint8, the layers beside each other. observed: Y X uint8."""
+    """pixels: Y X K+1 uint8, the layers beside each other and, last, 255 where a camera looked."""
 
     stamp_ns: int
     odom_T_ego: Matrix
     pixels: NDArray[np.uint8]
-    observed: NDArray[np.uint8]
 
 
 class RasterMemory:
-    """`fill` maps in the order of their stamps. remembered: share of the cells of the last one that is from before."""
+    """`fill` maps in the order of their stamps. remembered: share of the last map's cells, blind now and known before."""
 
     def __init__(self, options: MemoryOptions | None = None) -> None:
         self.options = options or MemoryOptions()
@@ -79,9 +81,8 @@ class RasterMemory:
         oldest_ns = local_map.stamp_ns - round(1e9 * self.options.max_age_s)
         while self._kept and self._kept[0].stamp_ns < oldest_ns:
             self._kept.popleft()
-        blind = ~local_map.observed
-        probability = None
-        if blind.mean() >= self.options.least_blind:
+        blind, probability = ~local_map.observed, None
+        if self.options.prefers_near or blind.mean() >= self.options.least_blind:
             probability = self._filled(local_map.probability, blind, pose, local_map.grid)
         self._keep(local_map, pose)
         return local_map if probability is None else replace(local_map, probability=probability)
@@ -89,22 +90,25 @@ class RasterMemory:
     def _filled(
         self, probability: NDArray[np.uint8], blind: NDArray[np.bool_], pose: Matrix, grid: BevGrid
     ) -> NDArray[np.uint8] | None:
-        """None where nothing is known of what is blind. The newest raster that saw a cell says what is there."""
-        rest, found = blind.copy(), None
+        """None where nothing better is known. A cell is taken from where it was nearest, or, blind, from the newest."""
+        is_near, found, here = self.options.prefers_near, None, (0.0, 0.0)
+        # How near a look must have been to count, squared: any will do where nobody looks now.
+        least = self.options.nearer**2 * distance2(grid, here) if is_near else -np.ones(1, np.float32)
+        best = np.where(blind, np.float32(np.inf), least)
         for kept in reversed(self._kept):
-            if rest.mean() < _ENOUGH:
-                break
-            then_T_now = _cells(grid, inverse(kept.odom_T_ego) @ pose)
-            size = probability.shape[:0:-1]
-            seen = cv2.warpAffine(kept.observed, then_T_now, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-            taken = rest & (seen > 0)
-            if not taken.any():
+            then_T_now = inverse(kept.odom_T_ego) @ pose
+            away2 = distance2(grid, inverse(then_T_now)[:2, 3]) if is_near else np.zeros((1, 1), np.float32)
+            wanted = away2 < best
+            box = box_of(wanted)
+            if not box or wanted.mean() < _ENOUGH:
                 continue
-            found = probability.copy() if found is None else found
-            then = cv2.warpAffine(kept.pixels, then_T_now, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-            found[:, taken] = then.reshape(*seen.shape, -1)[taken].T
-            rest &= ~taken
-        self.remembered = float(blind.mean() - rest.mean())
+            then = seen_then(kept.pixels, cells_then(grid, then_T_now), box)
+            taken = wanted[box] & (then[..., -1] == 255)
+            if taken.any():
+                found = probability.copy() if found is None else found
+                found[:, box[0], box[1]][:, taken] = then[taken, :-1].T
+                best[box][taken] = np.broadcast_to(away2, blind.shape)[box][taken]
+        self.remembered = float((np.isfinite(best) & blind).mean())
         return found
 
     def _keep(self, local_map: LocalMap, pose: Matrix) -> None:
@@ -115,16 +119,6 @@ class RasterMemory:
             turned = abs(np.arctan2(moved[1, 0], moved[0, 0]))
             if np.hypot(*moved[:2, 3]) < self.options.step_m and turned < self.options.step_rad:
                 return
-        pixels = np.ascontiguousarray(local_map.probability.transpose(1, 2, 0))
-        observed = local_map.observed.astype(np.uint8)
-        self._kept.append(_Kept(local_map.stamp_ns, pose, pixels, observed))
-
-
-def _cells(grid: BevGrid, then_T_now: Matrix) -> NDArray[np.float64]:
-    """2 3: columns and rows of the grid now to those of the grid then, by the part of the motion in the plane."""
-    cosine, sine = then_T_now[0, 0], then_T_now[1, 0]
-    length = np.hypot(cosine, sine)
-    turn = np.array([[cosine, -sine], [sine, cosine]]) / length
-    corner = grid.to_metres([0.0, 0.0])
-    shift = grid.to_cells(turn @ corner + then_T_now[:2, 3])
-    return np.column_stack([turn, shift])
+        looked = np.where(local_map.observed, np.uint8(255), np.uint8(0))
+        pixels = np.ascontiguousarray(np.concatenate([local_map.probability, looked[None]]).transpose(1, 2, 0))
+        self._kept.append(_Kept(local_map.stamp_ns, pose, pixels))

@@ -87,3 +87,19 @@ def test_memory_is_bounded_and_a_standing_vehicle_keeps_one():
     for i in range(100):
         memory.fill(local_map(1 + 0.1 * i, True), planar(2.0 * i, 0, 0))
     assert len(memory._kept) == OPTIONS.most
+
+
+def test_a_nearer_look_wins_where_it_is_asked_for():
+    """A cell 8.5 m ahead, told wrongly, is seen from 1.5 m and then from 5.5 m behind: the second look counts."""
+    far, near = (4, 18), (4, 11)
+    memory = RasterMemory(MemoryOptions(max_age_s=5.0, step_m=1.0, prefers_near=True))
+    memory.fill(local_map(0, True), np.eye(4))
+    memory.fill(local_map(1, True, [near]), planar(7, 0, 0))
+    found = memory.fill(local_map(2, True), planar(14, 0, 0))
+    assert found.probability[1, 4, 4] == 200, "seen from 1.5 m away, when it was column 11"
+    assert memory.remembered == 0, "all of it is looked at now, too"
+    ahead = memory.fill(local_map(3, True, [far]), planar(14, 0, 0))
+    assert ahead.probability[(1, *far)] == 200, "nobody was ever nearer to it"
+    plain = RasterMemory(OPTIONS)
+    plain.fill(local_map(1, True, [near]), planar(7, 0, 0))
+    assert plain.fill(local_map(2, True), planar(14, 0, 0)).probability[1, 4, 4] == 0
