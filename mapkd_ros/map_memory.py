@@ -44,4 +44,4 @@ class MapMemory:
 
 
 def _options(parameters: MemoryParameters) -> MemoryOptions:
-    return MemoryOptions(max_age_s=parameters.max_age_s, prefers_near=parameters.nearest)
+    return MemoryOptions(max_age_s=parameters.max_age_s, always=parameters.always)

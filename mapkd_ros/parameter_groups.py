@@ -111,11 +111,11 @@ class FusionParameters:
 @dataclass(frozen=True)
 class MemoryParameters:
     enabled: bool = parameter(
-        True, "where cameras are lost, map/semantic_map tells what was seen there before; needs odometry", live=True
+        True, "while cameras are lost, map/semantic_map tells what was seen before; needs odometry", live=True
     )
     max_age_s: float = parameter(15.0, "what was seen longer ago is forgotten [s]", 0.1, 3600.0, live=True)
-    nearest: bool = parameter(
-        False, "tell of every cell what was seen from nearest, also of those that are looked at now", live=True
+    always: bool = parameter(
+        False, "also while no camera is lost: every cell tells what was seen of it from nearest", live=True
     )
 
 

@@ -28,9 +28,9 @@ _ENOUGH = 0.002  # share of cells that may stay unknown: the search for more end
 class MemoryOptions:
     """max_age_s: older rasters are forgotten. step_m, step_rad: the vehicle moves so far between two that are kept.
 
-    most: of them at a time; with `step_m` this is how far back the memory goes. least_blind: share of the cells; less,
-    the blind spots of a whole rig beside the vehicle, stays what the network makes of it. prefers_near: cells that
-    are looked at now are remembered, too, where they were seen from less than `nearer` of today's distance.
+    most: of them at a time; with `step_m` this is how far back the memory goes. least_blind: share of the cells; with
+    less, the blind spots of a whole rig beside the vehicle, a map stays what the network makes of it, unless `always`.
+    nearer: what is looked at now is remembered, too, where it was seen from less than this share of today's distance.
     """
 
     max_age_s: float = 15.0
@@ -38,7 +38,7 @@ class MemoryOptions:
     step_rad: float = 0.15
     most: int = 24
     least_blind: float = 0.08
-    prefers_near: bool = False
+    always: bool = False
     nearer: float = 0.7
 
 
@@ -66,10 +66,10 @@ class RasterMemory:
         self.remembered = 0.0
 
     def fill(self, local_map: LocalMap, odom_T_ego: ArrayLike | None) -> LocalMap:
-        """The map with probabilities from before where `observed` is False; what was never seen stays as it is.
+        """The map with probabilities from before where nobody looks now, and where somebody looked from nearer then.
 
-        `observed` itself stays: nobody looks there now. A map without raster, and one whose pose is unknown, come back
-        as they are. Stamps that go back and odometry that leaps make the memory begin anew.
+        `observed` stays as it is: it tells of now. A map without raster, and one whose pose is unknown, come back as
+        they are. Stamps that go back and odometry that leaps make the memory begin anew.
         """
         self.remembered = 0.0
         if local_map.probability is None or local_map.observed is None or odom_T_ego is None:
@@ -82,7 +82,7 @@ class RasterMemory:
         while self._kept and self._kept[0].stamp_ns < oldest_ns:
             self._kept.popleft()
         blind, probability = ~local_map.observed, None
-        if self.options.prefers_near or blind.mean() >= self.options.least_blind:
+        if self.options.always or blind.mean() >= self.options.least_blind:
             probability = self._filled(local_map.probability, blind, pose, local_map.grid)
         self._keep(local_map, pose)
         return local_map if probability is None else replace(local_map, probability=probability)
@@ -90,16 +90,15 @@ class RasterMemory:
     def _filled(
         self, probability: NDArray[np.uint8], blind: NDArray[np.bool_], pose: Matrix, grid: BevGrid
     ) -> NDArray[np.uint8] | None:
-        """None where nothing better is known. A cell is taken from where it was nearest, or, blind, from the newest."""
-        is_near, found, here = self.options.prefers_near, None, (0.0, 0.0)
+        """None where nothing better is known."""
+        found = None
         # How near a look must have been to count, squared: any will do where nobody looks now.
-        least = self.options.nearer**2 * distance2(grid, here) if is_near else -np.ones(1, np.float32)
-        best = np.where(blind, np.float32(np.inf), least)
-        # Of looks at what is in sight every second will do: half a step farther off is not much worse.
-        for kept in list(self._kept)[:: -2 if is_near else -1]:
+        best = np.where(blind, np.float32(np.inf), self.options.nearer**2 * distance2(grid, (0.0, 0.0)))
+        for number, kept in enumerate(reversed(self._kept)):
             then_T_now = inverse(kept.odom_T_ego) @ pose
-            away2 = distance2(grid, inverse(then_T_now)[:2, 3]) if is_near else np.zeros((1, 1), np.float32)
-            wanted = away2 < best
+            away2 = distance2(grid, inverse(then_T_now)[:2, 3])
+            # Of what is in sight or found every second look will do: half a step farther off is not much worse.
+            wanted = away2 < best if number % 2 == 0 else np.isinf(best)
             box = box_of(wanted)
             if not box or wanted.mean() < _ENOUGH:
                 continue
@@ -108,7 +107,7 @@ class RasterMemory:
             if taken.any():
                 found = probability.copy() if found is None else found
                 found[:, box[0], box[1]][:, taken] = then[taken, :-1].T
-                best[box][taken] = np.broadcast_to(away2, blind.shape)[box][taken]
+                best[box][taken] = away2[box][taken]
         self.remembered = float((np.isfinite(best) & blind).mean())
         return found
 

@@ -92,7 +92,7 @@ def test_memory_is_bounded_and_a_standing_vehicle_keeps_one():
 def test_a_nearer_look_wins_where_it_is_asked_for():
     """A cell 8.5 m ahead, told wrongly, is seen from 1.5 m and then from 5.5 m behind: the second look counts."""
     far, near = (4, 18), (4, 11)
-    memory = RasterMemory(MemoryOptions(max_age_s=5.0, step_m=1.0, prefers_near=True))
+    memory = RasterMemory(MemoryOptions(max_age_s=5.0, step_m=1.0, always=True))
     memory.fill(local_map(0, True), np.eye(4))
     memory.fill(local_map(1, True, [near]), planar(7, 0, 0))
     found = memory.fill(local_map(2, True), planar(14, 0, 0))
@@ -103,3 +103,5 @@ def test_a_nearer_look_wins_where_it_is_asked_for():
     plain = RasterMemory(OPTIONS)
     plain.fill(local_map(1, True, [near]), planar(7, 0, 0))
     assert plain.fill(local_map(2, True), planar(14, 0, 0)).probability[1, 4, 4] == 0
+    lost = np.arange(20) > 1  # two of twenty columns blind: a camera is lost
+    assert plain.fill(local_map(3, lost), planar(14, 0, 0)).probability[1, 4, 4] == 200
