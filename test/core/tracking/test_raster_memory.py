@@ -100,8 +100,8 @@ def test_a_nearer_look_wins_where_it_is_asked_for():
     assert memory.remembered == 0, "all of it is looked at now, too"
     ahead = memory.fill(local_map(3, True, [far]), planar(14, 0, 0))
     assert ahead.probability[(1, *far)] == 200, "nobody was ever nearer to it"
-    plain = RasterMemory(OPTIONS)
+    plain, lost = RasterMemory(OPTIONS), np.arange(20) > 1  # two of twenty columns blind: a camera is lost
     plain.fill(local_map(1, True, [near]), planar(7, 0, 0))
-    assert plain.fill(local_map(2, True), planar(14, 0, 0)).probability[1, 4, 4] == 0
-    lost = np.arange(20) > 1  # two of twenty columns blind: a camera is lost
-    assert plain.fill(local_map(3, lost), planar(14, 0, 0)).probability[1, 4, 4] == 200
+    plain.fill(local_map(2, True), planar(10.5, 0, 0))
+    assert plain.fill(local_map(3, True), planar(14, 0, 0)).probability[1, 4, 4] == 0
+    assert plain.fill(local_map(4, lost), planar(14, 0, 0)).probability[1, 4, 4] == 200
