@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mapkd_core.evaluation.report import percent, table
+from mapkd_core.robustness.short_form import short_form
 from mapkd_core.robustness.table import markdown
 
 _FOLDER = "docs/results/dependability"
@@ -38,6 +39,7 @@ def rows(result: Mapping[str, Any]) -> list[str]:
 
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "dependability-cameras": (f"{_FOLDER}/cameras.json", markdown),
+    "dependability": ("docs/results/**/*.json", short_form),
     "dependability-watches": (f"{_FOLDER}/watches.json", watches),
     "dependability-fuzz": (f"{_FOLDER}/fuzz.json", fuzz),
     **{f"dependability-{name}": (f"{_FOLDER}/{name}.json", rows) for name in ("memory", "sync", "transport", "faults")},
