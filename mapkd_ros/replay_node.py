@@ -168,7 +168,8 @@ class ReplayNode(Node):
 
 # All other topics are relative, so that a namespace moves them.
 _GLOBAL = ("/tf", "/tf_static")
-_SETTLE_S = 0.5
+# That a subscription is seen here does not say that it sees us: DDS repeats a lost discovery after three seconds.
+_SETTLE_S = 3.5
 
 
 def main(args: list[str] | None = None) -> int:

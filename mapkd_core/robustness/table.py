@@ -76,8 +76,9 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
     if lost := result.get("one_camera_lost"):
         word = "kept" if lost["most"] <= LIMIT else "not kept"
         lines.append(
-            f"One lost camera costs {percent(lost['mean'])} percent of mIoU on average, {percent(lost['most'])} at "
-            f"most ({lost['worst']}); the limit of {100 * LIMIT:.0f} is {word}."
+            f"Frame by frame one lost camera costs {percent(lost['mean'])} percent of mIoU on average, "
+            f"{percent(lost['most'])} at most ({lost['worst']}); the network alone has {word} the limit of "
+            f"{100 * LIMIT:.0f}. With the node's memory, on drives: the next table."
         )
     where = result["machine"]
     return [*lines, f"{result['source']}, {result['frames']} frames, {result['model_id']}; {where['processor']}."]

@@ -59,7 +59,7 @@ def test_a_replay_waits_until_the_evaluation_hears_the_map_node(bench, start, ma
 def test_replay_paces_ticks_and_skips_to_an_offset(bench, start, bag):
     images, clocks = bench.listen(CompressedImage, "cam_front/image/compressed"), bench.listen(Clock, "/clock")
     truths = bench.listen(VectorMap, "truth/vector_map", qos.STATIC_TRANSFORMS)
-    replay = start(*replay_arguments(bag, start_offset_s=1.0, rate=2.0, wait_s=2.0))
+    replay = start(*replay_arguments(bag, start_offset_s=1.0, rate=2.0, wait_s=6.0))
     assert bench.until(lambda: replay.process.poll() is not None, 60), replay.output
     assert 10 <= len(images) <= 12 and len(truths) >= len(images)
     ticks = [c.clock.sec * 10**9 + c.clock.nanosec for c in clocks]
