@@ -18,12 +18,12 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import observed, plan
 from mapkd_core.models.inference import device_of, make_runner
 from mapkd_core.training.checkpoint import load_weights
-from mapkd_core.types import Frame, LocalMap, MapElement
+from mapkd_core.types import Frame, LocalMap
 from mapkd_core.vectorise import vectorise
+from mapkd_core.vectorising.query_lines import query_elements
 
 SHIPPED = Path(__file__).parent / "weights" / "student.safetensors"
 VECTORS = ("auto", "query", "raster")
-SAME_LINE_M = 0.8  # two polylines of a class that run closer than this, on average, are one line found twice
 
 
 class Mapper:
@@ -189,33 +189,3 @@ def padded(prepared: Prepared, count: int) -> Prepared:
         np.concatenate([prepared.ego_T_camera, prepared.ego_T_camera[:1].repeat(missing, 0)]),
         np.concatenate([prepared.valid, np.zeros(missing, bool)]),
     )
-
-
-def query_elements(
-    scores: NDArray, points: NDArray, grid: BevGrid, classes: tuple[str, ...], min_confidence: float
-) -> tuple[MapElement, ...]:
-    """scores Q K in 0..1, points Q P 2 in [0, 1] over the grid -> elements, most confident first, each line once."""
-    size = np.array([grid.x_max - grid.x_min, grid.y_max - grid.y_min])
-    metres = np.clip(points, 0, 1) * size + (grid.x_min, grid.y_min)
-    best = scores.argmax(1)
-    confidence = scores.max(1)
-    elements: list[MapElement] = []
-    for q in np.argsort(-confidence, kind="stable"):
-        if confidence[q] < min_confidence:
-            break
-        name = classes[best[q]]
-        same = [e.vertices_m for e in elements if e.class_name == name]
-        if not same or _distance(metres[q], np.stack(same)).min() > SAME_LINE_M:
-            elements.append(MapElement(name, metres[q], name == "ped_crossing", float(confidence[q])))
-    return tuple(elements)
-
-
-def _distance(line: NDArray, lines: NDArray) -> NDArray[np.float64]:
-    """L: mean distance from the P points of `line` to each of the polylines L P 2, in metres."""
-    start, step = lines[:, :-1], np.diff(lines, axis=1)  # L S 2
-    length2 = np.maximum((step**2).sum(-1), 1e-12)
-    offset = line[:, None, None] - start  # P L S 2
-    along = np.clip((offset * step).sum(-1) / length2, 0, 1)
-    gap = np.linalg.norm(offset - along[..., None] * step, axis=-1)
-    distance: NDArray[np.float64] = gap.min(-1).mean(0)
-    return distance

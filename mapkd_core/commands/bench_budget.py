@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside those of the other measurements."""
     group = parser.add_argument_group("budget, ways, scaling")
     group.add_argument("--backend", choices=BACKENDS, default="auto", help="budget: runtime of the network")
-    group.add_argument("--frame", type=Path, metavar="DIR", help="budget: a frame folder; a rendered one if absent")
+    group.add_argument(
+        "--frame", type=Path, metavar="DIR", help="budget: a frame folder, whose JPEGs are measured, too"
+    )
     group.add_argument("--node", type=Path, metavar="FILE", help="budget: result of `bench latency` to put beside")
     group.add_argument("--bar", type=Path, metavar="FILE", help="budget: write it as a stacked bar: .svg, .png")
     group.add_argument("--roofline", type=Path, metavar="FILE", help="budget: write the roofline: .svg, .png")
@@ -36,8 +38,8 @@ def budget(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if options.node and not options.node.is_file():
         raise FileNotFoundError(f"no result at {options.node}; make it with mapkd bench latency --out {options.node}")
     node = json.loads(options.node.read_text()) if options.node else None
-    frame = read_frame_folder(options.frame).frame if options.frame else None
-    result = budget.run(options.weights, options.repeats, options.threads, options.backend, frame, node)
+    recorded = read_frame_folder(options.frame) if options.frame else None
+    result = budget.run(options.weights, options.repeats, options.threads, options.backend, None, node, recorded)
     for path, draw in ((options.bar, budget_plot.bar), (options.roofline, budget_plot.roofline)):
         if path:
             draw(result, path)

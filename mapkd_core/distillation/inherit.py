@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from mapkd_core.config import ModelConfig
@@ -36,7 +37,8 @@ class Config:
     """inherit: nothing, decoder (with both heads), or all that fits, the camera encoder included.
 
     fused, bev, response, head: weights. foreground: how much more a cell within one cell of a true line counts.
-    temperature: of the response.
+    temperature: of the response. points: weight of the head's points against its scores. every_layer: all layers of the
+    query head learn the teacher's answer, not the last alone.
     """
 
     inherit: str = "decoder"
@@ -46,6 +48,8 @@ class Config:
     head: float = 1.0
     foreground: float = 4.0
     temperature: float = 2.0
+    points: float = 1.0
+    every_layer: bool = False
 
 
 def hand_over(teacher: MapModel, student: MapModel, parts: tuple[str, ...]) -> list[str]:
@@ -117,11 +121,13 @@ class Distil(Scheme):
             for name in ("fused", "bev")
         }
         response = response_kl(student.semantic.float(), teacher.semantic.float(), c.temperature)
+        layers = student.queries if c.every_layer else student.queries[-1:]
+        heads = [head_losses(layer, teacher.queries[-1], by_index=True, point_weight=c.points) for layer in layers]
         return {
             "inherit_fused": c.fused * away["fused"],
             "inherit_bev": c.bev * away["bev"],
             "inherit_response": c.response * response,
-            "inherit_head": c.head * head_losses(student.queries[-1], teacher.queries[-1], by_index=True),
+            "inherit_head": c.head * torch.stack(heads).mean(),
         }
 
     def _adapted(self, name: str, features: Tensor) -> Tensor:

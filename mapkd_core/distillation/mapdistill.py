@@ -62,7 +62,9 @@ def pairs(scores: Tensor, points: Tensor, wanted_scores: Tensor, wanted_points: 
     return torch.from_numpy(chosen).to(scores.device)
 
 
-def head_losses(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], by_index: bool) -> Tensor:
+def head_losses(
+    student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], by_index: bool, point_weight: float = 1.0
+) -> Tensor:
     """Focal loss to the teacher's scores, and distance of the points, weighted by how sure the teacher is."""
     scores, points = student
     count = teacher[0].shape[1]
@@ -74,7 +76,7 @@ def head_losses(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], 
         entropy = functional.binary_cross_entropy_with_logits(s, soft, reduction="none")
         focal = ((s.sigmoid() - soft).abs() ** FOCAL_GAMMA * entropy).sum() / sure.sum().clamp(min=1)
         away = torch.minimum((p - line).abs().mean((1, 2)), (p - line.flip(1)).abs().mean((1, 2)))
-        losses.append(focal + (sure * away).sum() / sure.sum().clamp(min=1e-6))
+        losses.append(focal + point_weight * (sure * away).sum() / sure.sum().clamp(min=1e-6))
     return torch.stack(losses).mean()
 
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import numpy as np
 from mapkd_core.bench import machine
 from mapkd_core.bench.stages import rendered_frame
 from mapkd_core.bench.timing import interleaved, torch_threads
+from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.data.prepare import prepare
 from mapkd_core.mapper import SHIPPED, Mapper
 from mapkd_core.models.build import plan
@@ -20,7 +24,7 @@ from mapkd_core.models.onnx_graph import default_threads
 from mapkd_core.performance import ceilings, parts
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.training.checkpoint import load_weights
-from mapkd_core.types import Frame
+from mapkd_core.types import Camera, Frame, LocalMap
 
 SCHEMA = 1
 STAGES = ("decode", "prepare", "plan", "network", "vectorise")
@@ -34,25 +38,31 @@ def run(
     backend: str = "auto",
     frame: Frame | None = None,
     node: Mapping[str, Any] | None = None,
+    recorded: FrameFolder | None = None,
 ) -> dict[str, Any]:
     """Measure; JSON-ready. A minute for 30 repeats on two idle cores.
 
-    frame: with pictures, e.g. of a recording; a rendered one of six 1600 x 900 if absent. node: the result of
-    `mapkd bench latency`, whose stages are put beside.
+    frame: with pictures, which are made JPEGs; a rendered one of six 1600 x 900 if absent. node: the result of
+    `mapkd bench latency`, whose stages are put beside. recorded: its JPEGs are measured, too, byte for byte as a
+    vehicle's cameras wrote them. Raises ValueError where they are not JPEGs.
     """
     count = threads or default_threads()
     before = machine.load()
     given = frame or rendered_frame()
     with torch_threads(count):
         mapper = Mapper(weights, backend, "cpu", threads=count)
-        pipelines = {
-            name: JpegPipeline(mapper, given.cameras, count, name == "reduced") for name in ("reduced", "whole")
+        sources = {f"quality {q}": (given.cameras, jpegs(given, q)) for q in QUALITIES}
+        if recorded is not None:
+            sources["recorded"] = (recorded.frame.cameras, _recorded(recorded))
+        turns = itertools.count()
+        calls = {
+            f"{name}, {source}": partial(
+                _map, JpegPipeline(mapper, cameras, count, name == "reduced"), data, cameras, turns
+            )
+            for source, (cameras, data) in sources.items()
+            for name in ("reduced", "whole")
         }
-        paths = {
-            f"{name}, quality {quality}": _stages(pipeline, jpegs(given, quality), repeats)
-            for quality in QUALITIES
-            for name, pipeline in pipelines.items()
-        }
+        paths = _stages(calls, repeats)
         network = _network(weights, given, count, repeats)
     after = machine.load()
     result = {
@@ -62,7 +72,7 @@ def run(
         "cameras": len(given.cameras),
         "picture": [given.cameras[0].width, given.cameras[0].height],
         "backend": backend,
-        "jpeg_bytes": {f"quality {q}": int(np.mean([len(j) for j in jpegs(given, q)])) for q in QUALITIES},
+        "jpeg_bytes": {source: int(np.mean([len(j) for j in data])) for source, (_, data) in sources.items()},
         "stages_ms": paths,
         **network,
         "copy_ms": None,  # host to device: there is none on a CPU
@@ -83,10 +93,26 @@ def spread(times_ms: Sequence[float]) -> dict[str, float]:
     return {"p50": float(f"{p50:.4g}"), "p95": float(f"{p95:.4g}"), "repeats": len(times_ms)}
 
 
-def _stages(pipeline: JpegPipeline, data: Sequence[bytes], repeats: int) -> dict[str, dict[str, float]]:
-    pipeline(data)
-    taken = [pipeline(data).times_ms for _ in range(repeats)]
-    return {stage: spread([t[stage] for t in taken]) for stage in (*STAGES, "total")}
+def _recorded(folder: FrameFolder) -> list[bytes]:
+    files = [folder.encoded[camera.name] for camera in folder.frame.cameras]
+    if other := [c.name for c, file in zip(folder.frame.cameras, files, strict=True) if file[:2] != b"\xff\xd8"]:
+        raise ValueError(f"{folder.name}: {other[0]} is no JPEG; the budget begins with JPEGs")
+    return files
+
+
+def _map(pipeline: JpegPipeline, data: Sequence[bytes], cameras: Sequence[Camera], turns: Iterator[int]) -> LocalMap:
+    """As in a vehicle that drives: no picture is taken from quite where the last one was, so every frame is planned."""
+    moved = np.eye(4)
+    moved[0, 3] = 0.001 * next(turns)
+    return pipeline(data, [replace(camera, ego_T_camera=moved @ camera.ego_T_camera) for camera in cameras])
+
+
+def _stages(calls: Mapping[str, Callable[[], LocalMap]], repeats: int) -> dict[str, dict[str, dict[str, float]]]:
+    """In turns, so that what else the machine does in between falls on all of them alike."""
+    for call in calls.values():
+        call()
+    taken = [{name: call().times_ms for name, call in calls.items()} for _ in range(repeats)]
+    return {name: {s: spread([t[name][s] for t in taken]) for s in (*STAGES, "total")} for name in calls}
 
 
 def _network(weights: Path | None, frame: Frame, threads: int, repeats: int) -> dict[str, Any]:

@@ -28,22 +28,27 @@ class JpegPipeline:
         self._pool = ThreadPoolExecutor(threads, "decode")
         self._reduction = reduction_for(mapper.config, is_reduced, mapper.device)
 
-    def frame(self, jpegs: Sequence[bytes], stamp_ns: int = 0) -> Frame:
-        """The frame of a JPEG per camera, in their order. Raises ValueError for damaged data."""
+    def frame(self, jpegs: Sequence[bytes], stamp_ns: int = 0, cameras: Sequence[Camera] | None = None) -> Frame:
+        """The frame of a JPEG per camera, in their order.
+
+        cameras: the same where they were this time, with the vehicle's motion between the pictures in their poses; as
+        given to the constructor if absent. Raises ValueError for damaged data.
+        """
         pictures: Iterable[Picture | Fitted]
         if isinstance(self._reduction, OnDevice):
             pictures = self._reduction.pictures(jpegs)  # all at once
         else:
             pictures = self._pool.map(self._picture, jpegs)
-        return Frame(tuple(p.of(camera) for p, camera in zip(pictures, self._cameras, strict=True)), stamp_ns)
+        placed = self._cameras if cameras is None else cameras
+        return Frame(tuple(p.of(camera) for p, camera in zip(pictures, placed, strict=True)), stamp_ns)
 
     def _picture(self, data: bytes) -> Picture | Fitted:
         return fitted(decode("jpeg", data, self._reduction), self._reduction)
 
-    def __call__(self, jpegs: Sequence[bytes]) -> LocalMap:
+    def __call__(self, jpegs: Sequence[bytes], cameras: Sequence[Camera] | None = None) -> LocalMap:
         """The map; its times_ms begin with `decode` and end with `total`."""
         start = time.perf_counter()
-        frame = self.frame(jpegs)
+        frame = self.frame(jpegs, cameras=cameras)
         decoded = time.perf_counter()
         found = self._mapper.predict(frame)
         total = 1e3 * (time.perf_counter() - start)

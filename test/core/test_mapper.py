@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.mapper import Mapper, query_elements
+from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.types import CLASSES, Frame
+from mapkd_core.vectorising.query_lines import query_elements
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+import mapkd_core.mapper as mapper_module
 from mapkd_core.bench.cost import operations
+from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build, plan
 from mapkd_core.models.deployed import Deployed
@@ -127,3 +129,19 @@ def test_whole_budget_is_json_text_and_pictures(weights, frame, tmp_path, monkey
     pieces = budget_plot._pieces(next(iter(result["stages_ms"].values())), result["parts"])
     network = next(iter(result["stages_ms"].values()))["network"]["p50"]
     assert sum(pieces[name] for name in parts.PARTS) == pytest.approx(network)
+
+
+def test_recorded_jpegs_are_measured_as_they_are_and_every_frame_is_planned(weights, frame, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    roofs = {"conv_gflops": 100.0, "bandwidth_gbs": 10.0, "own_conv_gflops": 80.0, "own_conv_ms": 1.0}
+    monkeypatch.setattr(ceilings, "measured", lambda *rest: roofs)
+    names, data = [camera.name for camera in frame.cameras], budget.jpegs(frame, 30)
+    folder = FrameFolder(frame, frame.cameras, dict(zip(names, data, strict=True)), name="drive")
+    planned = []
+    monkeypatch.setattr(mapper_module, "plan", lambda *given: planned.append(given) or plan(*given))
+    result = budget.run(weights, 2, 1, "torch", frame, recorded=folder)
+    assert list(result["stages_ms"])[-2:] == ["reduced, recorded", "whole, recorded"]
+    assert result["jpeg_bytes"]["recorded"] == int(np.mean([len(one) for one in data]))
+    assert len(planned) == 6 * (1 + 2)  # paths, the first time and two repeats
+    with pytest.raises(ValueError, match=f"drive: {names[0]} is no JPEG"):
+        budget.run(weights, 1, 1, "torch", frame, recorded=replace(folder, encoded=dict.fromkeys(names, b"\x89PNG")))

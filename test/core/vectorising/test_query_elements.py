@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.mapper import SAME_LINE_M, query_elements
 from mapkd_core.types import CLASSES
+from mapkd_core.vectorising.query_lines import SAME_LINE_M, distances, query_elements
 
 GRID = BevGrid()
 
@@ -56,3 +56,13 @@ def from_segment(p: tuple[float, float], a: tuple[float, float], b: tuple[float,
     length2 = dx * dx + dy * dy
     t = 0.0 if length2 == 0 else min(1.0, max(0.0, ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / length2))
     return math.hypot(p[0] - a[0] - t * dx, p[1] - a[1] - t * dy)
+
+
+def test_distances_are_those_of_every_point_from_every_segment() -> None:
+    rng = np.random.default_rng(3)
+    lines = rng.uniform(-30, 30, (6, 5, 2))
+    lines[2, 3] = lines[2, 2]  # a segment of no length
+    lines[4] = lines[1] + 1e-9
+    expected = [[apart(line, other) for other in lines] for line in lines]
+    np.testing.assert_allclose(distances(lines), expected, atol=2e-6)  # of 30 m squared, some digits are left
+    assert distances(lines[:1]).shape == (1, 1) and distances(lines[:0]).shape == (0, 0)
