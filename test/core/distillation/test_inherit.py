@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from mapkd_core import distillation
+from mapkd_core.bench.distill_rows import ANSWERS
 from mapkd_core.distillation.inherit import INHERITED, hand_over, relative_distance
+from mapkd_core.distillation.mapdistill import head_losses
 from mapkd_core.models.build import build
 
 
@@ -59,3 +61,18 @@ def test_the_distance_is_relative_to_the_teacher_and_weighted():
     assert float(relative_distance(student, teacher, weight)) == pytest.approx((1.5 * 1 + 0.5 * 4) / 2 / 2)
     ten = [10 * x for x in (student, teacher)]
     assert float(relative_distance(*ten, weight)) == pytest.approx((1.5 * 1 + 0.5 * 4) / 2 / 2)
+
+
+def test_answers_as_heavy_as_truth_teach_every_layer_and_weigh_points_by_hand(tiny, teacher, frames):
+    batch, student = frames(tiny), build(tiny)
+    plain, heavy = (distillation.make("inherit", settings, tiny, teacher) for settings in ({}, ANSWERS))
+    for scheme in (plain, heavy):
+        scheme.start(student)
+    output = student.train()(*batch.inputs())
+    answer = heavy.answer("teacher", batch).queries[-1]
+    faint, full = (scheme(batch, output)["inherit_head"] for scheme in (plain, heavy))
+    last, *earlier = (head_losses(layer, answer, by_index=True) for layer in reversed(output.queries))
+    assert earlier and torch.equal(faint, last)
+    without = torch.stack([head_losses(layer, answer, by_index=True, point_weight=0.0) for layer in output.queries])
+    points = torch.stack([last, *earlier]).mean() - without.mean()
+    torch.testing.assert_close(full, 2.0 * (without.mean() + 30.0 * points))
