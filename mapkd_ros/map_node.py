@@ -13,25 +13,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
-from mapkd_core.types import Frame
 from mapkd_ros import device_memory, qos
 from mapkd_ros.diagnostics import WARN, status
 from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters
-from mapkd_ros.map_pipeline import MapPipeline, Predictor
+from mapkd_ros.map_pipeline import MapPipeline
 from mapkd_ros.parameter_groups import ModelParameters
 from mapkd_ros.parameters import declare, fixed_names, validated
+from mapkd_ros.predictor import Predictor, make_predictor
 from mapkd_ros.readiness import Readiness
 from mapkd_ros.spinning import run
 
@@ -161,30 +158,6 @@ class MapNode(LifecycleNode):
         array = DiagnosticArray(status=[status(f"{self.get_name()}: output", WARN, f"no map: the node is {state}", {})])
         array.header.stamp = self.get_clock().now().to_msg()
         return array
-
-
-def make_predictor(parameters: ModelParameters) -> Predictor:
-    """The product's Mapper; ValueError or FileNotFoundError for a checkpoint that does not fit."""
-    from mapkd_core.mapper import Mapper
-
-    mapper = Mapper(
-        Path(parameters.weights).expanduser() if parameters.weights else None,
-        parameters.backend,
-        parameters.device,
-        parameters.vectors,
-        min_confidence=parameters.confidence(),
-        threads=parameters.threads or None,
-    )
-    if parameters.warm_up:
-        mapper.predict(black_frame())
-    return mapper
-
-
-def black_frame() -> Frame:
-    """The nuScenes rig at night: what the first prediction allocates and compiles does not cost a real frame."""
-    from mapkd_core.worlds.rig import nuscenes_rig
-
-    return Frame(tuple(replace(c, image=np.zeros((c.height, c.width, 3), np.uint8)) for c in nuscenes_rig()))
 
 
 def main(args: list[str] | None = None) -> int:

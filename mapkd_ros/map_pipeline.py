@@ -7,14 +7,13 @@ The executor only stores messages; decoding runs in a pool, everything else in o
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from mapkd_core.data.reduced import reduction_for
-from mapkd_core.types import Frame, LocalMap
 from mapkd_ros import device_memory
 from mapkd_ros.camera_input import CameraImage
 from mapkd_ros.camera_watches import CameraWatches
@@ -26,27 +25,13 @@ from mapkd_ros.map_memory import MapMemory
 from mapkd_ros.map_messages import input_status
 from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters
+from mapkd_ros.predictor import Predictor
 from mapkd_ros.side_inputs import SideInputs
 from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.worker import LatestWorker
 
 _START_GRACE_S = 0.5
 _POLL_S = 0.02
-
-
-class Predictor(Protocol):
-    """What the node needs of mapkd_core.mapper.Mapper.
-
-    Optional: model_id; config, by which JPEGs are decoded no larger than the network needs; modalities, of lidar, sd,
-    hd what it takes beside the cameras; set_min_confidence(value or None), which changes the threshold between two
-    predictions.
-    """
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the layers."""
-
-    def predict(self, frame: Frame) -> LocalMap: ...
 
 
 class MapPipeline:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes a map of a frame inside the node: mapkd_core's Mapper, or what a test puts in its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mapkd_core.types import Frame, LocalMap
+from mapkd_ros.parameter_groups import ModelParameters
+
+
+class Predictor(Protocol):
+    """What the node needs of mapkd_core.mapper.Mapper.
+
+    Optional: model_id; config, by which JPEGs are decoded no larger than the network needs; modalities, of lidar, sd,
+    hd what it takes beside the cameras; set_min_confidence(value or None), which changes the threshold between two
+    predictions.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the layers."""
+
+    def predict(self, frame: Frame) -> LocalMap: ...
+
+
+def make_predictor(parameters: ModelParameters) -> Predictor:
+    """The product's Mapper; ValueError or FileNotFoundError for a checkpoint that does not fit."""
+    from mapkd_core.mapper import Mapper
+
+    mapper = Mapper(
+        Path(parameters.weights).expanduser() if parameters.weights else None,
+        parameters.backend,
+        parameters.device,
+        parameters.vectors,
+        min_confidence=parameters.confidence(),
+        threads=parameters.threads or None,
+    )
+    if parameters.warm_up:
+        mapper.predict(black_frame())
+    return mapper
+
+
+def black_frame() -> Frame:
+    """The nuScenes rig at night: what the first prediction allocates and compiles does not cost a real frame."""
+    from mapkd_core.worlds.rig import nuscenes_rig
+
+    return Frame(tuple(replace(c, image=np.zeros((c.height, c.width, 3), np.uint8)) for c in nuscenes_rig()))
