@@ -7,6 +7,7 @@ seen from the ego frame at the set's stamp: ego(t)_T_camera = inverse(odom_T_ego
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,21 +34,23 @@ _PoseOf = Callable[[int, int], Matrix]  # (stamp, most that may be extrapolated)
 class AssembledFrame:
     """rejected: camera -> why its image could not be used. has_ego_motion: odometry covered the capture times.
 
-    doubts: camera -> what does not fit about its mount, though it was used.
+    doubts: camera -> what does not fit about its mount, though it was used. waited_s: for pictures that were still
+    being decoded.
     """
 
     frame: Frame
     rejected: dict[str, str]
     has_ego_motion: bool
     doubts: dict[str, str] = field(default_factory=dict)
+    waited_s: float = 0.0
 
 
 class FrameAssembler:
     """Makes Frames; keeps no images.
 
     odometry wins over the transform odom -> base where both cover a set, which gets its motion from one of them alone.
-    frame_ids: camera -> frame id in the
-    transform tree, for drivers that leave Image.header.frame_id empty or wrong; otherwise the header's is used.
+    frame_ids: camera -> frame id in the transform tree, for drivers that leave Image.header.frame_id empty or wrong;
+    otherwise the header's is used.
     """
 
     def __init__(
@@ -75,16 +78,17 @@ class FrameAssembler:
         """
         source, odom_T_ego = self._source(frame_set.stamp_ns)
         cameras, rejected, doubts, has_motion = [], {}, {}, odom_T_ego is not None
+        waiting = _Waiting(picture_of)
         for name, stamped in frame_set.frames.items():
             try:
-                picture = picture_of(stamped.payload)
+                picture = waiting(stamped.payload)
                 motion = self._ego_motion(source, odom_T_ego, stamped.stamp_ns, frame_set.stamp_ns)
                 has_motion &= motion is not None
                 cameras.append(self._camera(name, stamped, infos.get(name), picture, motion, doubts))
             except (ValueError, PoseUnavailableError) as error:
                 rejected[name] = str(error)
         frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=odom_T_ego)
-        return AssembledFrame(frame, rejected, has_motion, doubts)
+        return AssembledFrame(frame, rejected, has_motion, doubts, waiting.seconds)
 
     def pose_source(self, stamp_ns: int) -> PoseAt:
         """odom_T_ego over time, all from the source that covers `stamp_ns`: odometry and /tf may differ."""
@@ -135,6 +139,20 @@ class FrameAssembler:
             return np.eye(4)
         odom_T_then = _pose_or_none(source, camera_ns) if odom_T_ego is not None else None
         return None if odom_T_then is None else inverse(odom_T_ego) @ odom_T_then
+
+
+class _Waiting:
+    """picture_of, and the seconds that it took in all."""
+
+    def __init__(self, picture_of: Callable[[Any], Picture | Fitted]) -> None:
+        self._picture_of, self.seconds = picture_of, 0.0
+
+    def __call__(self, payload: Any) -> Picture | Fitted:
+        begin_s = time.monotonic()
+        try:
+            return self._picture_of(payload)
+        finally:
+            self.seconds += time.monotonic() - begin_s
 
 
 def _pose_or_none(source: _PoseOf, stamp_ns: int) -> Matrix | None:

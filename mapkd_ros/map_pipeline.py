@@ -129,7 +129,9 @@ class MapPipeline:
         local_map = self._memory.fill(self._predictor.predict(frame), frame.odom_T_ego, status.temporal_reset)
         if self._is_closed:
             return
-        times_ms = {"queue": 1e3 * (begin_s - complete_s), "assemble": 1e3 * (ready_s - begin_s), **local_map.times_ms}
+        decode_s = assembled.waited_s  # of pictures that were not ready when the set was complete
+        before_s = {"queue": begin_s - complete_s, "decode": decode_s, "assemble": ready_s - begin_s - decode_s}
+        times_ms = {name: 1e3 * taken_s for name, taken_s in before_s.items()} | local_map.times_ms
         model_id = str(getattr(self._predictor, "model_id", ""))
         with_raster = settings.publish.semantic_map
         told = self._outputs.publish(local_map, frame_set.stamp_ns, status, times_ms, model_id, with_raster)

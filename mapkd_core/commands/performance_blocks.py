@@ -25,10 +25,18 @@ def budget(result: dict[str, Any]) -> list[str]:
             [name, f"{ms.get('p50', 0):.1f}", f"{ms.get('p95', 0):.1f}"]
             for name, ms in result["node_stages_ms"].items()
         ]
-        overhead = result["node_overhead"]
-        lines += ["", *table(["in the node, ms", "p50", "p95"], node)]
-        lines += ["", f"Over the bare network: {'-' if overhead is None else f'{100 * overhead:.0f} %'}."]
+        lines += ["", *table(["in the node, ms", "p50", "p95"], node), "", _overhead(result)]
     return lines
+
+
+def _overhead(result: dict[str, Any]) -> str:
+    """How much longer a frame takes in the node than in the network, by the medians, and what decoding has of it."""
+    overhead, stages = result["node_overhead"], result["node_stages_ms"]
+    if overhead is None:
+        return "Over the bare network: -."
+    decoding = stages.get("decode", {}).get("p50")
+    alone = f" (decoding alone {100 * decoding / stages['network']['p50']:.0f} %)" if decoding is not None else ""
+    return f"Over the bare network: {100 * overhead:.0f} %{alone}."
 
 
 def parts(result: dict[str, Any]) -> list[str]:

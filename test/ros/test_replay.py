@@ -98,7 +98,7 @@ def test_the_console_command_runs_the_same_nodes_with_the_real_mapper(bench, sta
     assert ended and process.process.returncode == 0, process.output + logs
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["frames_in"] == 24 and 1 <= metrics["frames_out"] <= 24, logs
-    assert {"assemble", "network", "publish"} <= set(metrics["stages_ms"])
+    assert {"queue", "decode", "assemble", "network", "publish"} <= set(metrics["stages_ms"])
     assert "unknown parameter" not in logs, "the shipped YAML names only declared parameters"
     assert (tmp_path / "published" / "metadata.yaml").is_file()
 
