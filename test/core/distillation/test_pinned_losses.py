@@ -23,7 +23,7 @@ PINNED: dict[str, dict[str, float]] = {
         "inherit_fused": 98.390373,
         "inherit_bev": 1472.791138,
         "inherit_response": 0.024919,
-        "inherit_head": 0.011999,
+        "inherit_head": 0.315099,
     },
     "mapdistill": {"relation": 0.000936, "feature": 0.050187, "head": 0.01087},
     "mapkd": {"tgpd_teacher": 0.005425, "msrd_teacher": 0.522465, "tgpd_coach": 0.000121, "msrd_coach": 0.00694},
