@@ -45,9 +45,11 @@ def ratios(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def latency(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """JSON and text."""
     from mapkd_core.bench import latency as bench
+    from mapkd_core.data.frame_folder import read_frame_folder
 
-    width, height = size(options.size)
-    result = bench.run(options.weights, options.seconds or 10.0, width, height)
+    recorded = read_frame_folder(options.frame) if options.frame else None
+    result = bench.run(options.weights, options.seconds or 10.0, *size(options.size), recorded)
+    width, height = result["picture"]
     lines = [
         f"{result['frames_out']} maps of {result['frames_in']} frames of six {width} x {height} JPEGs, "
         f"{result['rate_hz'] or 0:.1f} Hz, replayed at {result['replay_speed']:g} of real time",
