@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ SAME_LINE_M = 0.8  # two polylines of a class that run closer than this, on aver
 
 
 def query_elements(
-    scores: NDArray, points: NDArray, grid: BevGrid, classes: tuple[str, ...], min_confidence: float
+    scores: NDArray[Any], points: NDArray[Any], grid: BevGrid, classes: tuple[str, ...], min_confidence: float
 ) -> tuple[MapElement, ...]:
     """scores Q K in 0..1, points Q P 2 in [0, 1] over the grid -> elements, most confident first, each line once."""
     confidence = scores.max(1)
