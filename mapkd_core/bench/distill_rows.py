@@ -39,7 +39,7 @@ MAIN: dict[str, Row] = {
     "bridgeta": Row("BridgeTA (reconstructed)", "bridgeta"),
     "inherit": Row("inherit (ours)", "inherit"),
 }
-FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # answers of the query head as MapDistill weighs them
+FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # the last layer's answers, a point no more than a score
 _OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
 ABLATIONS: dict[str, Row] = {
     "mapkd_no_tgpd": Row("without TGPD", "mapkd", {"tgpd_teacher": 0.0, "tgpd_coach": 0.0}, True, of="mapkd"),
@@ -49,6 +49,7 @@ ABLATIONS: dict[str, Row] = {
     "mapkd_as_released": Row("as released", "mapkd", {"as_released": True}, True, of="mapkd"),
     "mapdistill_relation": Row("relation only", "mapdistill", _OFF_FEATURE | _OFF_HEAD, of="mapdistill"),
     "mapdistill_feature": Row("feature only", "mapdistill", _OFF_RELATION | _OFF_HEAD, of="mapdistill"),
+    "mapdistill_faint": Row("points as faint as scores", "mapdistill", {"points": 1.0}, of="mapdistill"),
     "mapdistill_head": Row("head only", "mapdistill", _OFF_RELATION | _OFF_FEATURE, of="mapdistill"),
     "bridgeta_no_assistant": Row("without assistant", "bridgeta", {"assistant": False}, of="bridgeta"),
     "bridgeta_epsilon_half": Row("epsilon 0.5", "bridgeta", {"epsilon": 0.5}, of="bridgeta"),
