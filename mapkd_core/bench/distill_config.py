@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mapkd_core import distillation
@@ -66,8 +66,10 @@ def config(bench: Bench, name: str, seed: int) -> TrainConfig:
     )  # fmt: skip
     if not row.scheme:
         return alone
+    # All of them, not only those that differ: a run of other defaults is then seen to be another.
+    settings = asdict(distillation.load(row.scheme).Config(**row.settings))
     return replace(
-        alone, scheme=row.scheme, scheme_settings=dict(row.settings), teacher=str(bench.weights("teacher")),
+        alone, scheme=row.scheme, scheme_settings=settings, teacher=str(bench.weights("teacher")),
         coach=str(bench.weights("coach")) if row.coach else "", answers=str(bench.folder / "answers"),
         answers_gb=bench.answers_gb,
     )  # fmt: skip

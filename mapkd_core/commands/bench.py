@@ -3,10 +3,10 @@
 
 `speed` (the default) runs the student beside a network of HDMapNet's shape, in turns in one process, in eager
 PyTorch and in the fastest runtime, and times every stage from six 1600x900 JPEGs to polylines. `latency` replays a
-short drive through the map node over DDS and reports capture to map, in milliseconds, and the rate held; it needs
-ROS 2. `students` trains several shapes of the student for a few minutes each on out/data/train, and reports what each
-learned and costs. `distill` trains teacher, coach and the student under every distillation scheme on roads-v1, and
-tabulates what each is worth: hours, in as many sittings as you like.
+short drive, rendered or of the JPEGs of --frame, through the map node over DDS and reports capture to map, in
+milliseconds, and the rate held; it needs ROS 2. `students` trains several shapes of the student for a few minutes each
+on out/data/train, and reports what each learned and costs. `distill` trains teacher, coach and the student under every
+distillation scheme on roads-v1, and tabulates what each is worth: hours, in as many sittings as you like.
 
 `budget` says where the time of a frame goes, stage by stage and part by part of the network, beside the least that
 this machine allows. `ways` times every runtime that is installed, scores those that are not exact, and keeps the
@@ -35,7 +35,7 @@ from mapkd_core.writing import write_json
 EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
   mapkd bench budget --bar budget.svg --roofline roofline.svg
   mapkd bench ways
-  mapkd bench latency
+  mapkd bench latency --frame FOLDER
   mapkd bench ratios --out out/bench.json
   mapkd bench fleet --price 0.04 --out fleet.json
   mapkd bench reduced --worlds 100 --out reduced.json

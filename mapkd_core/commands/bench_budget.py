@@ -13,7 +13,7 @@ from mapkd_core.commands.arguments import BACKENDS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside those of the other measurements."""
-    group = parser.add_argument_group("budget, ways, scaling")
+    group = parser.add_argument_group("budget, ways, scaling; latency, which reads --frame, too")
     group.add_argument("--backend", choices=BACKENDS, default="auto", help="budget: runtime of the network")
     group.add_argument(
         "--frame", type=Path, metavar="DIR", help="budget: a frame folder, whose JPEGs are measured, too"
@@ -30,7 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def budget(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """JSON and text. Raises FileNotFoundError without the file of --node or the folder of --frame."""
+    """JSON and text. Raises FileNotFoundError without the file of --node or the folder of --frame.
+
+    Raises ValueError for a frame folder that is not of JPEGs of the nuScenes rig.
+    """
     from mapkd_core.data.frame_folder import read_frame_folder
     from mapkd_core.performance import budget, budget_plot
 

@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seconds", type=float, metavar="S", help="latency, ratios: length of the drive; 10 and 4 if absent"
     )
-    group.add_argument("--size", default="1600x900", metavar="WxH", help="latency, ratios: camera pictures, in pixels")
+    group.add_argument(
+        "--size", default="1600x900", metavar="WxH", help="latency, ratios: rendered pictures, in pixels"
+    )
     group.add_argument("--without-node", action="store_true", help="ratios: of the network alone, without ROS 2")
     group.add_argument("--price", type=float, metavar="P", help="fleet: of a core hour, any currency; 0.05 if absent")
     group.add_argument("--speeds", type=float, nargs="+", metavar="KMH", help="fleet: average speeds; 30 80 if absent")
@@ -50,8 +52,9 @@ def latency(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     recorded = read_frame_folder(options.frame) if options.frame else None
     result = bench.run(options.weights, options.seconds or 10.0, *size(options.size), recorded)
     width, height = result["picture"]
+    weight = f" of {result['jpeg_bytes'] / 1000:.0f} kB" if "jpeg_bytes" in result else ""
     lines = [
-        f"{result['frames_out']} maps of {result['frames_in']} frames of six {width} x {height} JPEGs, "
+        f"{result['frames_out']} maps of {result['frames_in']} frames of six {width} x {height} JPEGs{weight}, "
         f"{result['rate_hz'] or 0:.1f} Hz, replayed at {result['replay_speed']:g} of real time",
         "latency ms  " + _row(result["latency_ms"]),
         *(f"{stage:<12}" + _row(times) for stage, times in result["stages_ms"].items()),

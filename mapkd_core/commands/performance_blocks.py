@@ -30,13 +30,13 @@ def budget(result: dict[str, Any]) -> list[str]:
 
 
 def _overhead(result: dict[str, Any]) -> str:
-    """How much longer a frame takes in the node than in the network, by the medians, and what decoding has of it."""
+    """How much longer a frame takes in the node than in the network, by the medians, and how much of it is waiting."""
     overhead, stages = result["node_overhead"], result["node_stages_ms"]
     if overhead is None:
         return "Over the bare network: -."
-    decoding = stages.get("decode", {}).get("p50")
-    alone = f" (decoding alone {100 * decoding / stages['network']['p50']:.0f} %)" if decoding is not None else ""
-    return f"Over the bare network: {100 * overhead:.0f} %{alone}."
+    waiting = stages.get("decode", {}).get("p50")
+    share = "" if waiting is None else f" ({100 * waiting / stages['network']['p50']:.0f} % waiting for pictures)"
+    return f"Over the bare network: {100 * overhead:.0f} %{share}."
 
 
 def parts(result: dict[str, Any]) -> list[str]:

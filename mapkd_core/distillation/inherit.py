@@ -6,7 +6,8 @@ lines go on behind a lorry, what a junction looks like, which query answers for 
 student can simply be given (reusing a teacher's classifier: SimKD, arXiv 2203.14001; inheriting weights:
 FGD, arXiv 2111.11837). What is left to learn is the BEV they are fed with. So it is taught there (`fused`), where the
 decoder ends (`bev`), and by answers: class probabilities of every cell, and the polylines of the heads, which need no
-matching since query i of the student started as query i of the teacher. Nothing changes at inference.
+matching since query i of the student started as query i of the teacher: every layer of the query head is drawn to them
+as strongly as to truth. Nothing changes at inference.
 
 A distance between features is divided by the mean square of the teacher's, so that the weights mean the same whatever
 the teacher's scale. B batch, C channels, Y X decoder cells.
@@ -123,7 +124,8 @@ class Distil(Scheme):
         }
         response = response_kl(student.semantic.float(), teacher.semantic.float(), c.temperature)
         layers = student.queries if c.every_layer else student.queries[-1:]
-        heads = [head_losses(layer, teacher.queries[-1], by_index=True, point_weight=c.points) for layer in layers]
+        by_index = c.inherit != "nothing"  # else its queries have nothing to do with the teacher's
+        heads = [head_losses(layer, teacher.queries[-1], by_index, c.points) for layer in layers]
         return {
             "inherit_fused": c.fused * away["fused"],
             "inherit_bev": c.bev * away["bev"],

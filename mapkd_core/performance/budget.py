@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from mapkd_core.bench import machine
+from mapkd_core.bench.recorded import jpegs as recorded_jpegs
 from mapkd_core.bench.stages import rendered_frame
 from mapkd_core.bench.timing import interleaved, torch_threads
 from mapkd_core.data.frame_folder import FrameFolder
@@ -43,17 +44,18 @@ def run(
     """Measure; JSON-ready. A minute for 30 repeats on two idle cores.
 
     frame: with pictures, which are made JPEGs; a rendered one of six 1600 x 900 if absent. node: the result of
-    `mapkd bench latency`, whose stages are put beside. recorded: its JPEGs are measured, too, byte for byte as a
-    vehicle's cameras wrote them. Raises ValueError where they are not JPEGs.
+    `mapkd bench latency`, whose stages are put beside. recorded: its JPEGs are measured, too; ValueError for those that
+    `bench.recorded.jpegs` refuses.
     """
     count = threads or default_threads()
+    files = [] if recorded is None else recorded_jpegs(recorded)
     before = machine.load()
     given = frame or rendered_frame()
     with torch_threads(count):
         mapper = Mapper(weights, backend, "cpu", threads=count)
         sources = {f"quality {q}": (given.cameras, jpegs(given, q)) for q in QUALITIES}
         if recorded is not None:
-            sources["recorded"] = (recorded.frame.cameras, _recorded(recorded))
+            sources["recorded"] = (recorded.frame.cameras, files)
         turns = itertools.count()
         calls = {
             f"{name}, {source}": partial(
@@ -91,13 +93,6 @@ def spread(times_ms: Sequence[float]) -> dict[str, float]:
     """p50 and p95 in milliseconds."""
     p50, p95 = np.percentile(times_ms, (50, 95))
     return {"p50": float(f"{p50:.4g}"), "p95": float(f"{p95:.4g}"), "repeats": len(times_ms)}
-
-
-def _recorded(folder: FrameFolder) -> list[bytes]:
-    files = [folder.encoded[camera.name] for camera in folder.frame.cameras]
-    if other := [c.name for c, file in zip(folder.frame.cameras, files, strict=True) if file[:2] != b"\xff\xd8"]:
-        raise ValueError(f"{folder.name}: {other[0]} is no JPEG; the budget begins with JPEGs")
-    return files
 
 
 def _map(pipeline: JpegPipeline, data: Sequence[bytes], cameras: Sequence[Camera], turns: Iterator[int]) -> LocalMap:

@@ -100,6 +100,15 @@ def test_other_settings_in_a_folder_are_refused(bench):
         distill_table.table(replace(bench, out=bench.out / "none"))
 
 
+def test_all_settings_of_a_scheme_are_kept_so_that_other_defaults_are_noticed(bench):
+    assert distill_config.config(bench, "response", 0).scheme_settings == {"weight": 1.0, "temperature": 2.0}
+    distill.run(bench, ["response"], seeds=1)
+    kept = bench.run_folder("response", 0) / "config.json"
+    kept.write_text(kept.read_text().replace('"temperature": 2.0', '"temperature": 3.0'))  # a default of before
+    with pytest.raises(ValueError, match=r"response/0 holds a run with scheme_settings = .*'temperature': 3.0"):
+        distill.run(bench, ["response"], seeds=1)
+
+
 def test_order_is_teachers_then_seeds_with_ablations_beside_the_first():
     found = order([], 2, 1)
     first = [name for name, seed in found if seed == 0]

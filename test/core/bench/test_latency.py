@@ -11,9 +11,9 @@ import pytest
 
 from mapkd_core.bags.read import BagDrive
 from mapkd_core.bench import latency
-from mapkd_core.bench.latency import RATE_HZ, SPEED_M_S, repeat
+from mapkd_core.bench.recorded import RATE_HZ, SPEED_M_S, jpegs, repeat
 from mapkd_core.data.frame_folder import FrameFolder
-from mapkd_core.geometry import planar
+from mapkd_core.geometry import inverse, planar
 from mapkd_core.types import Frame
 
 START_NS = 1_700_000_000_000_000_000
@@ -25,7 +25,7 @@ def recorded(rig, make_sample) -> FrameFolder:
     cameras, files = [], {}
     for turn, (camera, image) in enumerate(zip(rig, make_sample().prepared.images.transpose(0, 2, 3, 1))):
         stamp_ns = START_NS + (8 * turn - 40) * 1_000_000
-        moved = planar(1e-9 * (stamp_ns - START_NS) * SPEED_M_S, 0, 0) @ camera.ego_T_camera
+        moved = planar(3 * 1e-9 * (stamp_ns - START_NS) * SPEED_M_S, 0, 0) @ camera.ego_T_camera  # it was faster
         cameras.append(replace(camera, image=np.ascontiguousarray(image), ego_T_camera=moved, stamp_ns=stamp_ns))
         files[camera.name] = bytes(cv2.imencode(".jpg", cameras[-1].image[..., ::-1])[1])
     frame = Frame(tuple(cameras), START_NS, np.zeros((4, 5), np.float32), planar(100.0, 50.0, np.pi / 2))
@@ -36,15 +36,28 @@ def test_the_same_bytes_come_at_the_rate_of_the_cameras_from_a_vehicle_that_move
     repeat(recorded, tmp_path / "drive.mcap", 0.5)
     with BagDrive(tmp_path / "drive.mcap") as drive:
         frames = list(drive.frames())
-        files = {m.data for m in drive.reader.messages() if m.topic.endswith("cam_front/image/compressed")}
+        files = [m.data for m in drive.reader.messages() if m.topic.endswith("cam_front/image/compressed")]
         assert not drive.problems
-    assert len(frames) == 6 and all(recorded.encoded["CAM_FRONT"] in data for data in files)
+    assert len(frames) == len(files) == 6 and all(recorded.encoded["CAM_FRONT"] in data for data in files)
     steps = np.diff([frame.stamp_ns for frame in frames]) / 1e9
     np.testing.assert_allclose(steps, 1 / RATE_HZ, atol=1e-6)
     travelled = np.diff([frame.odom_T_ego[:3, 3] for frame in frames], axis=0)
     np.testing.assert_allclose(travelled, [[0, SPEED_M_S / RATE_HZ, 0]] * 5, atol=1e-6)  # north is its x
+    mounted = {camera.name: camera for camera in recorded.rig}
     for frame in frames:
-        assert frame.points is None and len(frame.cameras) == len(recorded.rig)
+        assert frame.points is None and len(frame.cameras) == len(mounted)
+        for camera in frame.cameras:  # one speed all along, that between the pictures of a frame included
+            moved = camera.ego_T_camera @ inverse(mounted[camera.name].ego_T_camera)
+            later_s = 1e-9 * (camera.stamp_ns - frame.stamp_ns)
+            np.testing.assert_allclose(moved, planar(SPEED_M_S * later_s, 0, 0), atol=1e-6)
+
+
+def test_other_cameras_and_other_files_are_refused(recorded):
+    names = [camera.name for camera in recorded.rig]
+    with pytest.raises(ValueError, match=f"frame: {names[0]} is no JPEG"):
+        jpegs(replace(recorded, encoded=dict.fromkeys(names, b"\x89PNG")))
+    with pytest.raises(ValueError, match=f"has the cameras {names[1]}, .*; measured is with CAM_BACK, "):
+        jpegs(replace(recorded, frame=replace(recorded.frame, cameras=recorded.frame.cameras[1:])))
 
 
 def test_the_result_tells_the_size_of_the_recorded_pictures(recorded, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import torch
 
 import mapkd_core.mapper as mapper_module
 from mapkd_core.bench.cost import operations
+from mapkd_core.commands.performance_blocks import _overhead
 from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build, plan
@@ -131,17 +132,30 @@ def test_whole_budget_is_json_text_and_pictures(weights, frame, tmp_path, monkey
     assert sum(pieces[name] for name in parts.PARTS) == pytest.approx(network)
 
 
-def test_recorded_jpegs_are_measured_as_they_are_and_every_frame_is_planned(weights, frame, monkeypatch):
+def test_recorded_jpegs_are_measured_as_they_are_in_turns_and_every_frame_is_planned(weights, frame, monkeypatch):
     pytest.importorskip("onnxruntime")
     roofs = {"conv_gflops": 100.0, "bandwidth_gbs": 10.0, "own_conv_gflops": 80.0, "own_conv_ms": 1.0}
     monkeypatch.setattr(ceilings, "measured", lambda *rest: roofs)
     names, data = [camera.name for camera in frame.cameras], budget.jpegs(frame, 30)
     folder = FrameFolder(frame, frame.cameras, dict(zip(names, data, strict=True)), name="drive")
-    planned = []
+    planned, mapped, map_once = [], [], JpegPipeline.__call__
     monkeypatch.setattr(mapper_module, "plan", lambda *given: planned.append(given) or plan(*given))
+    monkeypatch.setattr(
+        JpegPipeline, "__call__", lambda self, *given: mapped.append(given[0]) or map_once(self, *given)
+    )
     result = budget.run(weights, 2, 1, "torch", frame, recorded=folder)
     assert list(result["stages_ms"])[-2:] == ["reduced, recorded", "whole, recorded"]
     assert result["jpeg_bytes"]["recorded"] == int(np.mean([len(one) for one in data]))
-    assert len(planned) == 6 * (1 + 2)  # paths, the first time and two repeats
+    sources = [budget.jpegs(frame, 95)] * 2 + [budget.jpegs(frame, 80)] * 2 + [data] * 2
+    assert mapped == 3 * sources and len(planned) == len(mapped)  # the first time and two repeats
     with pytest.raises(ValueError, match=f"drive: {names[0]} is no JPEG"):
         budget.run(weights, 1, 1, "torch", frame, recorded=replace(folder, encoded=dict.fromkeys(names, b"\x89PNG")))
+
+
+def test_waiting_for_pictures_is_told_beside_the_overhead():
+    stages = {"decode": {"p50": 4.0}, "network": {"p50": 40.0}, "publish": {"p50": 4.0}}
+    assert _overhead({"node_overhead": 0.2, "node_stages_ms": stages}) == (
+        "Over the bare network: 20 % (10 % waiting for pictures)."
+    )
+    del stages["decode"]
+    assert _overhead({"node_overhead": 0.1, "node_stages_ms": stages}) == "Over the bare network: 10 %."

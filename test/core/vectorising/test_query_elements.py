@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES
-from mapkd_core.vectorising.query_lines import SAME_LINE_M, distances, query_elements
+from mapkd_core.vectorising.query_lines import SAME_LINE_M, Lines, query_elements
 
 GRID = BevGrid()
 
@@ -58,11 +58,25 @@ def from_segment(p: tuple[float, float], a: tuple[float, float], b: tuple[float,
     return math.hypot(p[0] - a[0] - t * dx, p[1] - a[1] - t * dy)
 
 
-def test_distances_are_those_of_every_point_from_every_segment() -> None:
+def test_the_distance_is_that_of_every_point_from_every_segment() -> None:
     rng = np.random.default_rng(3)
     lines = rng.uniform(-30, 30, (6, 5, 2))
     lines[2, 3] = lines[2, 2]  # a segment of no length
     lines[4] = lines[1] + 1e-9
-    expected = [[apart(line, other) for other in lines] for line in lines]
-    np.testing.assert_allclose(distances(lines), expected, atol=2e-6)  # of 30 m squared, some digits are left
-    assert distances(lines[:1]).shape == (1, 1) and distances(lines[:0]).shape == (0, 0)
+    known = Lines(6, 5)
+    assert known.nearest(lines[0]) == math.inf
+    for count, line in enumerate(lines):
+        if count:
+            expected = min(apart(line, other) for other in lines[:count])
+            assert known.nearest(line) == pytest.approx(expected, abs=2e-6)
+        known.add(line)
+
+
+def test_what_is_no_number_is_left_out_and_hides_nothing() -> None:
+    line = np.tile(np.linspace(0.1, 0.9, 8)[:, None], (1, 2))
+    points = np.stack([line, line, line, 1 - line * [1, 0.5]])
+    points[0, 3, 1] = np.nan
+    scores = np.array([[0.9, 0, 0], [0.8, 0, 0], [np.nan, 0, 0], [0.7, 0, 0]])
+    found = query_elements(scores, points, GRID, CLASSES, 0.3)
+    assert [element.confidence for element in found] == [0.8, 0.7]
+    assert query_elements(np.zeros((0, 3)), np.zeros((0, 8, 2)), GRID, CLASSES, 0.3) == ()
