@@ -3,8 +3,8 @@
 
 The student has two BEV subspaces (`view: dual`): the ground look-up, or for the papers' networks HDMapNet's view,
 stands for the teacher's cameras, lift-splat for its LiDAR. Losses as printed in the paper; the patch size is not told
-there, ours is 10 cells, and how the head's points are summed is read from MapTR (`points`). `match_by_index` pairs the queries of teacher and student by their number, as the released
-code does, instead of by least distance.
+there, ours is 10 cells, and how the head's points are summed is read from MapTR (`points`). `match_by_index` pairs the
+queries of teacher and student by their number, as the released code does, instead of by least distance.
 
 B batch, C channels, Y X cells, P patches, D features of a patch, Q queries, K classes, V points.
 """
