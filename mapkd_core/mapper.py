@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import Prepared, prepare
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import observed, plan
@@ -113,6 +112,8 @@ class Mapper:
         self._rig_size = max(self._rig_size, len(prepared.valid))
         prepared = padded(prepared, self._rig_size)
         if self.knows_more and not known:
+            from mapkd_core.data.teacher_inputs import known_of  # what students never need is not loaded for them
+
             known = known_of(frame, prepared, self.config)
         prepared_at = time.perf_counter()
         lookup = self._lookup(prepared)
@@ -148,25 +149,6 @@ class Mapper:
             self._plan = plan(self.config, prepared.K, prepared.ego_T_camera, prepared.valid)
             self._plan_key = key
         return self._plan
-
-
-def known_of(frame: Frame, prepared: Prepared, config: ModelConfig) -> tuple[NDArray | None, ...]:
-    """points P 5, sd, hd and frustum for a teacher; None for what it does not ask for, or what the frame lacks."""
-    from mapkd_core.data.teacher_inputs import prior_raster
-    from mapkd_core.models.views.lift_splat import LiftSplatView
-
-    points, frustum = None, None
-    if "lidar" in config.modalities and frame.points is not None:
-        points = np.zeros((len(frame.points), 5), np.float32)
-        points[:, :4] = frame.points[:, :4]
-        points[:, 4] = frame.points[:, 5] if frame.points.shape[1] == 6 else 0
-    rasters = [
-        prior_raster(name, elements, config) if name in config.modalities and elements is not None else None
-        for name, elements in (("sd", frame.sd), ("hd", frame.hd))
-    ]
-    if "simulated_lidar" in config.modalities:
-        frustum = LiftSplatView.plan(config, prepared.K, prepared.ego_T_camera, prepared.valid)
-    return (points, *rasters, frustum)
 
 
 def padded(prepared: Prepared, count: int) -> Prepared:

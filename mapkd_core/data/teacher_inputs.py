@@ -13,11 +13,12 @@ from torch import Tensor
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.clipping import clip
+from mapkd_core.data.prepare import Prepared
 from mapkd_core.data.rasterise import layers
 from mapkd_core.data.samples import Sample, SampleFolder
 from mapkd_core.models.lidar import NO_POINT_M
 from mapkd_core.models.views.lift_splat import LiftSplatView
-from mapkd_core.types import CLASSES, SD_CLASS, MapElement
+from mapkd_core.types import CLASSES, SD_CLASS, Frame, MapElement
 
 PRIOR_CLASSES = {"sd": (SD_CLASS,), "hd": CLASSES}
 PRIOR_THICKNESS = 2  # decoder cells; 0.6 m on the default grid
@@ -92,3 +93,19 @@ def lose_modalities(sample: Sample, probability: float, rng: np.random.Generator
 def as_tensors(arrays: dict[str, NDArray]) -> dict[str, Tensor]:
     """Each with a batch axis of one."""
     return {name: torch.from_numpy(array)[None] for name, array in arrays.items()}
+
+
+def known_of(frame: Frame, prepared: Prepared, config: ModelConfig) -> tuple[NDArray | None, ...]:
+    """points P 5, sd, hd and frustum for a teacher; None for what it does not ask for, or what the frame lacks."""
+    points, frustum = None, None
+    if "lidar" in config.modalities and frame.points is not None:
+        points = np.zeros((len(frame.points), 5), np.float32)
+        points[:, :4] = frame.points[:, :4]
+        points[:, 4] = frame.points[:, 5] if frame.points.shape[1] == 6 else 0
+    rasters = [
+        prior_raster(name, elements, config) if name in config.modalities and elements is not None else None
+        for name, elements in (("sd", frame.sd), ("hd", frame.hd))
+    ]
+    if "simulated_lidar" in config.modalities:
+        frustum = LiftSplatView.plan(config, prepared.K, prepared.ego_T_camera, prepared.valid)
+    return (points, *rasters, frustum)
