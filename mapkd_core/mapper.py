@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +60,7 @@ class Mapper:
         self.set_min_confidence(min_confidence)
         self.device = device_of(backend, device)  # cpu, cuda or cuda:N
         self._run = make_runner(model, backend, device, self.card, threads)
-        self._plan_key: bytes = b""
-        self._plan: NDArray[Any] = np.zeros(0)
+        self._planned: Planned | None = None
         self._rig_size = 0  # most cameras seen so far
 
     @property
@@ -92,6 +91,15 @@ class Mapper:
         """From the next prediction on; None takes the card's."""
         self.min_confidence = self.card.get("min_confidence", 0.3) if value is None else value
 
+    def expect(self, ego_T_cameras: Sequence[NDArray]) -> None:
+        """Plan the next frame before its pictures are there: 4 4 of each camera in its order.
+
+        All else is taken as it was in the frame before. A wrong guess costs its time, and no more.
+        """
+        before = self._planned
+        if before is not None and len(ego_T_cameras) == len(before.K):
+            self._lookup(before.K, np.stack([np.asarray(pose, np.float64) for pose in ego_T_cameras]), before.valid)
+
     def predict(self, frame: Frame, known: Sequence[NDArray | None] = ()) -> LocalMap:
         """The map at the frame's stamp.
 
@@ -116,7 +124,7 @@ class Mapper:
 
             known = known_of(frame, prepared, self.config)
         prepared_at = time.perf_counter()
-        lookup = self._lookup(prepared)
+        lookup = self._lookup(prepared.K, prepared.ego_T_camera, prepared.valid)
         planned_at = time.perf_counter()
         probability, scores, points = self._run(prepared.images, lookup, *([known] if known else []))
         ran_at = time.perf_counter()
@@ -142,13 +150,21 @@ class Mapper:
             )
         return maps
 
-    def _lookup(self, prepared: Prepared) -> NDArray[Any]:
-        """The view transform's table; kept while calibration and valid cameras stay the same."""
-        key = prepared.K.tobytes() + prepared.ego_T_camera.tobytes() + prepared.valid.tobytes()
-        if key != self._plan_key:
-            self._plan = plan(self.config, prepared.K, prepared.ego_T_camera, prepared.valid)
-            self._plan_key = key
-        return self._plan
+    def _lookup(self, K: NDArray, ego_T_camera: NDArray, valid: NDArray) -> NDArray[Any]:
+        """The view transform's table; kept while calibration, poses and valid cameras stay the same."""
+        key = K.tobytes() + ego_T_camera.tobytes() + valid.tobytes()
+        if self._planned is None or self._planned.key != key:
+            self._planned = Planned(key, K, valid, plan(self.config, K, ego_T_camera, valid))
+        return self._planned.lookup
+
+
+class Planned(NamedTuple):
+    """A view transform's table, and what it was made for."""
+
+    key: bytes
+    K: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    lookup: NDArray[Any]
 
 
 def padded(prepared: Prepared, count: int) -> Prepared:

@@ -55,6 +55,7 @@ class MapPipeline:
             odom_frame=settings.frames.odom,
             frame_ids=settings.frame_ids(),
             is_rectified=settings.cameras.images_are_rectified,
+            expect=getattr(predictor, "expect", lambda _: None),
         )
         self._last_epoch, self._is_closed = 0, False
         self._worker = LatestWorker(self._process, self._on_error, "inference")

@@ -18,7 +18,7 @@ class Predictor(Protocol):
 
     Optional: model_id; config, by which JPEGs are decoded no larger than the network needs; modalities, of lidar, sd,
     hd what it takes beside the cameras; set_min_confidence(value or None), which changes the threshold between two
-    predictions.
+    predictions; expect(poses of the cameras), which is told of the next frame before its pictures are there.
     """
 
     @property

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import mapkd_core.mapper as mapper_module
+from mapkd_core.geometry import planar
 from mapkd_core.grid import BevGrid
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build
@@ -107,6 +109,28 @@ def test_new_calibration_is_followed(mapper, frame):
     other = mapper.predict(replace(frame, cameras=turned)).observed
     np.testing.assert_array_equal(other, one[::-1, ::-1])
     np.testing.assert_array_equal(mapper.predict(frame).observed, before)
+
+
+def test_an_expected_frame_is_planned_ahead_and_a_wrong_guess_changes_nothing(weights, frame, monkeypatch):
+    mapper, planned = Mapper(weights, backend="torch"), []
+    make = mapper_module.plan
+    monkeypatch.setattr(mapper_module, "plan", lambda *given: planned.append(given) or make(*given))
+    mapper.expect([camera.ego_T_camera for camera in frame.cameras])  # of a rig it has not seen: nothing to go by
+    assert not planned
+    mapper.predict(frame)
+    moved = tuple(replace(c, ego_T_camera=planar(0.3, 0, 0.01) @ c.ego_T_camera) for c in frame.cameras)
+    mapper.expect([camera.ego_T_camera for camera in moved])
+    assert len(planned) == 2
+    found = mapper.predict(replace(frame, cameras=moved))
+    assert len(planned) == 2  # it had been made
+    fresh = Mapper(weights, backend="torch").predict(replace(frame, cameras=moved))
+    np.testing.assert_array_equal(found.probability, fresh.probability)
+    blind = (replace(moved[0], image=None), *moved[1:])
+    mapper.expect([camera.ego_T_camera for camera in moved])
+    found, fresh = (m.predict(replace(frame, cameras=blind)) for m in (mapper, Mapper(weights, backend="torch")))
+    np.testing.assert_array_equal(found.observed, fresh.observed)
+    np.testing.assert_array_equal(found.probability, fresh.probability)
+    mapper.expect([camera.ego_T_camera for camera in moved[:2]])  # a smaller rig: no guess
 
 
 def test_no_picture_at_all_is_refused(mapper, frame):

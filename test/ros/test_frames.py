@@ -144,3 +144,18 @@ def test_waiting_for_pictures_is_told_apart_from_the_rest(transforms, monkeypatc
     begin_s = time.monotonic()
     result = FrameAssembler(transforms, PoseTrack()).assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, slowly)
     assert 0.06 <= result.waited_s <= time.monotonic() - begin_s - 0.2 and "LEFT" in result.rejected
+
+
+def test_where_the_cameras_stand_is_told_before_their_pictures_are_waited_for(transforms):
+    told = []
+    odometry = PoseTrack()
+    fill(odometry.add)
+
+    def picture_of(payload):
+        assert told, "a picture was asked for first"
+        return Picture(IMAGE)
+
+    assembler = FrameAssembler(transforms, odometry, expect=told.append)
+    result = assembler.assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, picture_of)
+    for pose, camera in zip(told[0], result.frame.cameras, strict=True):
+        np.testing.assert_array_equal(pose, camera.ego_T_camera)
