@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.parameter import Parameter
 
 from mapkd_core.geometry import apply_planar, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Frame, LocalMap, MapElement
 from mapkd_core.writing import write_json
+from mapkd_ros.executor import make_executor
 from mapkd_ros.host import host
 from mapkd_ros.map_node import MapNode
 from mapkd_ros.soak_drive import NETWORK_SIZE, STUB_SIZE, SoakDrive
@@ -77,7 +78,7 @@ def run(frames: int, with_network: bool = False) -> dict[str, Any]:
     overrides = [Parameter(name, value=value) for name, value in settings.items()]
     node = MapNode(None if with_network else lambda _: Road(), context=context, parameter_overrides=overrides)
     drive = SoakDrive(NETWORK_SIZE if with_network else STUB_SIZE, context=context)
-    executor = SingleThreadedExecutor(context=context)
+    executor = make_executor(context)
     try:
         for each in (node, drive):
             executor.add_node(each)
@@ -91,7 +92,7 @@ def run(frames: int, with_network: bool = False) -> dict[str, Any]:
         rclpy.shutdown(context=context)
 
 
-def _measured(drive: SoakDrive, executor: SingleThreadedExecutor, frames: int) -> dict[str, Any]:
+def _measured(drive: SoakDrive, executor: Executor, frames: int) -> dict[str, Any]:
     every, latencies_ms, lost, rows = max(frames // _WINDOWS, 1), [], 0, []
     for number in range(frames):
         latency_ms = drive.ask(number, executor, _ANSWER_S)

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
+
+from mapkd_ros.executor import make_executor
 
 # How soon a signal is noticed by a node that has nothing to do.
 _POLL_S = 0.1
@@ -48,7 +50,7 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     try:
         node = make_node()
         is_starting = False
-        executor = SingleThreadedExecutor()
+        executor = make_executor()
         executor.add_node(node)
         while not stop.is_set():
             executor.spin_once(timeout_sec=_POLL_S)

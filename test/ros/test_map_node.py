@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mapkd_ros import qos
 from mapkd_ros.conversions import stamp_ns
+from mapkd_ros.executor import EVENTS, VARIABLE, WAIT_SET
 from mapkd_ros.map_messages import elements
 
 START_NS = 1_700_000_000_123_456_789
@@ -23,8 +24,9 @@ END_S = 4.0
 FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=1.0")
 
 
-@pytest.mark.parametrize("transport", ["compressed", "raw"])
-def test_six_images_become_one_map_with_the_anchors_stamp(bench, map_node, transport):
+@pytest.mark.parametrize("transport, executor", [("compressed", EVENTS), ("raw", EVENTS), ("compressed", WAIT_SET)])
+def test_six_images_become_one_map_with_the_anchors_stamp(bench, map_node, monkeypatch, transport, executor):
+    monkeypatch.setenv(VARIABLE, executor)
     process = map_node(*FAST, "-p", f"cameras.transports:=[{transport}]")
     vectors, semantics = bench.listen(VectorMap, "map/vector_map"), bench.listen(BevSemanticMap, "map/semantic_map")
     times, inputs = bench.listen(ProcessingTime, "map/processing_time"), bench.listen(InputStatus, "map/input_status")
