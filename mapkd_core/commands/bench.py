@@ -20,6 +20,7 @@ the single frame's polylines with those that are fused over time.
 `ratios` is what `make bench` runs: the student against the HDMapNet-shaped network and against the roofline, and the
 node against the bare network. `fleet` measures frames a second and core, and says what mapping 1,000 km of logs costs.
 `reduced` says what scores lose when JPEGs are decoded no larger than the network needs, as the live node does.
+`executors` replays the JPEGs of --frame under both of rclpy's executors.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering", "cameras", "fusion")
-    kinds += ("ratios", "fleet", "reduced")
-    parser.add_argument("what", nargs="?", choices=kinds, default="speed", help="what to measure")
+    kinds += ("ratios", "fleet", "reduced", "executors")
+    told = f"what to measure, speed if absent: {', '.join(kinds)}"
+    parser.add_argument("what", nargs="?", choices=kinds, default="speed", metavar="WHAT", help=told)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="rounds to measure, where they count")
     parser.add_argument(
@@ -76,6 +78,7 @@ def run(options: argparse.Namespace) -> Result:
         "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
         "rendering": _rendering, "cameras": bench_cameras.run, "fusion": bench_fusion.run,
         "ratios": bench_ratios.ratios, "fleet": bench_ratios.fleet, "reduced": bench_reduced.run,
+        "executors": bench_ratios.executors,
     }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of `mapkd bench ratios`, `latency` and `fleet`, and what they do with them."""
+"""The options of `mapkd bench ratios`, `latency`, `executors` and `fleet`, and what they do with them."""
 
 from __future__ import annotations
 
@@ -60,6 +60,17 @@ def latency(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         *(f"{stage:<12}" + _row(times) for stage, times in result["stages_ms"].items()),
     ]
     return result, "\n".join(lines)
+
+
+def executors(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """JSON and text. Raises ValueError without --frame."""
+    from mapkd_core.bench import executors as bench
+    from mapkd_core.data.frame_folder import read_frame_folder
+
+    if not options.frame:
+        raise ValueError("executors are compared on recorded pictures: give a frame folder by --frame")
+    result = bench.run(options.weights, read_frame_folder(options.frame), options.seconds or 10.0)
+    return result, "\n".join(bench.markdown(result))
 
 
 def fleet(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

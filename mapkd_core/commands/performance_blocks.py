@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mapkd_core.bench import reduced_table
+from mapkd_core.bench import executors, reduced_table
 from mapkd_core.evaluation.report import table
 
 
@@ -116,6 +116,7 @@ def where(result: dict[str, Any]) -> str:
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "budget": ("docs/results/budget.json", budget),
     "parts": ("docs/results/budget.json", parts),
+    "executors": ("docs/results/executors.json", executors.markdown),
     "ways": ("docs/results/ways.json", ways),
     "scaling": ("docs/results/scaling.json", scaling),
     "fleet": ("docs/results/fleet.json", fleet),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.bags.read import BagDrive
-from mapkd_core.bench import latency
+from mapkd_core.bench import executors, latency
 from mapkd_core.bench.recorded import RATE_HZ, SPEED_M_S, jpegs, repeat
 from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.geometry import inverse, planar
@@ -68,3 +69,22 @@ def test_the_result_tells_the_size_of_the_recorded_pictures(recorded, tmp_path, 
     camera = recorded.frame.cameras[0]
     assert result["picture"] == [camera.width, camera.height] and "map" not in result and played[0] > 0
     assert result["jpeg_bytes"] == int(np.mean([len(file) for file in recorded.encoded.values()]))
+
+
+def test_executors_are_compared_in_turns_by_medians(recorded, monkeypatch):
+    played = []
+
+    def play(bag, seconds, out, weights):
+        name = os.environ["MAPKD_EXECUTOR"]
+        played.append(name)
+        ms = 10.0 * len(played)
+        stages = {"queue": {"p50": 1.0}, "network": {"p50": ms}}
+        return {"frames_out_over_in": 0.5, "latency_ms": {"p50": ms, "p95": 2 * ms}, "stages_ms": stages}
+
+    monkeypatch.delenv("MAPKD_EXECUTOR", raising=False)
+    monkeypatch.setattr(executors.nodes, "play", play)
+    result = executors.run(None, recorded, 0.2, turns=3)
+    assert played == ["wait_set", "events"] * 3 and "MAPKD_EXECUTOR" not in os.environ
+    assert result["executors"]["wait_set"]["network"] == 30.0 and result["executors"]["events"]["latency_p95"] == 80.0
+    row = next(line for line in executors.markdown(result) if "EventsExecutor" in line)
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["50 %", "40 ms", "80 ms", "1.0 ms", "40 ms"]
