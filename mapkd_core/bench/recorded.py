@@ -30,8 +30,8 @@ def jpegs(folder: FrameFolder) -> list[bytes]:
     return [folder.encoded[camera.name] for camera in cameras]
 
 
-def repeat(folder: FrameFolder, bag: Path, seconds: float) -> None:
-    """One frame again and again from a vehicle that goes straight on: bytes and motion as on a road.
+def repeat(folder: FrameFolder, bag: Path, seconds: float, rate_hz: float = RATE_HZ) -> None:
+    """One frame again and again at `rate_hz` from a vehicle that goes straight on: bytes and motion as on a road.
 
     Each camera is where the vehicle had it at its own capture time. What is on the pictures does not move, and the
     truth is that of the one frame: for times, not for scores.
@@ -45,9 +45,9 @@ def repeat(folder: FrameFolder, bag: Path, seconds: float) -> None:
         ego_T_camera = moved @ mounted.get(camera.name, camera).ego_T_camera
         cameras.append(replace(camera, stamp_ns=stamp_ns, ego_T_camera=ego_T_camera))
     with BagWriter(bag, rig=folder.rig, labelled=folder.labelled) as writer:
-        for turn in range(max(1, round(seconds * RATE_HZ))):
-            later_ns = round(turn * 1e9 / RATE_HZ)
+        for turn in range(max(1, round(seconds * rate_hz))):
+            later_ns = round(turn * 1e9 / rate_hz)
             later = tuple(replace(camera, stamp_ns=camera.stamp_ns + later_ns) for camera in cameras)
-            pose = start @ planar(turn * SPEED_M_S / RATE_HZ, 0.0, 0.0)
+            pose = start @ planar(turn * SPEED_M_S / rate_hz, 0.0, 0.0)
             shown = replace(frame, stamp_ns=frame.stamp_ns + later_ns, cameras=later, odom_T_ego=pose)
             writer.add(shown, folder.elements, encoded=folder.encoded)
