@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import rclpy
 from geometry_msgs.msg import TransformStamped
-from rcl_interfaces.srv import SetParametersAtomically
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -108,6 +108,22 @@ class Bench(Node):
         transforms = [camera_transform(name) for name in CAMERAS]
         self.send(TFMessage, "/tf_static", TFMessage(transforms=transforms), qos.STATIC_TRANSFORMS)
         self.meet()
+        for one in self.get_subscriptions_info_by_topic(f"/{cameras[0].lower()}/camera_info"):
+            self.be_noticed(f"{one.node_namespace.rstrip('/')}/{one.node_name}")
+
+    def be_noticed(self, node: str, timeout_s: float = 8.0) -> None:
+        """Until `node` knows of all publishers made so far.
+
+        It may hear of a publisher seconds after the publisher heard of it: Fast DDS repeats an announcement that was
+        lost after 3 s. Announcements are taken in order, so who answers a client that was made last knows the rest.
+        """
+        client = self.create_client(GetParameters, f"{node}/get_parameters")
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            answer = client.call_async(GetParameters.Request())
+            if self.until(answer.done, 0.5):
+                break
+        self.destroy_client(client)
 
     def meet(self) -> None:
         """Until all that this node offers is heard, and all that it listens to is offered."""
