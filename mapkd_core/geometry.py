@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Matrix = NDArray[np.float64]
+
+_SMALL_TURN = 1e-9  # radians: far below what any pose knows
 
 
 def transform(rotation: ArrayLike, translation: ArrayLike) -> Matrix:
@@ -59,6 +63,41 @@ def project(
     safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
     homogeneous = points @ np.asarray(K, np.float64).T
     return homogeneous[..., :2] / safe[..., None], depth
+
+
+def interpolate(first: Matrix, second: Matrix, share: float) -> Matrix:
+    """a_T_b at `share` of the way between two: straight in place, evenly turning (slerp); beyond 0..1 it goes on so."""
+    begin = first[:3, :3]
+    axis, angle = _turn(begin.T @ second[:3, :3])
+    return transform(begin @ _turned(axis, share * angle), (1 - share) * first[:3, 3] + share * second[:3, 3])
+
+
+def _turn(rotation: Matrix) -> tuple[list[float], float]:
+    """Unit axis and angle in 0..pi. In plain numbers: numpy takes many times as long for so few."""
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    twice = (zy - yz, xz - zx, yx - xy)  # axis times 2 sin(angle)
+    length = math.hypot(*twice)
+    angle = math.atan2(length, xx + yy + zz - 1)
+    if length > _SMALL_TURN:
+        return [part / length for part in twice], angle
+    if angle < 1:
+        return [0.0, 0.0, 1.0], 0.0
+    quaternion = rotation_to_quaternion(rotation)[:3]  # half a turn: the axis does not show in the differences
+    return (quaternion / np.linalg.norm(quaternion)).tolist(), angle
+
+
+def _turned(axis: list[float], angle: float) -> Matrix:
+    """3x3 of a turn about a unit axis (Rodrigues)."""
+    x, y, z = axis
+    s, c = math.sin(angle), math.cos(angle)
+    d = 1 - c
+    return np.array(
+        [
+            [c + d * x * x, d * x * y - s * z, d * x * z + s * y],
+            [d * x * y + s * z, c + d * y * y, d * y * z - s * x],
+            [d * x * z - s * y, d * y * z + s * x, c + d * z * z],
+        ]
+    )
 
 
 def rotation_to_quaternion(rotation: ArrayLike) -> NDArray[np.float64]:

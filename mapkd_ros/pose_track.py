@@ -7,9 +7,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable
 
-import numpy as np
-
-from mapkd_core.geometry import Matrix, quaternion_to_rotation, rotation_to_quaternion, transform
+from mapkd_core.geometry import Matrix, interpolate
 
 # Least time between the two samples that give the velocity of an extrapolation, where there are such.
 _BASELINE_NS = 50_000_000
@@ -103,17 +101,3 @@ class PoseTrack:
                 f"more than {self._max_gap_ns / 1e6:.0f} ms"
             )
         return interpolate(self._poses[left], self._poses[right], (stamp_ns - begin_ns) / (end_ns - begin_ns))
-
-
-def interpolate(first: Matrix, second: Matrix, fraction: float) -> Matrix:
-    """Pose between two (0 = first, 1 = second; beyond = constant velocity): linear in place, slerp in rotation."""
-    q0, q1 = rotation_to_quaternion(first[:3, :3]), rotation_to_quaternion(second[:3, :3])
-    cosine = float(q0 @ q1)
-    if cosine < 0:
-        q1, cosine = -q1, -cosine
-    angle = np.arccos(min(cosine, 1.0))
-    if angle < 1e-6:
-        q = q0 + fraction * (q1 - q0)
-    else:
-        q = (np.sin((1 - fraction) * angle) * q0 + np.sin(fraction * angle) * q1) / np.sin(angle)
-    return transform(quaternion_to_rotation(q), (1 - fraction) * first[:3, 3] + fraction * second[:3, 3])

@@ -29,10 +29,10 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from mapkd_core.bags import to_messages
 from mapkd_core.bags.storage import BagMessage
 from mapkd_core.bags.typestore import typestore
+from mapkd_core.geometry import Matrix
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Camera, MapElement
 
-Matrix = NDArray[np.float64]
 ODOM, BASE, LIDAR = "odom", "base_link", "lidar_top"
 TRUTH_TOPIC = "/truth/vector_map"
 PRIOR_TOPICS = {"sd": "/prior/sd_map", "hd": "/prior/hd_map"}

@@ -12,10 +12,9 @@ from mapkd_core.bags.typestore import class_ids
 from mapkd_core.data.calibration import CameraCalibration, intrinsics
 from mapkd_core.data.image_codec import Pixels, decode_compressed, decode_raw
 from mapkd_core.data.point_cloud import point_columns
-from mapkd_core.geometry import quaternion_to_rotation, transform
+from mapkd_core.geometry import Matrix, quaternion_to_rotation, transform
 from mapkd_core.types import CLASSES, MapElement
 
-Matrix = NDArray[np.float64]
 RAW_IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 
 

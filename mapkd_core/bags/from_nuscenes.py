@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mapkd_core.bags.recording import POINTS, TRUTH, Capture, Recording
 from mapkd_core.bags.write import ANCHOR
 from mapkd_core.data.calibration import intrinsics
 from mapkd_core.data.image_codec import compressed_size
 from mapkd_core.data.nuscenes import devkit, manifest, sensors
-from mapkd_core.geometry import planar
+from mapkd_core.geometry import Matrix, planar
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Camera
 
-Matrix = NDArray[np.float64]
 TABLES = ("scene", "sample", "sample_data", "calibrated_sensor", "sensor", "ego_pose", "log")
 LIDAR = "LIDAR_TOP"
 

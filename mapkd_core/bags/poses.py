@@ -6,12 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from mapkd_core.geometry import inverse, transform
-
-Matrix = NDArray[np.float64]
+from mapkd_core.geometry import Matrix, interpolate, inverse
 
 MAX_EXTRAPOLATION_NS = 100_000_000  # a vehicle at 20 m/s that brakes hard strays 5 cm from its old velocity by then
 
@@ -43,13 +39,6 @@ class PoseTrack:
             return self.matrices[after]
         share = float(stamp_ns - stamps[after - 1]) / float(stamps[after] - stamps[after - 1])
         return interpolate(self.matrices[after - 1], self.matrices[after], share)
-
-
-def interpolate(first: Matrix, second: Matrix, share: float) -> Matrix:
-    """Pose at `share` of the way; outside 0..1 the motion goes on as it was."""
-    turn = Rotation.from_matrix(first[:3, :3].T @ second[:3, :3]).as_rotvec()
-    rotation = first[:3, :3] @ Rotation.from_rotvec(share * turn).as_matrix()
-    return transform(rotation, first[:3, 3] + share * (second[:3, 3] - first[:3, 3]))
 
 
 class FrameTree:

@@ -28,10 +28,9 @@ from mapkd_core.bags.survey import capture_ns, survey
 from mapkd_core.bags.typestore import typestore
 from mapkd_core.data.calibration import Calibration, CameraCalibration, read_calibration
 from mapkd_core.data.reduced import Picture, Reduction, decode, whole
-from mapkd_core.geometry import apply, inverse
+from mapkd_core.geometry import Matrix, apply, inverse
 from mapkd_core.types import Camera, Frame, MapElement
 
-Matrix = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 

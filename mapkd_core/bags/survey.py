@@ -8,8 +8,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rosbags.serde import SerdeError
 
 from mapkd_core.bags import from_messages
@@ -19,8 +17,7 @@ from mapkd_core.bags.storage import BagMessage, BagReader
 from mapkd_core.bags.typestore import typestore
 from mapkd_core.data.calibration import CameraCalibration
 from mapkd_core.data.image_codec import compressed_size
-
-Matrix = NDArray[np.float64]
+from mapkd_core.geometry import Matrix
 
 
 @dataclass

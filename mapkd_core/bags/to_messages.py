@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.bags.typestore import class_ids, make
-from mapkd_core.geometry import rotation_to_quaternion
+from mapkd_core.geometry import Matrix, rotation_to_quaternion
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Camera, MapElement
 
-Matrix = NDArray[np.float64]
 POINT_FIELDS = ("x", "y", "z", "intensity", "ring")
 TRUTH = "truth"
 

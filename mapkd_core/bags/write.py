@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.bags.bag_file import BagFile
-from mapkd_core.geometry import apply, inverse
+from mapkd_core.geometry import Matrix, apply, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Camera, Frame, MapElement
 
-Matrix = NDArray[np.float64]
 ANCHOR = "CAM_FRONT"
 
 

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import quaternion_to_rotation, transform
+from mapkd_core.geometry import Matrix, quaternion_to_rotation, transform
 from mapkd_core.reading import parse_json, parse_yaml
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.calibration import image_size, intrinsics, numbers, read_mapping, require, rigid
 from mapkd_core.data.image_codec import decode_compressed
-from mapkd_core.geometry import apply, inverse
+from mapkd_core.geometry import Matrix, apply, inverse
 from mapkd_core.types import CLASSES, Camera, Frame, MapElement
 
-Matrix = NDArray[np.float64]
 LIDAR_COLUMNS = 5  # float32 x y z intensity ring
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from mapkd_core import geometry
 
@@ -63,3 +64,23 @@ def test_quaternion_by_hand():
 def test_what_is_no_quaternion_is_refused(quaternion):
     with pytest.raises(ValueError, match="unit quaternion"):
         geometry.quaternion_to_rotation(quaternion)
+
+
+def test_interpolation_halves_place_and_angle_the_short_way():
+    half = geometry.interpolate(geometry.planar(0, 0, np.radians(170)), geometry.planar(2, 4, np.radians(-170)), 0.5)
+    np.testing.assert_allclose(half, geometry.planar(1, 2, np.pi), atol=1e-9)
+
+
+def test_extrapolation_keeps_the_velocity():
+    beyond = geometry.interpolate(geometry.planar(0, 0, 0), geometry.planar(1, 0, 0.1), 1.5)
+    np.testing.assert_allclose(beyond, geometry.planar(1.5, 0, 0.15), atol=1e-9)
+
+
+@given(angles, angles, angles, st.sampled_from([0, 1e-12, 1e-8, 1e-3, 0.5, 3.0, np.pi - 1e-7]), st.floats(-0.5, 1.5))
+def test_interpolation_turns_evenly_whatever_the_turn(roll, pitch, yaw, turn, share):
+    """Against scipy's rotation vectors; no turn at all and half a turn have no axis to read off."""
+    first, axis = geometry.from_euler(roll, pitch, yaw), geometry.from_euler(yaw, roll, pitch)[0]
+    second = first @ Rotation.from_rotvec(turn * axis).as_matrix()
+    found = geometry.interpolate(geometry.transform(first, (0, 0, 0)), geometry.transform(second, (0, 0, 0)), share)
+    expected = first @ Rotation.from_rotvec(share * turn * axis).as_matrix()
+    np.testing.assert_allclose(found[:3, :3], expected, atol=1e-7)

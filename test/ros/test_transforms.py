@@ -9,19 +9,10 @@ import numpy as np
 import pytest
 
 from mapkd_core.geometry import from_euler, inverse, planar, transform
-from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError, interpolate
+from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
 from mapkd_ros.transforms import TransformBuffer
 
 SECOND = 10**9
-
-
-def test_interpolation_halves_place_and_angle_the_short_way():
-    half = interpolate(planar(0, 0, np.radians(170)), planar(2, 4, np.radians(-170)), 0.5)
-    np.testing.assert_allclose(half, planar(1, 2, np.pi), atol=1e-9)
-
-
-def test_extrapolation_keeps_the_velocity():
-    np.testing.assert_allclose(interpolate(planar(0, 0, 0), planar(1, 0, 0.1), 1.5), planar(1.5, 0, 0.15), atol=1e-9)
 
 
 def test_a_track_interpolates_and_bounds_extrapolation():

@@ -23,11 +23,11 @@ import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.data.nuscenes.map_layers import DIVIDER_LAYERS, ROAD_LAYERS, MapLayers, contours
+from mapkd_core.geometry import Matrix
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import MapElement
 from mapkd_core.worlds.truth import local_elements
 
-Matrix = NDArray[np.float64]
 PEERS_MARGIN_M = 0.2
 PARALLEL = 0.01  # of 1 - |cos|: 8 degrees
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.calibration import intrinsics, numbers
 from mapkd_core.data.reduced import Reduction, decode, whole
-from mapkd_core.geometry import apply, inverse, quaternion_to_rotation, transform
+from mapkd_core.geometry import Matrix, apply, inverse, quaternion_to_rotation, transform
 from mapkd_core.types import Camera
 from mapkd_core.worlds.lidar.join import Sweep, join_sweeps
 
-Matrix = NDArray[np.float64]
 Read = Callable[[str], bytes]  # file name as the tables have it -> its bytes
 LIDAR_BYTES = 20  # float32 x y z intensity ring
 

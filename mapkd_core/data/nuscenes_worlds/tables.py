@@ -6,13 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mapkd_core.data.nuscenes_worlds.tokens import token
-from mapkd_core.geometry import rotation_to_quaternion
+from mapkd_core.geometry import Matrix, rotation_to_quaternion
 from mapkd_core.worlds.rig import nuscenes_rig
 
-Matrix = NDArray[np.float64]
 LIDAR = "LIDAR_TOP"
 CATEGORIES = {
     "VEHICLE": "vehicle.car", "PEDESTRIAN": "human.pedestrian.adult", "CYCLIST": "vehicle.bicycle",

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import apply, inverse
+from mapkd_core.geometry import Matrix, apply, inverse
 from mapkd_core.grid import BevGrid
 from mapkd_core.worlds.drive import Box
 from mapkd_core.worlds.dropped import DroppedKerbs
@@ -33,7 +33,6 @@ from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.worlds.roadside import Roadside
 from mapkd_core.worlds.roadside_textures import FACADES
 
-Matrix = NDArray[np.float64]
 PoseAt = Callable[[float], Matrix]
 BoxesAt = Callable[[float], Sequence[Box]]
 _SECTORS = 4  # parts of a turn for which others are drawn where they are by then
