@@ -43,16 +43,20 @@ class MapOutputs:
         model_id: str,
         with_raster: bool = True,
     ) -> tuple[dict[str, float], float]:
-        """One map in all its forms; stage times with that of publishing, and the latency from capture on, in ms.
+        """One map in all its forms; stage times with those of here, and the latency from capture on, in ms.
 
         with_raster: false leaves map/semantic_map out. The latency is negative for a stamp of the future.
         """
         begin_s = time.monotonic()
         head = header(at_ns, self._base_frame)
-        self._vectors.publish(vector_map(local_map, head, status, model_id))
-        if local_map.probability is not None and with_raster:
-            self._semantic.publish(semantic_map(local_map, head, status))
-        spent_ms = {**times_ms, "publish": 1e3 * (time.monotonic() - begin_s)}
+        vectors = vector_map(local_map, head, status, model_id)
+        raster = semantic_map(local_map, head, status) if local_map.probability is not None and with_raster else None
+        built_s = time.monotonic()
+        self._vectors.publish(vectors)
+        if raster is not None:
+            self._semantic.publish(raster)
+        done_s = time.monotonic()
+        spent_ms = {**times_ms, "messages": 1e3 * (built_s - begin_s), "publish": 1e3 * (done_s - built_s)}
         latency_ms = (self._node.get_clock().now().nanoseconds - at_ns) / 1e6
         # Simulated clocks tick coarsely and may lag behind the newest image: never negative.
         self._times.publish(processing_time(spent_ms, head, max(0.0, latency_ms)))

@@ -27,6 +27,7 @@ from mapkd_ros.map_outputs import MapOutputs
 from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.predictor import Predictor
 from mapkd_ros.side_inputs import SideInputs
+from mapkd_ros.stage_times import CompleteSet, before_prediction
 from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.worker import LatestWorker
 
@@ -60,7 +61,7 @@ class MapPipeline:
         self._last_epoch, self._is_closed = 0, False
         self._worker = LatestWorker(self._process, self._on_error, "inference")
         self._sets = CameraSyncFilter(self.inputs.cameras, settings.policy(), self._now_ns)
-        self._sets.registerCallback(lambda frame_set: self._worker.submit((time.monotonic(), frame_set)))
+        self._sets.registerCallback(self._on_set)
         self._timer = node.create_timer(_POLL_S, self._sets.poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def close(self, timeout_s: float = 1.0) -> bool:
@@ -106,15 +107,17 @@ class MapPipeline:
         report.status = [*report.status, *self._sides.report(self._node), *lasting]
         return report
 
+    def _on_set(self, frame_set: FrameSet) -> None:
+        self._worker.submit(CompleteSet(frame_set, time.monotonic(), self._node.get_clock().now().nanoseconds))
+
     def _now_ns(self) -> int:
         """On simulated time the waits must stretch with it, or a slow replay would lose every late camera."""
         clock = self._node.get_clock()
         return clock.now().nanoseconds if clock.ros_time_is_active else time.monotonic_ns()
 
-    def _process(self, job: tuple[float, FrameSet]) -> None:
+    def _process(self, job: CompleteSet) -> None:
         """In the worker: one set becomes one map."""
-        complete_s, frame_set = job
-        settings, begin_s = self._settings, time.monotonic()
+        frame_set, settings, begin_s = job.frame_set, self._settings, time.monotonic()
         self._apply(settings)
         assembled = self._assemble(frame_set)
         states = self._health.cameras(frame_set, assembled.rejected, assembled.doubts)
@@ -130,9 +133,7 @@ class MapPipeline:
         local_map = self._memory.fill(self._predictor.predict(frame), frame.odom_T_ego, status.temporal_reset)
         if self._is_closed:
             return
-        decode_s = assembled.waited_s  # of pictures that were not ready when the set was complete
-        before_s = {"queue": begin_s - complete_s, "decode": decode_s, "assemble": ready_s - begin_s - decode_s}
-        times_ms = {name: 1e3 * taken_s for name, taken_s in before_s.items()} | local_map.times_ms
+        times_ms = before_prediction(job, begin_s, ready_s, assembled.waited_s) | local_map.times_ms
         model_id = str(getattr(self._predictor, "model_id", ""))
         with_raster = settings.publish.semantic_map
         told = self._outputs.publish(local_map, frame_set.stamp_ns, status, times_ms, model_id, with_raster)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three ratios to watch from one version to the next: they carry over to other machines, milliseconds do not.
+"""The ratios to watch from one version to the next: they carry over to other machines, milliseconds do not.
 
 The student against a network of HDMapNet's shape, against the roofline of this very run, and the node against the bare
 forward pass.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.bench import speed
+from mapkd_core.bench import overhead, speed
 
 SCHEMA = 1
 
@@ -29,19 +29,19 @@ def ratios(measured: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, fl
 
     hdmapnet_over_student: times as long, the student in its fastest runtime; _eager: both in PyTorch; _operations:
     counted. share_of_roofline: least time for the student's operations and bytes over its time, 0..1.
-    node_overhead: the node's stages other than the network over the network's, by their medians.
+    node_overhead: the node's work other than the network over the network's time there, by their medians.
     node_network_over_bare: the network's time inside the node over that of the bare forward pass here.
     """
     forward, networks = measured["forward_ms"], measured["networks"]
     fastest = forward.get(speed.FASTEST, forward[speed.EAGER])
-    stages = {name: times["p50"] for name, times in node.get("stages_ms", {}).items() if times and "p50" in times}
-    network = stages.get("network")
+    stages = node.get("stages_ms", {})
+    network = (stages.get("network") or {}).get("p50")
     return {
         "hdmapnet_over_student": measured["ratios"].get("fastest", measured["ratios"]["eager"]),
         "hdmapnet_over_student_eager": measured["ratios"]["eager"],
         "hdmapnet_over_student_operations": _round(networks["hdmapnet_shape"]["gflop"], networks["student"]["gflop"]),
         "share_of_roofline": fastest["share_of_floor"],
-        "node_overhead": _round(sum(stages.values()) - network, network) if network else None,
+        "node_overhead": overhead.over_own_network(stages),
         "node_network_over_bare": _round(network, fastest["median"]) if network else None,
     }
 

@@ -33,10 +33,16 @@ def _overhead(result: dict[str, Any]) -> str:
     """How much longer a frame takes in the node than in the network, by the medians, and how much of it is waiting."""
     overhead, stages = result["node_overhead"], result["node_stages_ms"]
     if overhead is None:
-        return "Over the bare network: -."
+        return "Over the network's time there: -."
     waiting = stages.get("decode", {}).get("p50")
     share = "" if waiting is None else f" ({100 * waiting / stages['network']['p50']:.0f} % waiting for pictures)"
-    return f"Over the bare network: {100 * overhead:.0f} %{share}."
+    told = f"The node's other work, over the network's time there: {100 * overhead:.0f} %{share}."
+    if "node_over_bare" in result:
+        told += (
+            f" All of its work, over the network alone on an idle machine ({result['bare_network_ms']:.1f} ms): "
+            f"{100 * result['node_over_bare']:.0f} % more."
+        )
+    return told
 
 
 def parts(result: dict[str, Any]) -> list[str]:
@@ -48,11 +54,11 @@ def parts(result: dict[str, Any]) -> list[str]:
         ]
         for name, row in result["parts"].items()
     ]  # fmt: skip
-    roofs = result["ceilings"]
+    roofs, ran_in = result["ceilings"], result.get("parts_in", "onnx")
     return [
         *table(["part", "GFLOP", "MB", "ms, p50", "floor, ms", "GFLOP/s"], rows),
         "",
-        f"Ceilings of this run: {roofs['conv_gflops']:.0f} GFLOP/s in large convolutions, "
+        f"In `{ran_in}`. Ceilings of this run: {roofs['conv_gflops']:.0f} GFLOP/s in large convolutions, "
         f"{roofs['own_conv_gflops']:.0f} in the network's own one by one, {roofs['bandwidth_gbs']:.0f} GB/s. "
         f"On a GPU: {result['gpu']}.",
         "",

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mapkd_core.bench import machine
+from mapkd_core.bench import machine, overhead
 from mapkd_core.bench.recorded import jpegs as recorded_jpegs
 from mapkd_core.bench.stages import rendered_frame
 from mapkd_core.bench.timing import interleaved, torch_threads
@@ -22,13 +22,13 @@ from mapkd_core.data.prepare import prepare
 from mapkd_core.mapper import SHIPPED, Mapper
 from mapkd_core.models.build import plan
 from mapkd_core.models.onnx_graph import default_threads
-from mapkd_core.performance import ceilings, parts
+from mapkd_core.performance import ceilings, choice, parts
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Camera, Frame, LocalMap
 
 SCHEMA = 1
-STAGES = ("decode", "prepare", "plan", "network", "vectorise")
+STAGES = ("decode", "resize", "prepare", "plan", "network", "vectorise")
 QUALITIES = (95, 80)  # of the JPEGs; 80 is what image_transport sends unless told
 
 
@@ -65,7 +65,8 @@ def run(
             for name in ("reduced", "whole")
         }
         paths = _stages(calls, repeats)
-        network = _network(weights, given, count, repeats)
+        runtime = _runtime(backend, mapper.card["sha256"], count)
+        network = _network(weights, given, count, repeats, runtime)
     after = machine.load()
     result = {
         "schema": SCHEMA,
@@ -74,13 +75,14 @@ def run(
         "cameras": len(given.cameras),
         "picture": [given.cameras[0].width, given.cameras[0].height],
         "backend": backend,
+        "runtime": runtime,
         "jpeg_bytes": {source: int(np.mean([len(j) for j in data])) for source, (_, data) in sources.items()},
         "stages_ms": paths,
         **network,
         "copy_ms": None,  # host to device: there is none on a CPU
         "gpu": "not measured",
     }
-    return result | ({"node_stages_ms": node["stages_ms"], "node_overhead": _overhead(node)} if node else {})
+    return result | _in_the_node(node, paths)
 
 
 def jpegs(frame: Frame, quality: int) -> list[bytes]:
@@ -110,24 +112,42 @@ def _stages(calls: Mapping[str, Callable[[], LocalMap]], repeats: int) -> dict[s
     return {name: {s: spread([t[name][s] for t in taken]) for s in (*STAGES, "total")} for name in calls}
 
 
-def _network(weights: Path | None, frame: Frame, threads: int, repeats: int) -> dict[str, Any]:
-    """Parts of the forward pass with operations, bytes, floors and times; and the ceilings of this very run."""
+def _network(weights: Path | None, frame: Frame, threads: int, repeats: int, runtime: str) -> dict[str, Any]:
+    """Parts of the forward pass with operations, bytes, floors and times; and the ceilings of this very run.
+
+    In the runtime that runs the whole, where that can run parts.
+    """
     model, _ = load_weights(weights or SHIPPED)
     prepared = prepare(frame, model.config)
     table = plan(model.config, prepared.K, prepared.ego_T_camera, prepared.valid)
     roofs = ceilings.measured(model, prepared.images, table)
     rows = parts.costs(model, prepared.images, table)
-    times = interleaved(parts.calls(model, prepared.images, table, threads), repeats)
+    parts_in = runtime if runtime in parts.RUNTIMES else "onnx"
+    times = interleaved(parts.calls(model, prepared.images, table, threads, parts_in), repeats)
     for name, row in rows.items():
         taken, least = spread(times[name]), ceilings.floor_ms(row, roofs)
         row |= taken | {"floor_ms": least, "share_of_floor": round(least / taken["p50"], 3)}
         row["gflops"] = round(row["gflop"] / taken["p50"] * 1e3, 1)
         row["intensity"] = round(1e3 * row["gflop"] / row["moved_mb"], 2)
-    return {"ceilings": roofs, "parts": rows}
+    return {"ceilings": roofs, "parts": rows, "parts_in": parts_in}
 
 
-def _overhead(node: Mapping[str, Any]) -> float | None:
-    """The node's stages without the network, over the network; None where the node did not tell."""
-    stages = {name: times["p50"] for name, times in node["stages_ms"].items() if "p50" in times}
-    network = stages.get("network")
-    return round(sum(stages.values()) / network - 1, 3) if network else None
+def _in_the_node(
+    node: Mapping[str, Any] | None, paths: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> dict[str, Any]:
+    """What `bench latency` found, beside the network alone in this run."""
+    if node is None:
+        return {}
+    stages, bare_ms = node["stages_ms"], list(paths.values())[-1]["network"]["p50"]
+    return {
+        "node_stages_ms": stages,
+        "node_latency_ms": node.get("latency_ms"),
+        "node_overhead": overhead.over_own_network(stages),
+        "node_over_bare": overhead.over_bare_network(stages, bare_ms),
+        "bare_network_ms": bare_ms,
+    }
+
+
+def _runtime(backend: str, digest: str, threads: int) -> str:
+    """What `auto` came to here."""
+    return (choice.read(choice.key(digest, threads)) or backend) if backend == "auto" else backend

@@ -12,9 +12,9 @@ import numpy as np
 from mapkd_core.writing import aside
 
 COLOURS = {
-    "decode": "#33507f", "prepare": "#6f8fbf", "plan": "#b9c6da", "backbone": "#8a5a2b", "view": "#b98a4e",
-    "decoder": "#d9b679", "raster head": "#e8d3a9", "query head": "#f2e7cf", "network": "#c99b5a",
-    "vectorise": "#5b8c5a",
+    "decode": "#33507f", "resize": "#4f6d9c", "prepare": "#6f8fbf", "plan": "#b9c6da",
+    "backbone": "#8a5a2b", "view": "#b98a4e", "decoder": "#d9b679", "raster head": "#e8d3a9", "query head": "#f2e7cf",
+    "network": "#c99b5a", "vectorise": "#5b8c5a",
 }  # fmt: skip
 AIM_MS = 66.0  # 15 Hz
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,27 +21,29 @@ def runner(model: MapModel, digest: str, threads: int | None = None, *, precisio
 
 def graph_runner(graph: Any, threads: int | None, precision: str) -> Runner:
     """graph: images, plan -> bytes of the ONNX file. Compiled for each number of cameras: fixed shapes."""
-    import openvino
-
-    core = openvino.Core()
     requests: dict[int, Any] = {}
 
-    def request(images: NDArray, plan: NDArray) -> Any:
-        network = core.read_model(graph(images, plan))
-        network.reshape({"images": [1, *images.shape], "plan": [1, *plan.shape]})
-        settings = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or default_threads(),
-        }
-        return core.compile_model(network, "CPU", settings).create_infer_request()
-
     def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        if len(images) not in requests:
-            requests[len(images)] = request(images, plan)
         given = {"images": np.ascontiguousarray(images)[None], "plan": plan[None]}
+        if len(images) not in requests:
+            requests[len(images)] = request(graph(images, plan), given, threads, precision)
         answers = requests[len(images)].infer(given, share_inputs=True)
         probability, scores, points = (answers[name] for name in ("probability", "scores", "points"))
         return probability[0], scores[0], points[0]
 
     return run
+
+
+def request(graph: bytes, given: Mapping[str, NDArray], threads: int | None, precision: str) -> Any:
+    """openvino.InferRequest of an ONNX file for inputs of the shapes of `given`."""
+    import openvino
+
+    core = openvino.Core()
+    network = core.read_model(graph)
+    network.reshape({name: list(array.shape) for name, array in given.items()})
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads or default_threads(),
+    }
+    return core.compile_model(network, "CPU", settings).create_infer_request()

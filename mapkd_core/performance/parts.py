@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -17,6 +18,7 @@ from mapkd_core.bench.cost import operations, parameters
 from mapkd_core.models.deployed import Deployed
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.onnx_graph import OPSET, session
+from mapkd_core.performance import openvino_runtime
 
 PARTS = ("backbone", "view", "decoder", "raster head", "query head")
 
@@ -72,8 +74,10 @@ def costs(model: MapModel, images: NDArray, plan: NDArray) -> dict[str, dict[str
     return found
 
 
-def calls(model: MapModel, images: NDArray, plan: NDArray, threads: int | None) -> dict[str, Callable[[], object]]:
-    """Each part in ONNX Runtime on its real inputs, ready to be timed."""
+def calls(
+    model: MapModel, images: NDArray, plan: NDArray, threads: int | None, backend: str = "onnx"
+) -> dict[str, Callable[[], object]]:
+    """Each part on its real inputs, ready to be timed; backend: one of `RUNTIMES`."""
     ready: dict[str, Callable[[], object]] = {}
     for name, part, given in parts(model, images, plan):
         names = [f"input{i}" for i in range(len(given))]
@@ -82,6 +86,22 @@ def calls(model: MapModel, images: NDArray, plan: NDArray, threads: int | None) 
             warnings.simplefilter("ignore")
             torch.onnx.export(part, given, file, input_names=names, opset_version=OPSET, dynamo=False)
         feed = {n: np.ascontiguousarray(t.numpy()) for n, t in zip(names, given)}
-        run = session(file.getvalue(), threads)
-        ready[name] = lambda run=run, feed=feed: run.run(None, feed)  # type: ignore[misc]
+        ready[name] = RUNTIMES[backend](file.getvalue(), feed, threads)
     return ready
+
+
+def _onnx(graph: bytes, feed: dict[str, NDArray], threads: int | None) -> Callable[[], object]:
+    run = session(graph, threads)
+    return lambda: run.run(None, feed)
+
+
+def _openvino(precision: str, graph: bytes, feed: dict[str, NDArray], threads: int | None) -> Callable[[], object]:
+    request = openvino_runtime.request(graph, feed, threads, precision)
+    return lambda: request.infer(feed, share_inputs=True)
+
+
+RUNTIMES: dict[str, Callable[[bytes, dict[str, NDArray], int | None], Callable[[], object]]] = {
+    "onnx": _onnx,
+    "openvino": partial(_openvino, "f32"),
+    "openvino-bf16": partial(_openvino, "bf16"),
+}

@@ -27,9 +27,10 @@ class JpegPipeline:
         self._mapper, self._cameras = mapper, tuple(cameras)
         self._pool = ThreadPoolExecutor(threads, "decode")
         self._reduction = reduction_for(mapper.config, is_reduced, mapper.device)
+        self.resize_share = 0.0  # of the threads' time on the last frame: scaling and cutting; the rest is decoding
 
     def frame(self, jpegs: Sequence[bytes], stamp_ns: int = 0, cameras: Sequence[Camera] | None = None) -> Frame:
-        """The frame of a JPEG per camera, in their order.
+        """The frame of a JPEG per camera, in their order; `resize_share` is then of it.
 
         cameras: the same where they were this time, with the vehicle's motion between the pictures in their poses; as
         given to the constructor if absent. Raises ValueError for damaged data.
@@ -38,19 +39,31 @@ class JpegPipeline:
         if isinstance(self._reduction, OnDevice):
             pictures = self._reduction.pictures(jpegs)  # all at once
         else:
-            pictures = self._pool.map(self._picture, jpegs)
+            done = list(self._pool.map(self._picture, jpegs))
+            pictures = [picture for picture, _, _ in done]
+            decode_s, resize_s = sum(seconds for _, seconds, _ in done), sum(seconds for _, _, seconds in done)
+            self.resize_share = resize_s / (decode_s + resize_s)
         placed = self._cameras if cameras is None else cameras
         return Frame(tuple(p.of(camera) for p, camera in zip(pictures, placed, strict=True)), stamp_ns)
 
-    def _picture(self, data: bytes) -> Picture | Fitted:
-        return fitted(decode("jpeg", data, self._reduction), self._reduction)
+    def _picture(self, data: bytes) -> tuple[Picture | Fitted, float, float]:
+        """At the network's size, and the seconds that decoding and scaling took."""
+        start = time.perf_counter()
+        picture = decode("jpeg", data, self._reduction)
+        decoded = time.perf_counter()
+        small = fitted(picture, self._reduction)
+        return small, decoded - start, time.perf_counter() - decoded
 
     def __call__(self, jpegs: Sequence[bytes], cameras: Sequence[Camera] | None = None) -> LocalMap:
-        """The map; its times_ms begin with `decode` and end with `total`."""
+        """The map; its times_ms begin with `decode` and `resize` and end with `total`.
+
+        Both go on side by side, picture by picture: the time is shared out by what each took of the threads.
+        """
         start = time.perf_counter()
         frame = self.frame(jpegs, cameras=cameras)
-        decoded = time.perf_counter()
+        pictures_ms = 1e3 * (time.perf_counter() - start)
         found = self._mapper.predict(frame)
         total = 1e3 * (time.perf_counter() - start)
-        times = {"decode": 1e3 * (decoded - start), **found.times_ms, "total": total}
+        resize_ms = self.resize_share * pictures_ms
+        times = {"decode": pictures_ms - resize_ms, "resize": resize_ms, **found.times_ms, "total": total}
         return replace(found, times_ms=times)

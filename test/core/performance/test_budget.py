@@ -56,7 +56,7 @@ def test_pictures_decoded_smaller_give_the_same_map_within_the_tolerance(weights
     assert fitted.image.shape == (mapper.config.image_height, mapper.config.image_width, 3)
     np.testing.assert_array_equal(small.observed, whole.observed)
     assert np.abs(small.probability.astype(int) - whole.probability).mean() < 1
-    assert list(small.times_ms) == ["decode", "prepare", "plan", "network", "vectorise", "total"]
+    assert list(small.times_ms) == ["decode", "resize", "prepare", "plan", "network", "vectorise", "total"]
     assert small.times_ms["total"] >= small.times_ms["network"]
 
 
@@ -114,9 +114,14 @@ def test_whole_budget_is_json_text_and_pictures(weights, frame, tmp_path, monkey
 
     roofs = {"conv_gflops": 100.0, "bandwidth_gbs": 10.0, "own_conv_gflops": 80.0, "own_conv_ms": 1.0}
     monkeypatch.setattr(ceilings, "measured", lambda *rest: roofs)
-    node = {"stages_ms": {"queue": {"p50": 1.0}, "network": {"p50": 40.0}, "publish": {"p50": 3.0}}}
+    node = {
+        "stages_ms": {
+            s: {"p50": ms} for s, ms in {"receive": 9.0, "queue": 1.0, "network": 40.0, "publish": 3.0}.items()
+        }
+    }
     result = budget.run(weights, 2, 1, "torch", frame, node)
     assert json.loads(json.dumps(result)) == result and result["node_overhead"] == 0.1
+    assert result["node_over_bare"] == pytest.approx(44 / result["bare_network_ms"] - 1, abs=1e-3)
     assert result["picture"] == [4 * 96, 4 * 64] and result["gpu"] == "not measured"
     for stages in result["stages_ms"].values():
         assert set(stages) == {*budget.STAGES, "total"} and stages["total"]["repeats"] == 2
@@ -155,7 +160,10 @@ def test_recorded_jpegs_are_measured_as_they_are_in_turns_and_every_frame_is_pla
 def test_waiting_for_pictures_is_told_beside_the_overhead():
     stages = {"decode": {"p50": 4.0}, "network": {"p50": 40.0}, "publish": {"p50": 4.0}}
     assert _overhead({"node_overhead": 0.2, "node_stages_ms": stages}) == (
-        "Over the bare network: 20 % (10 % waiting for pictures)."
+        "The node's other work, over the network's time there: 20 % (10 % waiting for pictures)."
     )
     del stages["decode"]
-    assert _overhead({"node_overhead": 0.1, "node_stages_ms": stages}) == "Over the bare network: 10 %."
+    told = _overhead({"node_overhead": 0.1, "node_stages_ms": stages, "node_over_bare": 0.76, "bare_network_ms": 25.0})
+    assert told.endswith(
+        "there: 10 %. All of its work, over the network alone on an idle machine (25.0 ms): 76 % more."
+    )
