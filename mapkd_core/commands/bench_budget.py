@@ -14,7 +14,7 @@ from mapkd_core.commands.arguments import BACKENDS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside those of the other measurements."""
     group = parser.add_argument_group("budget, ways, scaling; latency, which reads --frame, too")
-    group.add_argument("--backend", choices=BACKENDS, default="auto", help="budget: runtime of the network")
+    group.add_argument("--backend", choices=BACKENDS, default="auto", help="budget, scaling: runtime of the network")
     group.add_argument(
         "--frame", type=Path, metavar="DIR", help="budget: a frame folder, whose JPEGs are measured, too"
     )
@@ -68,7 +68,7 @@ def scaling(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mapkd_core.performance import scaling, scaling_plot
 
     _check(options)
-    result = scaling.run(options.axes or scaling.AXES, options.repeats, options.threads)
+    result = scaling.run(options.axes or scaling.AXES, options.repeats, options.threads, backend=options.backend)
     if options.plot:
         scaling_plot.plot(result, options.plot)
     return result, "\n".join(scaling_plot.markdown(result))

@@ -89,7 +89,8 @@ def scaling(result: dict[str, Any]) -> list[str]:
     """A row for each case, and the picture."""
     from mapkd_core.performance.scaling_plot import markdown
 
-    return [*markdown(result), "", where(result), "", "![Latency against operations](images/scaling.svg)"]
+    told = f"In `{result.get('runtime', 'onnx')}` but for the batches. {where(result)}"
+    return [*markdown(result), "", told, "", "![Latency and throughput against operations](images/scaling.svg)"]
 
 
 def fleet(result: dict[str, Any]) -> list[str]:

@@ -65,7 +65,7 @@ def run(
             for name in ("reduced", "whole")
         }
         paths = _stages(calls, repeats)
-        runtime = _runtime(backend, mapper.card["sha256"], count)
+        runtime = choice.taken(backend, mapper.card["sha256"], count)
         network = _network(weights, given, count, repeats, runtime)
     after = machine.load()
     result = {
@@ -146,8 +146,3 @@ def _in_the_node(
         "node_over_bare": overhead.over_bare_network(stages, bare_ms),
         "bare_network_ms": bare_ms,
     }
-
-
-def _runtime(backend: str, digest: str, threads: int) -> str:
-    """What `auto` came to here."""
-    return (choice.read(choice.key(digest, threads)) or backend) if backend == "auto" else backend

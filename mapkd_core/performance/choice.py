@@ -58,6 +58,11 @@ def read(key: str) -> str | None:
     return found.get("way") if isinstance(found, dict) and isinstance(found.get("way"), str) else None
 
 
+def taken(backend: str, digest: str, threads: int | None = None) -> str:
+    """What `backend` comes to here: itself, or for `auto` what was chosen; `auto` where nothing was."""
+    return read(key(digest, threads)) or backend if backend == "auto" else backend
+
+
 def write(key: str, way: str, times_ms: Mapping[str, float], **more: Any) -> None:
     """Keep a choice; a cache that cannot be written is a warning."""
     try:

@@ -22,11 +22,15 @@ from mapkd_core.bench.timing import interleaved, torch_threads
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera
 from mapkd_core.grid import BevGrid
+from mapkd_core.mapper import SHIPPED
 from mapkd_core.models.build import build, plan
 from mapkd_core.models.deployed import Deployed
 from mapkd_core.models.inference import Inference
-from mapkd_core.models.onnx_graph import default_threads, export, session
+from mapkd_core.models.onnx_graph import default_threads, export
+from mapkd_core.performance import choice
 from mapkd_core.performance.budget import spread
+from mapkd_core.performance.parts import RUNTIMES
+from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.worlds.rig import nuscenes_rig
 
 PICTURES = ((96, 256), (128, 352), (192, 512), (256, 704))  # height, width
@@ -38,37 +42,47 @@ Case = tuple[str, str, float, Callable[[], object]]  # axis, its value, GFLOP, o
 
 
 def run(
-    axes: Sequence[str] = AXES, repeats: int = 10, threads: int | None = None, config: ModelConfig | None = None
+    axes: Sequence[str] = AXES,
+    repeats: int = 10,
+    threads: int | None = None,
+    config: ModelConfig | None = None,
+    backend: str = "auto",
 ) -> dict[str, Any]:
-    """Measure; JSON-ready. Two minutes for all axes on two idle cores. Raises ValueError for an unknown axis."""
+    """Measure; JSON-ready. Two minutes for all axes on two idle cores. Raises ValueError for an unknown axis.
+
+    backend: auto takes what runs the shipped weights on this machine. One that is made for a single network, as int8 is
+    calibrated for it, gives way to ONNX Runtime.
+    """
     if unknown := set(axes) - set(AXES):
         raise ValueError(f"axis {', '.join(sorted(unknown))} is unknown; known: {', '.join(AXES)}")
     count = threads or default_threads()
+    asked = choice.taken(backend, load_weights(SHIPPED)[1]["sha256"], count)
+    runtime = asked if asked in RUNTIMES else "onnx"
     before, rows = machine.load(), []
     with torch_threads(count), tempfile.TemporaryDirectory() as folder:
         for axis in axes:
-            cases = list(_cases(axis, config or ModelConfig(), count, Path(folder)))
+            cases = list(_cases(axis, config or ModelConfig(), runtime, count, Path(folder)))
             times = interleaved({value: call for _, value, _, call in cases}, repeats)
             rows += [
                 {"axis": a, "value": value, "gflop": round(gflop, 3), "forward_ms": spread(times[value])}
                 for a, value, gflop, _ in cases
             ]
     load = {"load_before": before, "load_after": machine.load()}
-    return {"schema": 1, "machine": machine.describe(count) | load, "rows": rows}
+    return {"schema": 1, "machine": machine.describe(count) | load, "runtime": runtime, "rows": rows}
 
 
-def _cases(axis: str, config: ModelConfig, threads: int, folder: Path) -> Iterator[Case]:
+def _cases(axis: str, config: ModelConfig, runtime: str, threads: int, folder: Path) -> Iterator[Case]:
     if axis == "picture":
         for height, width in PICTURES:
             changed = replace(config, image_height=height, image_width=width)
-            yield _onnx_case(axis, f"{width} x {height}", changed, 6, threads, folder)
+            yield _case(axis, f"{width} x {height}", changed, 6, runtime, threads, folder)
     elif axis == "cameras":
         for cameras in CAMERAS:
-            yield _onnx_case(axis, str(cameras), config, cameras, threads, folder)
+            yield _case(axis, str(cameras), config, cameras, runtime, threads, folder)
     elif axis == "range":
         for length, width in RANGES_M:
             grid = BevGrid(-length / 2, length / 2, -width / 2, width / 2, config.grid.cell)
-            yield _onnx_case(axis, f"{length} x {width} m", replace(config, grid=grid), 6, threads, folder)
+            yield _case(axis, f"{length} x {width} m", replace(config, grid=grid), 6, runtime, threads, folder)
     else:
         network = Inference(build(config)).eval().to(memory_format=torch.channels_last)
         images, table = (torch.from_numpy(a)[None] for a in _inputs(config, 6))
@@ -79,14 +93,14 @@ def _cases(axis: str, config: ModelConfig, threads: int, folder: Path) -> Iterat
             yield axis, f"{batch} (PyTorch)", batch * gflop, call
 
 
-def _onnx_case(axis: str, value: str, config: ModelConfig, cameras: int, threads: int, folder: Path) -> Case:
+def _case(axis: str, value: str, config: ModelConfig, cameras: int, runtime: str, threads: int, folder: Path) -> Case:
     model = build(config).eval()
     images, table = _inputs(config, cameras)
     path = folder / f"{axis}-{value.replace(' ', '')}.onnx"
     export(model, path, cameras, table)
-    run, feed = session(path.read_bytes(), threads), {"images": images[None], "plan": table[None]}
+    call = RUNTIMES[runtime](path.read_bytes(), {"images": images[None], "plan": table[None]}, threads)
     gflop = operations(Deployed(model), torch.from_numpy(images)[None], torch.from_numpy(table)[None]) / 1e9
-    return axis, value, gflop, lambda: run.run(None, feed)
+    return axis, value, gflop, call
 
 
 def _inputs(config: ModelConfig, cameras: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
