@@ -26,7 +26,7 @@ class BagSource:
     @property
     def problems(self) -> tuple[str, ...]:
         """What a user should know before playing: cut-off bag, cameras without calibration."""
-        lacking = (f"{camera}: {why}" for camera, why in self._drive.missing_calibration.items())
+        lacking = (f"{camera}: {why}" for camera, why in self._drive.rig.missing.items())
         return (*(f"{text} ({count} times)" for text, count in self._drive.problems.items()), *lacking)
 
     def messages(self) -> Iterator[Any]:

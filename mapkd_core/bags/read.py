@@ -23,10 +23,11 @@ from mapkd_core.bags.bag_file import PRIOR_TOPICS
 from mapkd_core.bags.dialects import identify
 from mapkd_core.bags.grouping import collect, group
 from mapkd_core.bags.poses import PoseTrack
-from mapkd_core.bags.storage import BagError, BagMessage, BagReader
+from mapkd_core.bags.rig import BagRig
+from mapkd_core.bags.storage import BagMessage, BagReader
 from mapkd_core.bags.survey import capture_ns, survey
 from mapkd_core.bags.typestore import typestore
-from mapkd_core.data.calibration import Calibration, CameraCalibration, read_calibration
+from mapkd_core.data.calibration import Calibration, read_calibration
 from mapkd_core.data.reduced import Picture, Reduction, decode, whole
 from mapkd_core.geometry import Matrix, apply, inverse
 from mapkd_core.types import Camera, Frame, MapElement
@@ -51,6 +52,7 @@ class BagDrive:
     max_skew_s: furthest stamp of another camera; shorter than the period, or a lost image is replaced by its neighbour
         instead of being counted.
     reduction: how much smaller JPEGs are decoded; the cameras of a frame then have the calibration of that size.
+    rig: calibration and mounts.
     counts: "frames", "missing CAM_X" (no image near enough), "rejected CAM_X" (image or size unusable), "no pose", ...
     problems: what the bag does wrong, in words, with how often.
     """
@@ -66,7 +68,6 @@ class BagDrive:
         reduction: Reduction = whole,
     ) -> None:
         sidecar = read_calibration(calibration) if isinstance(calibration, (str, Path)) else calibration
-        self.sidecar = sidecar or Calibration({})
         self.reader = BagReader(path)
         try:
             self.dialect = identify(self.reader.topics)
@@ -74,7 +75,8 @@ class BagDrive:
         except BaseException:
             self.reader.close()
             raise
-        self.base_frame, self.max_skew_ns, self.reduction = base_frame, round(max_skew_s * 1e9), reduction
+        self.rig = BagRig(self.reader.path, self.dialect, self.survey, sidecar or Calibration({}), base_frame)
+        self.max_skew_ns, self.reduction = round(max_skew_s * 1e9), reduction
         self.counts: Counter[str] = Counter()
         self.problems = self.survey.problems
         self.anchor = anchor if anchor in self.dialect.cameras else self._other_anchor(anchor)
@@ -90,54 +92,13 @@ class BagDrive:
     ) -> None:
         self.reader.close()
 
-    @property
-    def missing_calibration(self) -> dict[str, str]:
-        """Camera -> what is missing or contradictory about its calibration."""
-        return {name: reason for name in self.dialect.cameras if (reason := self._calibration_problem(name))}
-
-    @property
-    def cameras(self) -> tuple[Camera, ...]:
-        """The rig as mounted, without images; BagError where any camera's calibration is missing or contradictory."""
-        if missing := self.missing_calibration:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-            raise BagError(
-                f"bag {self.reader.path}: {listed}. Give a calibration file with width, height, K and ego_T_camera of "
-                "these cameras (--calibration FILE, format in docs/formats.md)"
-            )
-        return tuple(
-            Camera(name, None, found.K, mounted, found.width, found.height)
-            for name in self.dialect.cameras
-            if (found := self.intrinsics(name)) is not None and (mounted := self.ego_T_camera(name)) is not None
-        )
-
-    def intrinsics(self, camera: str) -> CameraCalibration | None:
-        return self.sidecar.cameras.get(camera) or self.survey.intrinsics.get(camera)
-
-    def frame_id(self, camera: str) -> str:
-        """Frame of the camera's images or of its camera_info; where both are empty, its name as tf knows it."""
-        topics, recorded = self.dialect.cameras[camera], self.survey.frame_ids
-        if found := recorded.get(topics.image.name) or recorded.get(topics.info or ""):
-            return found
-        names = (camera.lower(), camera, f"{camera.lower()}_link")
-        return next((name for name in names if name in self.survey.tree), names[0])
-
-    def ego_T_camera(self, camera: str) -> Matrix | None:
-        """Mounting by calibration file, else by TF; None where neither knows."""
-        given = self.sidecar.cameras.get(camera)
-        if given is not None and given.ego_T_camera is not None:
-            return given.ego_T_camera
-        frame_id = self.frame_id(camera)
-        if self.survey.tree.moving(self.base_frame, frame_id):
-            self.problems[f"tf: mounting of {frame_id} changes over time; the first one is used"] = 1
-        return self.survey.tree.mounting(self.base_frame, frame_id)
-
     def frames(self, wanted_ns: Collection[int] | None = None) -> Iterator[Frame]:
         """Frames in stamp order; a camera that gave nothing usable has `image` None and is counted.
 
         wanted_ns: only those of these stamps, all without; what is left out is not decoded either.
         """
         self.counts.clear()
-        rig = {camera.name: camera for camera in self.cameras}
+        rig = {camera.name: camera for camera in self.rig.cameras}
         streams = {name: self.dialect.cameras[name].image.name for name in rig}
         if self.dialect.lidar:
             streams["lidar"] = self.dialect.lidar
@@ -174,19 +135,8 @@ class BagDrive:
         """odom_T_ego by /odom, else by TF above the base frame."""
         if self.survey.odometry is not None:
             return self.survey.odometry
-        above = self.survey.tree.parent(self.base_frame)
+        above = self.survey.tree.parent(self.rig.base_frame)
         return above[1] if above else None
-
-    def _calibration_problem(self, camera: str) -> str:
-        found = self.intrinsics(camera)
-        if found is None:
-            return self.survey.rejected_intrinsics.get(camera, "no camera_info in the bag")
-        size = self.survey.sizes.get(self.dialect.cameras[camera].image.name, (found.width, found.height))
-        if size != (found.width, found.height):
-            return f"images are {size[0]} x {size[1]}, calibration is for {found.width} x {found.height}"
-        if self.ego_T_camera(camera) is None:
-            return f"tf does not connect {self.base_frame} and {self.frame_id(camera)}"
-        return ""
 
     def _frame(self, stamp_ns: int, rig: dict[str, Camera], messages: dict[str, BagMessage | None]) -> Frame:
         odom_T_ego = self.poses.at(stamp_ns) if self.poses else None
@@ -230,21 +180,12 @@ class BagDrive:
             self.counts["rejected lidar"] += 1
             self.problems[f"{message.topic}: {error}"] += 1
             return None
-        ego_T_lidar = self.ego_T_lidar()
+        ego_T_lidar = self.rig.ego_T_lidar()
         if ego_T_lidar is None:
             self.counts["rejected lidar"] += 1
             return None
         points[:, :3] = apply(self._moved(capture_ns(message), odom_T_ego) @ ego_T_lidar, points[:, :3])
         return points
-
-    def ego_T_lidar(self) -> Matrix | None:
-        """Mounting by calibration file, else by TF of the points' frame or of `lidar_top`; None where nobody knows."""
-        if self.sidecar.ego_T_lidar is not None:
-            return self.sidecar.ego_T_lidar
-        for frame_id in (self.survey.frame_ids.get(self.dialect.lidar or "", ""), "lidar_top", "lidar_top_link"):
-            if frame_id and (mounted := self.survey.tree.mounting(self.base_frame, frame_id)) is not None:
-                return mounted
-        return None
 
 
 def _picture(message: BagMessage, reduction: Reduction) -> Picture:

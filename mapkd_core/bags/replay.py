@@ -60,8 +60,10 @@ def replay_messages(drive: BagDrive) -> Iterator[BagMessage]:
     image_of = {topics.image.name: name for name, topics in drive.dialect.cameras.items()}
     made_info, mounts, needs_tf = _made_info(drive), _mounts(drive), _needs_odometry_tf(drive)
     replaced = {drive.dialect.cameras[name].info for name in made_info}
-    frame_ids = {topics.image.name: drive.frame_id(name) for name, topics in drive.dialect.cameras.items()}
-    frame_ids |= {topics.info: drive.frame_id(name) for name, topics in drive.dialect.cameras.items() if topics.info}
+    frame_ids = {topics.image.name: drive.rig.frame_id(name) for name, topics in drive.dialect.cameras.items()}
+    frame_ids |= {
+        topics.info: drive.rig.frame_id(name) for name, topics in drive.dialect.cameras.items() if topics.info
+    }
     if drive.dialect.lidar:
         frame_ids[drive.dialect.lidar] = _lidar_frame(drive)
     for message in _in_time(drive):
@@ -103,30 +105,30 @@ def _made_info(drive: BagDrive) -> dict[str, Camera]:
     """Cameras whose intrinsics the calibration file gives."""
     return {
         name: Camera(name, None, found.K, np.eye(4), found.width, found.height)
-        for name, found in drive.sidecar.cameras.items()
+        for name, found in drive.rig.sidecar.cameras.items()
         if name in drive.dialect.cameras
     }
 
 
 def _mounts(drive: BagDrive) -> list[tuple[str, str, Any]]:
     """(base, frame, base_T_frame) that the calibration file knows and TF does not."""
-    tree, base = drive.survey.tree, drive.base_frame
+    tree, base = drive.survey.tree, drive.rig.base_frame
     mounts = [
-        (base, drive.frame_id(name), drive.ego_T_camera(name))
+        (base, drive.rig.frame_id(name), drive.rig.ego_T_camera(name))
         for name in drive.dialect.cameras
-        if tree.mounting(base, drive.frame_id(name)) is None and drive.ego_T_camera(name) is not None
+        if tree.mounting(base, drive.rig.frame_id(name)) is None and drive.rig.ego_T_camera(name) is not None
     ]
-    if drive.dialect.lidar and drive.sidecar.ego_T_lidar is not None:
+    if drive.dialect.lidar and drive.rig.sidecar.ego_T_lidar is not None:
         frame_id = _lidar_frame(drive)
         if tree.mounting(base, frame_id) is None:
-            mounts.append((base, frame_id, drive.sidecar.ego_T_lidar))
+            mounts.append((base, frame_id, drive.rig.sidecar.ego_T_lidar))
     return mounts
 
 
 def _lidar_frame(drive: BagDrive) -> str:
     """The frame of the points; `lidar_top` where TF does not know the recorded one but that."""
     recorded = drive.survey.frame_ids.get(drive.dialect.lidar or "", "")
-    is_known = bool(recorded) and drive.survey.tree.mounting(drive.base_frame, recorded) is not None
+    is_known = bool(recorded) and drive.survey.tree.mounting(drive.rig.base_frame, recorded) is not None
     if is_known or (recorded and "lidar_top" not in drive.survey.tree):
         return recorded
     return "lidar_top"
@@ -134,14 +136,14 @@ def _lidar_frame(drive: BagDrive) -> str:
 
 def _needs_odometry_tf(drive: BagDrive) -> bool:
     """/odom gives the pose, TF does not."""
-    return drive.survey.odometry is not None and drive.survey.tree.parent(drive.base_frame) is None
+    return drive.survey.odometry is not None and drive.survey.tree.parent(drive.rig.base_frame) is None
 
 
 def _odometry_tf(drive: BagDrive, message: BagMessage) -> Any:
     stamp_ns, _ = peek_header(message.data)
     parent, _ = drive.survey.odometry_frames
     content: Any = typestore().deserialize_cdr(message.data, message.type_name)
-    return to_messages.transforms(stamp_ns, [(parent, drive.base_frame, from_messages.pose(content.pose.pose))])
+    return to_messages.transforms(stamp_ns, [(parent, drive.rig.base_frame, from_messages.pose(content.pose.pose))])
 
 
 def _with_header(message: BagMessage, frame_id: str | None) -> BagMessage:

@@ -24,7 +24,9 @@ from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.serde import SerdeError
 
 from mapkd_core.bags import foxglove
-from mapkd_core.bags.salvage import Salvaged, salvage_mcap, salvage_ros1
+from mapkd_core.bags.salvage import Salvaged
+from mapkd_core.bags.salvage_mcap import salvage_mcap
+from mapkd_core.bags.salvage_ros1 import salvage_ros1
 from mapkd_core.bags.typestore import typestore
 
 try:  # what rosbags reads SQLite with; its errors are of a kind of their own

@@ -81,11 +81,11 @@ def _of_bag(path: Path) -> tuple[Calibration, dict[str, str]]:
         for problem in drive.problems:
             log.warning("%s", problem)
         for name, topics in drive.dialect.cameras.items():
-            found = drive.intrinsics(name)
+            found = drive.rig.intrinsics(name)
             size = (found.width, found.height) if found else drive.survey.sizes.get(topics.image.name, (0, 0))
             K = found.K if found else np.zeros((3, 3))
-            cameras[name] = CameraCalibration(*size, K, drive.ego_T_camera(name))
-        return Calibration(cameras, drive.ego_T_lidar()), drive.missing_calibration
+            cameras[name] = CameraCalibration(*size, K, drive.rig.ego_T_camera(name))
+        return Calibration(cameras, drive.rig.ego_T_lidar()), drive.rig.missing
 
 
 def _of_scene(options: argparse.Namespace) -> Calibration:

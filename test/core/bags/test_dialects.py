@@ -62,7 +62,7 @@ def test_a_bag_without_tf_takes_mountings_from_the_calibration_file(nuscenes_to_
         BagDrive(nuscenes_to_ros2bag) as drive,
         pytest.raises(BagError, match="tf does not connect base_link and cam_"),
     ):
-        drive.cameras  # noqa: B018
+        drive.rig.cameras  # noqa: B018
     with BagDrive(nuscenes_to_ros2bag, sidecar) as drive:
         assert drive.dialect.writer == "Chris7462/nuscenes_to_ros2bag"
         assert_is_the_drive(drive, drive_of)
@@ -79,7 +79,7 @@ def test_a_landmark_stays_put_though_cameras_fire_in_turn_on_a_moving_vehicle(nu
     """A camera's pose at the frame's stamp and at its own must see the same pixel: 25 ms at 10 m/s are 0.25 m."""
     landmark = np.array([60.0, 8.0, 0.5])
     with BagDrive(nuscenes2bag, sidecar) as drive:
-        mounted = {camera.name: camera.ego_T_camera for camera in drive.cameras}
+        mounted = {camera.name: camera.ego_T_camera for camera in drive.rig.cameras}
         for frame in drive.frames():
             for camera in frame.cameras:
                 direct = drive_of.pose_at(camera.stamp_ns) @ mounted[camera.name]

@@ -44,7 +44,7 @@ def test_frames_carry_the_drives_poses_and_cameras_their_own_instants(bag):
     with BagDrive(bag) as drive:
         frames = list(drive.frames())
         assert drive.counts == {"frames": 4} and not drive.problems
-        mounted = {camera.name: camera.ego_T_camera for camera in drive.cameras}
+        mounted = {camera.name: camera.ego_T_camera for camera in drive.rig.cameras}
     for number, frame in enumerate(frames):
         assert frame.stamp_ns == START_NS + number * 100_000_000
         assert np.allclose(frame.odom_T_ego, planar(SPEED * (FIRST_S + number / 10), -3, 0), atol=1e-6)

@@ -68,7 +68,7 @@ def test_binning_and_region_of_interest_are_part_of_the_intrinsics(edited, drive
         return replace(message, k=K.ravel(), width=148, height=92, binning_x=2, binning_y=2, roi=roi)
 
     with edited(on("/camera_info", full_sensor)) as drive:
-        assert all(np.allclose(camera.K, drive_of.K) for camera in drive.cameras)
+        assert all(np.allclose(camera.K, drive_of.K) for camera in drive.rig.cameras)
 
 
 def test_distortion_is_reported_not_ignored(edited):
@@ -121,9 +121,9 @@ def test_tf_gives_the_pose_where_there_is_no_odometry(edited, drive_of):
 
 def test_mountings_that_tf_does_not_connect_are_named(edited):
     with edited(lambda topic, message: None if topic == "/tf_static" else message) as drive:
-        assert drive.missing_calibration["CAM_BACK"] == "tf does not connect base_link and cam_back"
+        assert drive.rig.missing["CAM_BACK"] == "tf does not connect base_link and cam_back"
         with pytest.raises(BagError, match="tf does not connect base_link and cam_back"):
-            drive.cameras  # noqa: B018
+            drive.rig.cameras  # noqa: B018
 
 
 def test_points_that_cannot_be_read_are_counted(edited):
@@ -199,5 +199,5 @@ def test_a_moving_mounting_is_reported(edited):
         return message
 
     with edited(edit) as drive:
-        assert drive.cameras
+        assert drive.rig.cameras
         assert any("mounting of cam_back changes over time" in problem for problem in drive.problems)

@@ -94,13 +94,13 @@ def test_a_calibration_file_goes_before_the_recorded_camera_info(tmp_path, sidec
     text = sidecar.read_text().replace("50.0", "55.0")
     sidecar.write_text(text)
     with BagDrive(tmp_path / "drive", sidecar) as drive:
-        assert all(camera.K[0, 0] == 55.0 for camera in drive.cameras)
+        assert all(camera.K[0, 0] == 55.0 for camera in drive.rig.cameras)
         infos = [content(m) for m in replay_messages(drive) if m.topic.endswith("camera_info")]
     assert len(infos) == 3 and all(info.k[0] == 55.0 for info in infos)
 
 
 def test_a_bag_without_calibration_still_replays_what_it_has(nuscenes2bag):
     with BagDrive(nuscenes2bag) as drive:
-        assert set(drive.missing_calibration) == {"CAM_BACK", "CAM_FRONT", "CAM_FRONT_LEFT"}
+        assert set(drive.rig.missing) == {"CAM_BACK", "CAM_FRONT", "CAM_FRONT_LEFT"}
         topics = {message.topic for message in replay_messages(drive)}
     assert "/cam_front/image" in topics and "/cam_front/camera_info" not in topics

@@ -21,10 +21,10 @@ def test_the_rig_of_a_scene_makes_a_bag_of_that_scene_readable(nuscenes2bag, nus
     path.write_text(printed([nuscenes2bag, "--nuscenes", nuscenes_root, "--scene", "scene-0061"], capsys))
     with BagDrive(nuscenes2bag, path) as drive:
         assert len(list(drive.frames())) == 4
-        for camera, mounted in zip(drive.cameras, sorted(drive_of.rig(), key=lambda c: c.name), strict=True):
+        for camera, mounted in zip(drive.rig.cameras, sorted(drive_of.rig(), key=lambda c: c.name), strict=True):
             assert np.array_equal(camera.K, drive_of.K)
             assert np.allclose(camera.ego_T_camera, mounted.ego_T_camera, atol=1e-9)
-        assert np.allclose(drive.ego_T_lidar(), drive_of.EGO_T_LIDAR, atol=1e-9)
+        assert np.allclose(drive.rig.ego_T_lidar(), drive_of.EGO_T_LIDAR, atol=1e-9)
 
 
 def test_the_template_has_what_the_bag_knows_and_names_what_it_lacks(
@@ -39,7 +39,7 @@ def test_the_template_has_what_the_bag_knows_and_names_what_it_lacks(
         read_calibration(path)
     path.write_text(text.replace("fx", "50.0").replace("fy", "52.0").replace("cx", "31.0").replace("cy", "17.0"))
     with BagDrive(nuscenes2bag, path) as drive:
-        assert all(np.array_equal(camera.K, drive_of.K) for camera in drive.cameras)
+        assert all(np.array_equal(camera.K, drive_of.K) for camera in drive.rig.cameras)
     text = printed([nuscenes_to_ros2bag], capsys)  # camera_info, no tf
     assert "tf does not connect" in text and "fx" not in text and text.count("[x, y, z]") == 3
 

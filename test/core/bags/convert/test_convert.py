@@ -33,7 +33,7 @@ def test_a_scene_comes_out_as_the_drive_it_is(nuscenes_root, tmp_path, drive_of,
     assert summary["drive_s"] == 0.325 and summary["times_real_time"] > 0 and summary["bytes"] == out.stat().st_size
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["nuscenes", "scene.mcap"]
     with BagDrive(out) as drive:
-        assert drive.dialect.writer == "mapkd" and not drive.missing_calibration
+        assert drive.dialect.writer == "mapkd" and not drive.rig.missing
         got = list(drive.frames())
         raw = {(m.topic, m.stamp_ns): bytes(m.data) for m in drive.reader.messages()}
         assert not drive.problems and drive.counts == {"frames": 4}

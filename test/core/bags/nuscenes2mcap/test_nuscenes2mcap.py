@@ -120,7 +120,7 @@ def test_damage_is_named_and_costs_only_what_is_damaged(foxglove_writer, tmp_pat
         lambda schema, fields: fields | ({"rotation": {}} if fields.get("child_frame_id") == "cam_back" else {})
     )
     with BagDrive(bent) as drive:
-        assert drive.missing_calibration == {"CAM_BACK": "tf does not connect base_link and cam_back"}
+        assert drive.rig.missing == {"CAM_BACK": "tf does not connect base_link and cam_back"}
         assert drive.reader.skipped["/tf"] == 3
     stamp_ns = drive_of.START_NS
     channel = ("/cam_front/image_rect_compressed", "foxglove.CompressedImage", "protobuf", [(stamp_ns, b"abc")])
