@@ -27,6 +27,17 @@ def describe(threads: int) -> dict[str, object]:
     }
 
 
+def describe_gpu(device: str) -> dict[str, object]:
+    """Name, memory and versions of a GPU that is there: cuda or cuda:N."""
+    found = torch.cuda.get_device_properties(device)
+    return {
+        "gpu": found.name,
+        "gpu_memory_gib": round(found.total_memory / 2**30, 1),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+    }
+
+
 def load() -> float:
     """Runnable processes, averaged over the last minute; 0 where the system does not tell."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0

@@ -6,7 +6,10 @@ from __future__ import annotations
 MAX_PIXELS = 64_000_000  # what image_codec decodes at most; importing it here would load OpenCV for --help
 
 # What models.inference knows; importing it here would load PyTorch for --help. A test compares them.
-BACKENDS = ("auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8", "compiled", "aot")
+BACKENDS = (
+    "auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8", "compiled", "aot",
+    "cuda", "cuda-tf32", "cuda-bf16", "cuda-fp16",
+)  # fmt: skip
 
 
 def size(text: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ N cameras, K classes, Y X canvas cells, Q queries, P points.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,9 @@ logger = logging.getLogger(__name__)
 # images N 3 H W uint8, plan -> probability K Y X uint8, scores Q K, points Q P 2 in [0, 1]. On a GPU images may be
 # TensorImages. PyTorch's takes as a third argument what teachers know beside the pictures, in the order of MapModel.
 Runner = Callable[..., tuple[NDArray, NDArray, NDArray]]
-BACKENDS = ("auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8", "compiled", "aot")
+CPU_BACKENDS = ("onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8", "compiled", "aot")
+GPU_BACKENDS = {"cuda": "fp32", "cuda-tf32": "tf32", "cuda-bf16": "bf16", "cuda-fp16": "fp16"}  # and their precision
+BACKENDS = ("auto", "torch", *CPU_BACKENDS, *GPU_BACKENDS)
 
 
 class Inference(nn.Module):
@@ -43,54 +46,66 @@ class Inference(nn.Module):
             output = self.model(images, plan, *known)
             scores, points = output.queries[-1]
             probability = output.semantic.softmax(1)[:, 1:]
+        if probability.dtype != torch.float32:  # of autocast: 255.5 is 256 in bf16, and that is 0 as a byte
+            probability = probability.float()
         return (probability * 255 + 0.5).to(torch.uint8), scores.sigmoid(), points
 
 
 def make_runner(
     model: MapModel, backend: str, device: str, card: Mapping[str, Any], threads: int | None = None
 ) -> Runner:
-    """The runner of `backend`; auto takes the fastest on this machine of those that are known to be good.
+    """The runner of `backend`; auto takes the fastest on this device of those that are known to be good.
 
     card: of the weights; its `sha256` names what is kept in the user's cache, its `miou_lost` says which runtimes that
-    are not exact are good enough for them. Raises ValueError for a backend or a device that is not there.
+    are not exact are good enough for them. Raises ValueError for a backend or a device that is not there, and for those
+    that do not go together, or not with this network.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
     device = device_of(backend, device)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r} asked for, but PyTorch sees no CUDA device; use device: cpu or auto")
+    check_device(device, backend)
     if more := [name for name in model.config.modalities if name != "camera"]:
         if backend not in ("auto", "torch"):
             raise ValueError(
                 f"backend {backend!r} runs cameras alone, this network knows {', '.join(more)}, too: use torch"
             )
         return torch_runner(model, device)
-    if device != "cpu":
-        return _on_device(model, backend, device)
-    if backend == "torch":
+    is_captured = device != "cpu" and can_deploy(model)
+    if backend in GPU_BACKENDS and not is_captured:
+        raise ValueError(f"backend {backend!r} runs what `models.deployed` can rewrite, which this is not: use torch")
+    if backend == "torch" or (device != "cpu" and not is_captured):
         return torch_runner(model, device)
     from mapkd_core.performance import ways  # which knows runtimes that need not be installed
 
     if backend == "auto":
-        return ways.auto_runner(model, card, threads)
-    return ways.runner(backend, model, card["sha256"], threads)
+        return ways.auto_runner(model, card, threads, device)
+    return ways.runner(backend, model, card["sha256"], threads, device)
 
 
 def device_of(backend: str, device: str) -> str:
-    """What `auto` means here: the GPU where there is one and the backend runs on it."""
+    """What `auto` means here: the GPU where the backend needs one, or there is one and the backend runs on it."""
     if device != "auto":
         return device
-    return "cuda" if torch.cuda.is_available() and backend in ("auto", "torch") else "cpu"
+    is_gpu = backend in GPU_BACKENDS or (backend in ("auto", "torch") and torch.cuda.is_available())
+    return "cuda" if is_gpu else "cpu"
 
 
-def _on_device(model: MapModel, backend: str, device: str) -> Runner:
-    if backend not in ("auto", "torch"):
-        raise ValueError(f"backend {backend!r} runs on the CPU; on {device} use backend: auto or torch")
-    if backend == "torch" or not can_deploy(model):
-        return torch_runner(model, device)
-    from mapkd_core.performance.staged import staged_runner
-
-    return staged_runner(model, device)
+def check_device(device: str, backend: str = "auto") -> None:
+    """Raises ValueError for a device that is not there, or that the backend does not run on."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ValueError(f"unknown device {device!r}; known: auto, cpu, cuda, cuda:N")
+    if device == "cpu":
+        if backend in GPU_BACKENDS:
+            raise ValueError(f"backend {backend!r} runs on a GPU; on the CPU use backend: auto or another one")
+        return
+    if backend in CPU_BACKENDS:
+        known = ", ".join(GPU_BACKENDS)
+        raise ValueError(f"backend {backend!r} runs on the CPU; on {device} use backend: auto, torch, {known}")
+    if not torch.cuda.is_available():
+        what = f"backend {backend!r}" if backend in GPU_BACKENDS else f"device {device!r}"
+        raise ValueError(f"{what} asked for, but PyTorch sees no CUDA device; use device: cpu and backend: auto")
+    if (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {device!r} asked for, but PyTorch sees {torch.cuda.device_count()} CUDA devices")
 
 
 def torch_runner(model: MapModel, device: str = "cpu") -> Runner:

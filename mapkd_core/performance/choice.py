@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mapkd_core.bench import machine
 from mapkd_core.bench.timing import interleaved
+from mapkd_core.data.tensor_images import TensorImages
 from mapkd_core.models.inference import Runner
 from mapkd_core.models.onnx_graph import GRAPH, cache_folder, default_threads
 from mapkd_core.writing import write_json
@@ -24,16 +26,22 @@ logger = logging.getLogger(__name__)
 ROUNDS = 7
 
 
-def key(digest: str, threads: int | None = None) -> str:
-    """What a choice holds for: processor, threads, versions of the runtimes, and the network."""
+def key(digest: str, threads: int | None = None, device: str = "cpu") -> str:
+    """What a choice holds for: processor and threads, or GPU; versions of the runtimes, and the network."""
+    network = f"network {digest[:16]} v{GRAPH}"
+    if device != "cpu":
+        gpu = machine.describe_gpu(device)
+        return f"{gpu['gpu']}; torch {torch.__version__}; CUDA {gpu['cuda']}, cuDNN {gpu['cudnn']}; {network}"
     threads = threads or default_threads()
     described = machine.describe(threads)
     parts = [str(described["processor"]), f"{threads} threads", f"torch {described['torch']}"]
     parts += [f"{name} {_version(name)}" for name in ("onnxruntime", "openvino")]
-    return "; ".join([*parts, f"network {digest[:16]} v{GRAPH}"])
+    return "; ".join([*parts, network])
 
 
-def fastest(runners: Mapping[str, Runner], images: NDArray, plan: NDArray) -> tuple[str, dict[str, float]]:
+def fastest(
+    runners: Mapping[str, Runner], images: NDArray | TensorImages, plan: NDArray
+) -> tuple[str, dict[str, float]]:
     """The runner with the least median, and the medians in milliseconds; measured in turns.
 
     A runner that fails is left out, with a warning. Raises RuntimeError where all fail.

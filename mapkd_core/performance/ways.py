@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ways to run the student on a CPU: what each needs, whether it is exact, and how its runner is made."""
+"""The ways to run the student: what each needs, whether it is exact, and how its runner is made.
+
+Those on a CPU are several runtimes, those on a GPU one captured graph in several precisions (`staged`).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mapkd_core.models.inference import Runner, torch_runner
+from mapkd_core.data.tensor_images import TensorImages
+from mapkd_core.models.inference import GPU_BACKENDS, Runner, torch_runner
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.onnx_graph import onnx_runner
 from mapkd_core.performance import choice, compiled, int8, openvino_runtime
+from mapkd_core.performance.staged import staged_runner
 
 logger = logging.getLogger(__name__)
 
@@ -51,56 +56,70 @@ WAYS: dict[str, Way] = {
 }
 
 
-def exact() -> set[str]:
-    """Ways whose answers are PyTorch's."""
-    return {name for name, way in WAYS.items() if way.is_exact}
+def of(device: str) -> Mapping[str, Way]:
+    """The ways on cpu, cuda or cuda:N; the first is the reference."""
+    return WAYS if device == "cpu" else staged(device)
+
+
+def staged(device: str) -> dict[str, Way]:
+    """The captured graph in each precision; on a CPU without graph, for tests."""
+
+    def way(precision: str) -> Way:
+        return Way(lambda model, digest, threads: staged_runner(model, device, precision), (), precision == "fp32")
+
+    return {name: way(precision) for name, precision in GPU_BACKENDS.items()}
 
 
 def missing(name: str) -> list[str]:
     """Packages that the way needs and that are not installed."""
-    return [package for package in WAYS[name].needs if importlib.util.find_spec(package) is None]
+    needs = WAYS[name].needs if name in WAYS else ()
+    return [package for package in needs if importlib.util.find_spec(package) is None]
 
 
-def runner(name: str, model: MapModel, digest: str, threads: int | None = None) -> Runner:
+def runner(name: str, model: MapModel, digest: str, threads: int | None = None, device: str = "cpu") -> Runner:
     """Raises ValueError where a package is missing."""
     if missing(name):
         packages = " ".join(_PIP[p] for p in WAYS[name].needs)
         raise ValueError(
             f"backend {name!r} needs the packages {' and '.join(WAYS[name].needs)}: pip install {packages}"
         )
-    return WAYS[name].make(model, digest, threads)
+    return of(device)[name].make(model, digest, threads)
 
 
-def auto_runner(model: MapModel, card: Mapping[str, Any], threads: int | None = None) -> Runner:
-    """The way that was the fastest on this machine; where nothing was measured, those that are good are, at first.
+def auto_runner(model: MapModel, card: Mapping[str, Any], threads: int | None = None, device: str = "cpu") -> Runner:
+    """The way that was the fastest on this device; where nothing was measured, those that are good are, at first.
 
     Good is what is exact, or what the card of the weights vouches for: `miou_lost` by way (`mapkd ship --ways`).
     Where only one of them is installed nothing is measured; without any it is PyTorch.
     """
-    digest = card["sha256"]
-    known = choice.read(choice.key(digest, threads))
-    if known is not None and known in WAYS and not missing(known):
-        return runner(known, model, digest, threads)
-    good = exact() | {name for name, lost in card.get("miou_lost", {}).items() if lost <= MOST_LOST}
-    candidates = [name for name, way in WAYS.items() if name in good and way.starts_fast and not missing(name)]
+    digest, table = card["sha256"], of(device)
+    key = choice.key(digest, threads, device)
+    known = choice.read(key)
+    if known is not None and known in table and not missing(known):
+        return runner(known, model, digest, threads, device)
+    vouched = {name for name, lost in card.get("miou_lost", {}).items() if lost <= MOST_LOST}
+    good = [name for name, way in table.items() if way.starts_fast and (way.is_exact or name in vouched)]
+    candidates = [name for name in good if not missing(name)]
     if not candidates:
         logger.warning(
             "ONNX Runtime or its exporter is not installed: falling back to PyTorch, which is about half as fast"
         )
         return torch_runner(model)
     if len(candidates) == 1:
-        return runner(candidates[0], model, digest, threads)
-    return _decided_at_first_frame(candidates, model, digest, threads)
+        return runner(candidates[0], model, digest, threads, device)
+    return _decided_at_first_frame(
+        {name: partial(runner, name, model, digest, threads, device) for name in candidates}, key
+    )
 
 
-def _decided_at_first_frame(candidates: list[str], model: MapModel, digest: str, threads: int | None) -> Runner:
+def _decided_at_first_frame(makers: Mapping[str, Callable[[], Runner]], key: str) -> Runner:
     chosen: list[Runner] = []
 
-    def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    def run(images: NDArray | TensorImages, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         if not chosen:
-            runners = {name: runner(name, model, digest, threads) for name in candidates}
+            runners = {name: make() for name, make in makers.items()}
             name, times = choice.fastest(runners, images, plan)
-            choice.write(choice.key(digest, threads), name, times)
+            choice.write(key, name, times)
             chosen.append(runners[name])
         return chosen[0](images, plan)
 

@@ -67,7 +67,7 @@ class Staged(Mapper):
 
     def _staged(self, images, plan):
         if self.stage is None:
-            self.stage = Stage(self._network, images, plan, torch.device("cpu"), None)
+            self.stage = Stage(self._network, images, plan, torch.device("cpu"))
         return self.stage(images, plan)
 
 

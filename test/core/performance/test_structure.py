@@ -78,7 +78,7 @@ def test_allocations_and_copies_of_a_staged_frame(tiny):
     rig = nuscenes_rig()[:2]
     K, poses = np.stack([c.K for c in rig]), np.stack([c.ego_T_camera for c in rig])
     inputs = rng.integers(0, 255, (2, 3, 64, 96), np.uint8), plan(tiny, K, poses, np.ones(2, bool))
-    stage = Stage(Inference(build(tiny)).eval(), *inputs, torch.device("cpu"), None)
+    stage = Stage(Inference(build(tiny)).eval(), *inputs, torch.device("cpu"))
     stage(*inputs)
     places = [t.data_ptr() for t in (*stage._host, *stage._inputs, *stage._answers)]
     tracemalloc.start()

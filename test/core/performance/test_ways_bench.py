@@ -52,4 +52,4 @@ def test_the_choice_is_kept_and_told(tiny, rig, make_sample, tmp_path, monkeypat
 def test_every_way_is_an_option_of_the_budget():
     from mapkd_core.commands.bench_budget import BACKENDS
 
-    assert set(BACKENDS) == {"auto", *ways.WAYS}
+    assert set(BACKENDS) == {"auto", *ways.WAYS, *ways.of("cuda")}
