@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.models.hdmapnet import CAMERAS, HDMapNet
+from mapkd_core.models.inference import Inference
 from mapkd_core.models.map_model import MapModel
 
 
@@ -35,11 +36,16 @@ def operations(network: nn.Module, *inputs: torch.Tensor) -> int:
 
 
 def student_cost(model: MapModel, images: torch.Tensor, plan: torch.Tensor) -> dict[str, Any]:
-    """parameters_m, gflop, and megabytes that any runtime has to move: weights, pictures, plan and the answer."""
-    config = model.config
-    answer = len(config.classes) * config.grid.shape[0] * config.grid.shape[1]
-    moved = 4 * parameters(model) + images.nbytes + plan.nbytes + answer
-    return _cost(model, operations(model, images, plan)) | {"moved_mb": round(moved / 1e6, 2)}
+    """parameters_m of the model; gflop and moved_mb of what runs, which is the model rewritten for speed if it can be.
+
+    moved_mb: megabytes that any runtime has to move: weights and fixed tables, pictures, plan and the answers.
+    """
+    network = Inference(model).eval()
+    with torch.no_grad():
+        answers = network(images, plan)
+    moved = sum(t.nbytes for t in (*network.state_dict().values(), images, plan, *answers))
+    counted = {"gflop": round(operations(network, images, plan) / 1e9, 3), "moved_mb": round(moved / 1e6, 2)}
+    return {"parameters_m": _millions(model)} | counted
 
 
 def hdmapnet_cost(config: ModelConfig) -> dict[str, Any]:
@@ -48,8 +54,9 @@ def hdmapnet_cost(config: ModelConfig) -> dict[str, Any]:
         network = HDMapNet(config).to("meta")
         images = torch.empty(1, CAMERAS, 3, config.image_height, config.image_width)
         K, ego_T_camera = torch.empty(1, CAMERAS, 3, 3), torch.empty(1, CAMERAS, 4, 4)
-    return _cost(network, operations(network, images, K, ego_T_camera))
+    flops = operations(network, images, K, ego_T_camera)
+    return {"parameters_m": _millions(network), "gflop": round(flops / 1e9, 3)}
 
 
-def _cost(network: nn.Module, flops: int) -> dict[str, Any]:
-    return {"parameters_m": round(parameters(network) / 1e6, 3), "gflop": round(flops / 1e9, 3)}
+def _millions(network: nn.Module) -> float:
+    return round(parameters(network) / 1e6, 3)

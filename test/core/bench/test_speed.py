@@ -13,7 +13,8 @@ from mapkd_core.bench import cost, machine, speed, table
 from mapkd_core.bench.stages import stage_times
 from mapkd_core.bench.timing import interleaved, spread, torch_threads
 from mapkd_core.mapper import Mapper
-from mapkd_core.models.build import build
+from mapkd_core.models.build import build, plan
+from mapkd_core.models.deployed import Deployed
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.types import Frame
 
@@ -23,6 +24,20 @@ def test_operations_by_hand():
     assert cost.operations(layer, torch.zeros(1, 3, 10, 20)) == 2 * 3 * 8 * 9 * 10 * 20
     assert cost.parameters(layer) == 3 * 8 * 9
     assert layer.weight.requires_grad and layer.training
+
+
+@pytest.mark.parametrize("view", ["ground", "lift_splat"])
+def test_what_runs_is_counted_and_not_what_was_trained(tiny, make_sample, view):
+    """The student is rewritten for speed where it can be; were it not any more, these figures would say so."""
+    model, p = build(replace(tiny, view=view)).eval(), make_sample().prepared
+    images, table = (torch.from_numpy(a)[None] for a in (p.images, plan(model.config, p.K, p.ego_T_camera, p.valid)))
+    counted = cost.student_cost(model, images, table)
+    trained = cost.operations(model, images, table)
+    runs = cost.operations(Deployed(model), images, table) if view == "ground" else trained
+    assert counted["gflop"] == round(runs / 1e9, 3) and (runs < trained) == (view == "ground")
+    assert counted["parameters_m"] == round(cost.parameters(model) / 1e6, 3)
+    least = 4 * cost.parameters(model.camera) + images.nbytes + table.nbytes
+    assert least < 1e6 * counted["moved_mb"] < 2 * least
 
 
 def test_calls_take_turns_and_warm_up_does_not_count():

@@ -15,7 +15,6 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.data.image_codec import decode_compressed
 from mapkd_core.data.prepare import prepare, reduced, reduction
 from mapkd_core.models.build import build, plan
-from mapkd_core.models.deployed import Deployed
 from mapkd_core.models.inference import Inference
 from mapkd_core.models.onnx_graph import export
 from mapkd_core.performance.budget import jpegs
@@ -34,8 +33,9 @@ def given() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_operations_of_the_shipped_shape(given):
+    """As every runtime gets it: were it not rewritten for speed any more, it would be 8.2e9."""
     images, table = (torch.from_numpy(a)[None] for a in given)
-    assert operations(Deployed(build(ModelConfig())), images, table) <= 7.9e9
+    assert operations(Inference(build(ModelConfig())), images, table) <= 7.9e9
 
 
 def test_nodes_of_the_graph(tmp_path, given):
