@@ -141,6 +141,7 @@ def compressed_size(data: Buffer) -> tuple[int, int]:
 _CODECS = {"jpeg": "jpeg", "jpg": "jpeg", "png": "png"}
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
+_JPEG_END = b"\xff\xd9"
 _START_OF_FRAME = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _START_OF_SCAN = 0xDA
 
@@ -175,9 +176,14 @@ def _jpeg_size(raw: memoryview) -> tuple[int, int]:
         if marker == _START_OF_SCAN:
             break
         at += 2 + struct.unpack(">H", raw[at + 2 : at + 4])[0]
-    if size is None or bytes(raw[at:]).rfind(b"\xff\xd9") < 0:
+    if size is None or not _has_end(raw[at:]):
         raise ValueError(f"jpeg of {len(raw)} bytes is cut off: its end marker is missing")
     return size[1], size[0]
+
+
+def _has_end(scan: memoryview) -> bool:
+    """Nearly always the last two bytes; only where they are not is the scan copied, to be searched."""
+    return any(_JPEG_END in bytes(part) for part in (scan[-64:], scan))
 
 
 def _decode_jpeg(flat: NDArray[np.uint8], shape: tuple[int, int, int], reduce: int) -> Pixels:
