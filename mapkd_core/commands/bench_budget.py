@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--frame", type=Path, metavar="DIR", help="budget: a frame folder, whose JPEGs are measured, too"
     )
+    group.add_argument(
+        "--device", default="cpu", metavar="D", help="budget: cpu, or cuda[:N] for the GPU's own in all its precisions"
+    )
     group.add_argument("--node", type=Path, metavar="FILE", help="budget: result of `bench latency` to put beside")
     group.add_argument("--bar", type=Path, metavar="FILE", help="budget: write it as a stacked bar: .svg, .png")
     group.add_argument("--roofline", type=Path, metavar="FILE", help="budget: write the roofline: .svg, .png")
@@ -38,6 +41,8 @@ def budget(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mapkd_core.performance import budget, budget_plot
 
     _check(options)
+    if options.device != "cpu":
+        return _device_budget(options)
     if options.node and not options.node.is_file():
         raise FileNotFoundError(f"no result at {options.node}; make it with mapkd bench latency --out {options.node}")
     node = json.loads(options.node.read_text()) if options.node else None
@@ -47,6 +52,20 @@ def budget(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         if path:
             draw(result, path)
     return result, _budget_text(result)
+
+
+def _device_budget(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from mapkd_core.data.frame_folder import read_frame_folder
+    from mapkd_core.performance import device_budget, device_table
+
+    if options.node or options.bar or options.roofline:
+        raise ValueError(f"--bar, --roofline and --node are of the CPU's budget: leave them out on {options.device}")
+    recorded = read_frame_folder(options.frame) if options.frame else None
+    backends = [] if options.backend == "auto" else [options.backend]
+    result = device_budget.run(
+        options.weights, options.device, backends, options.repeats, options.threads, recorded=recorded
+    )
+    return result, "\n".join(device_table.markdown(result))
 
 
 def ways(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mapkd_core.bench import executors, reduced_table
 from mapkd_core.evaluation.report import table
+from mapkd_core.performance import device_table
 
 
 def budget(result: dict[str, Any]) -> list[str]:
@@ -123,6 +124,7 @@ def where(result: dict[str, Any]) -> str:
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "budget": ("docs/results/budget.json", budget),
     "parts": ("docs/results/budget.json", parts),
+    "gpu": ("docs/results/gpu.json", device_table.markdown),
     "executors": ("docs/results/executors.json", executors.markdown),
     "ways": ("docs/results/ways.json", ways),
     "scaling": ("docs/results/scaling.json", scaling),
