@@ -68,15 +68,17 @@ def semantic_map(local_map: LocalMap, head: Header, status: InputStatus) -> BevS
     if local_map.probability is None:
         raise ValueError("this map has no probability layers: the predictor gives vectors only")
     grid, observed = local_map.grid, local_map.observed
-    return BevSemanticMap(
+    message = BevSemanticMap(
         header=head,
         info=grid_info(grid),
         encoding=BevSemanticMap.ENCODING_PROBABILITY,
         layers=list(local_map.classes),
-        data=_bytes(local_map.probability),
-        observed=_bytes(observed.view(np.uint8)) if observed is not None else array("B"),
         input=status,
     )
+    _fill(message.data, local_map.probability)
+    if observed is not None:
+        _fill(message.observed, observed)
+    return message
 
 
 def vector_map(local_map: LocalMap, head: Header, status: InputStatus, model_id: str) -> VectorMap:
@@ -190,10 +192,10 @@ def _polyline(element: MapElement) -> MapPolyline:
     )
 
 
-def _bytes(values: np.ndarray) -> array:
-    result = array("B")
-    result.frombytes(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
-    return result
+def _fill(field: array, values: np.ndarray) -> None:
+    """Straight into the message's own array: what its constructor is given it would copy."""
+    if values.size:
+        field.frombytes(np.ascontiguousarray(values).data.cast("B"))
 
 
 def _split(kind: Any, nanoseconds: int) -> Any:

@@ -83,6 +83,8 @@ def fit_pixels(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.uint
     rows, columns = image.shape[:2]
     width, height = config.image_width, scaled_rows(columns, rows, config)
     if (columns, rows) != (width, height):
+        if image.strides[-1] < 0:  # a view of BGR, of which OpenCV would make a copy at its full size
+            return fit_pixels(image[..., ::-1], config)[..., ::-1]
         shrinks = width < columns
         image, height = _without_sky(image, height, config.image_height) if shrinks else (image, height)
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
