@@ -16,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("budget, ways, scaling; latency, which reads --frame, too")
     group.add_argument("--backend", choices=BACKENDS, default="auto", help="budget, scaling: runtime of the network")
     group.add_argument(
-        "--frame", type=Path, metavar="DIR", help="budget: a frame folder, whose JPEGs are measured, too"
+        "--frame",
+        type=Path,
+        metavar="DIR",
+        help="budget: a frame folder, whose JPEGs are measured, too; ways: which is compared, too",
     )
     group.add_argument(
         "--device", default="cpu", metavar="D", help="budget: cpu, or cuda[:N] for the GPU's own in all its precisions"
@@ -69,17 +72,20 @@ def _device_budget(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def ways(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """JSON and text; the choice is kept in the user's cache."""
-    from mapkd_core.performance import ways_bench
+    """JSON and text; the choice is kept in the user's cache. Raises FileNotFoundError without the folder of --frame."""
+    from mapkd_core.data.frame_folder import read_frame_folder
+    from mapkd_core.performance import ways_bench, ways_table
 
     _check(options)
     worlds = 4 if options.worlds is None else options.worlds
     if worlds < 0:
         raise ValueError(f"worlds = {worlds}; must be at least 0")
+    recorded = read_frame_folder(options.frame).frame if options.frame else None
+    keep = not options.forget
     result = ways_bench.run(
-        options.weights, options.ways, options.repeats, options.threads, worlds, keep=not options.forget
+        options.weights, options.ways, options.repeats, options.threads, worlds, keep=keep, recorded=recorded
     )
-    return result, ways_bench.text(result)
+    return result, ways_table.text(result)
 
 
 def scaling(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mapkd_core.bench import executors, reduced_table
 from mapkd_core.evaluation.report import table
-from mapkd_core.performance import device_table
+from mapkd_core.performance import device_table, ways_table
 
 
 def budget(result: dict[str, Any]) -> list[str]:
@@ -68,22 +68,9 @@ def parts(result: dict[str, Any]) -> list[str]:
 
 
 def ways(result: dict[str, Any]) -> list[str]:
-    """Every runtime, the fastest first, with what it loses."""
-    rows = []
-    for name, row in sorted(result["ways"].items(), key=lambda item: item[1]["forward_ms"]["p50"]):
-        ms, share = row["forward_ms"], f"{100 * row['share_of_ceiling']:.0f} %"
-        lost = "exact" if row["is_exact"] else "not scored" if row["miou_lost"] is None else f"{row['miou_lost']:.2f}"
-        times = [f"{ms['p50']:.1f} ms", f"{ms['p95']:.1f} ms", f"{row['gflops']:.0f}", share]
-        rows.append([f"`{name}`", *times, lost, "yes" if row["is_taken"] else "no"])
-    absent = ", ".join(result["not_installed"]) or "none"
-    note = f"mIoU of the reference {result['reference_miou'] or '-'} over {result['scored_frames']} frames."
-    roof = f"{result['ceilings']['conv_gflops']:.0f} GFLOP/s of large convolutions in PyTorch in the same run"
-    return [
-        *table(["backend", "p50", "p95", "GFLOP/s", "of the ceiling", "mIoU lost", "good enough"], rows),
-        "",
-        f"{result['gflop']:.2f} GFLOP a frame. The ceiling: {roof}, single precision, which bf16 and int8 may pass.",
-        f"Chosen: `{result['chosen']}`. Not installed: {absent}. {note} {where(result)}",
-    ]
+    """Every runtime beside PyTorch, the fastest first."""
+    *lines, last = ways_table.markdown(result)
+    return [*lines, f"{last} {where(result)}"]
 
 
 def scaling(result: dict[str, Any]) -> list[str]:

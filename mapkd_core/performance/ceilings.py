@@ -6,6 +6,7 @@ The roof of a roofline (Williams et al., CACM 2009) is the least of peak operati
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +20,48 @@ from mapkd_core.bench.timing import interleaved
 from mapkd_core.models.deployed import Deployed
 from mapkd_core.models.map_model import MapModel
 
+logger = logging.getLogger(__name__)
+
+_LARGE = ((1, 256, 50, 100), (6, 128, 16, 88))  # inputs of the 3x3 convolutions of `machine.ceilings`
+
 
 def measured(model: MapModel, images: NDArray, plan: NDArray, repeats: int = 5) -> dict[str, float]:
     """conv_gflops and bandwidth_gbs as `machine.ceilings`, and the network's own convolutions with nothing between."""
     return machine.ceilings(2 * repeats) | own_convolutions(model, images, plan, repeats)
+
+
+@torch.inference_mode()
+def less_precise(repeats: int = 10) -> dict[str, float | None]:
+    """conv_gflops_bf16, conv_gflops_int8: the convolutions of `machine.ceilings` there; None where PyTorch has none."""
+    roofs: dict[str, float | None] = {}
+    for precision, prepared in (("bf16", _bf16), ("int8", _int8)):
+        try:
+            calls = {str(shape): prepared(shape) for shape in _LARGE}
+            best = {name: min(times) for name, times in interleaved(calls, repeats, warm_up=2).items()}
+        except (AttributeError, NotImplementedError, RuntimeError) as error:  # no oneDNN, another processor
+            logger.warning("convolutions in %s are not measured: %s", precision, " ".join(str(error).split())[:200])
+            roofs[f"conv_gflops_{precision}"] = None
+            continue
+        rates = [_operations(s, (s[1], s[1], 3, 3), (1, 1), (1, 1), (1, 1), 1) / best[str(s)] / 1e6 for s in _LARGE]
+        roofs[f"conv_gflops_{precision}"] = round(max(rates), 1)
+    return roofs
+
+
+def _bf16(shape: tuple[int, ...]) -> Callable[[], object]:
+    x = torch.randn(shape).bfloat16().contiguous(memory_format=torch.channels_last)
+    kernel = torch.randn(shape[1], shape[1], 3, 3).bfloat16().contiguous(memory_format=torch.channels_last)
+    return lambda: functional.conv2d(x, kernel, padding=1)
+
+
+def _int8(shape: tuple[int, ...]) -> Callable[[], object]:
+    """oneDNN's convolution of bytes by signed bytes to bytes, as PyTorch's compiler calls it for quantised networks."""
+    ops, channels, one = torch.ops.onednn, shape[1], [1, 1]
+    x = torch.randint(0, 256, shape, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    kernel = torch.randint(-127, 128, (channels, channels, 3, 3), dtype=torch.int8)
+    scales, zeros = torch.full((channels,), 0.02), torch.zeros(channels, dtype=torch.int32)
+    packed = ops.qconv_prepack(kernel, scales, 0.05, 128, one, one, one, 1, list(shape))
+    after = (None, one, one, one, 1, 1.0, 128, torch.uint8, "none", [], "")
+    return lambda: ops.qconv2d_pointwise(x, 0.05, 128, packed, scales, zeros, *after)
 
 
 @torch.inference_mode()

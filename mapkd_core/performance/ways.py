@@ -25,6 +25,8 @@ from mapkd_core.performance.staged import staged_runner
 logger = logging.getLogger(__name__)
 
 MOST_LOST = 0.5  # points of mIoU that a way may lose to be taken
+# How far an exact way may be from PyTorch anywhere: of 255; of 1; of the grid's size. Rounding, and no more.
+TOLERANCE = {"probability": 1.0, "scores": 1e-4, "points": 1e-4}
 _PIP = {"torch": "torch", "onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "'mapkd[openvino]'"}
 
 
@@ -32,25 +34,29 @@ _PIP = {"torch": "torch", "onnx": "onnx", "onnxruntime": "onnxruntime", "openvin
 class Way:
     """make: model, digest of its weights, threads -> runner. needs: packages beside PyTorch.
 
-    is_exact: equal to PyTorch in single precision but for rounding: 1 of 255 in probability, 1e-4 in the rest. Others
-    are taken by `auto` only where the weights' card vouches for them, or `mapkd bench ways` did on this machine: at
-    most MOST_LOST points of mIoU lost.
+    is_exact: equal to PyTorch in single precision within TOLERANCE, which `mapkd bench ways` looks after. Others are
+    taken by `auto` only where the weights' card vouches for them, or `mapkd bench ways` did on this machine: at most
+    MOST_LOST points of mIoU lost.
     starts_fast: ready within some seconds, so that `auto` may try it when it is first used.
+    precision: of its convolutions: the roof that it works under.
     """
 
     make: Callable[[MapModel, str, int | None], Runner]
     needs: tuple[str, ...] = ()
     is_exact: bool = True
     starts_fast: bool = True
+    precision: str = "fp32"
 
 
 WAYS: dict[str, Way] = {
     "torch": Way(lambda model, digest, threads: torch_runner(model), starts_fast=False),
     "onnx": Way(onnx_runner, ("onnx", "onnxruntime")),
     "openvino": Way(partial(openvino_runtime.runner, precision="f32"), ("onnx", "openvino")),
-    "openvino-bf16": Way(partial(openvino_runtime.runner, precision="bf16"), ("onnx", "openvino"), is_exact=False),
-    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), is_exact=False, starts_fast=False),
-    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), is_exact=False, starts_fast=False),
+    "openvino-bf16": Way(
+        partial(openvino_runtime.runner, precision="bf16"), ("onnx", "openvino"), False, precision="bf16"
+    ),
+    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), False, False, "int8"),
+    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), False, False, "int8"),
     "compiled": Way(compiled.compiled_runner, starts_fast=False),
     "aot": Way(compiled.aot_runner, starts_fast=False),
 }
@@ -65,7 +71,10 @@ def staged(device: str) -> dict[str, Way]:
     """The captured graph in each precision; on a CPU without graph, for tests."""
 
     def way(precision: str) -> Way:
-        return Way(lambda model, digest, threads: staged_runner(model, device, precision), (), precision == "fp32")
+        is_exact = precision == "fp32"
+        return Way(
+            lambda model, digest, threads: staged_runner(model, device, precision), (), is_exact, precision=precision
+        )
 
     return {name: way(precision) for name, precision in GPU_BACKENDS.items()}
 

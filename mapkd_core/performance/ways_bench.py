@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every installed way to run the student, timed in turns and, where it is not exact, scored beside the reference.
+"""Every installed way to run the student: timed in turns, compared with PyTorch, and scored beside it.
 
-The fastest of those that are good enough is kept for this machine: it is what `auto` takes from then on.
+The fastest of those that are good enough is kept for this machine: it is what `auto` takes from then on. A way that is
+said to be exact has to be so here, with these weights; another one may lose little mIoU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,19 +19,17 @@ from mapkd_core.bench import machine
 from mapkd_core.bench.cost import operations
 from mapkd_core.bench.stages import rendered_frame
 from mapkd_core.bench.timing import interleaved, torch_threads
-from mapkd_core.data.prepare import prepare
 from mapkd_core.data.seeds import VALIDATION
-from mapkd_core.evaluation.evaluate import Evaluator
-from mapkd_core.evaluation.rendered import Predicting, World, predict_worlds
 from mapkd_core.mapper import SHIPPED
-from mapkd_core.models.build import plan
-from mapkd_core.models.inference import Inference
+from mapkd_core.models.inference import Inference, Runner
 from mapkd_core.models.onnx_graph import default_threads
-from mapkd_core.performance import choice, ways
+from mapkd_core.performance import ceilings, choice, ways, ways_scores
 from mapkd_core.performance.budget import spread
 from mapkd_core.training.checkpoint import load_weights
+from mapkd_core.types import Frame
 
-REFERENCE = "torch"
+SCHEMA = 2
+ROOFS = {"fp32": "conv_gflops", "bf16": "conv_gflops_bf16", "int8": "conv_gflops_int8"}  # by precision
 _FIRST_SEED = VALIDATION.start + 50_000  # to choose by, so not of the test worlds
 
 
@@ -41,102 +41,100 @@ def run(
     worlds: int = 4,
     frames: int = 5,
     keep: bool = True,
+    recorded: Frame | None = None,
 ) -> dict[str, Any]:
     """Measure; JSON-ready. names: ways to try, all installed ones if empty. worlds: 0 scores none, then no way that is
-    not exact is taken. keep: write the choice. Raises ValueError for an unknown way.
+    not exact is taken. keep: write the choice. recorded: a frame of a vehicle, compared beside the rendered ones.
+
+    Raises ValueError for an unknown way, RuntimeError where none runs.
     """
     if unknown := set(names) - set(ways.WAYS):
         raise ValueError(f"way {', '.join(sorted(unknown))} is unknown; known: {', '.join(ways.WAYS)}")
     count = threads or default_threads()
-    path = weights or SHIPPED
-    model, card = load_weights(path)
-    prepared = prepare(rendered_frame(), model.config)
-    given = prepared.images, plan(model.config, prepared.K, prepared.ego_T_camera, prepared.valid)
+    model, card = load_weights(weights or SHIPPED)
+    looked_at = [ways_scores.given(frame, model.config) for frame in (rendered_frame(), recorded) if frame is not None]
+    seeds = range(_FIRST_SEED, _FIRST_SEED + worlds)
+    every = chain(looked_at, ways_scores.rendered(seeds, frames, model.config))
     tried = [name for name in names or ways.WAYS if not ways.missing(name)]
     before = machine.load()
     with torch_threads(count):
-        roof = machine.ceilings()
-        times = _times(tried, model, card["sha256"], count, given, repeats)
-    gflop = round(operations(Inference(model).eval(), *(torch.from_numpy(array)[None] for array in given)) / 1e9, 3)
-    load = {"load_before": before, "load_after": machine.load()}
-    scores = _scores(path, [REFERENCE, *(n for n in times if not ways.WAYS[n].is_exact)], worlds, frames)
-    rows = {name: _row(name, ms, scores) | _speed(ms, gflop, roof["conv_gflops"]) for name, ms in times.items()}
-    chosen = min((name for name, row in rows.items() if row["is_taken"]), key=lambda n: rows[n]["forward_ms"]["p50"])
+        roofs = machine.ceilings() | ceilings.less_precise()
+        runners = _running(tried, model, card["sha256"], count, looked_at[0])
+        times = _times(runners, looked_at[0], repeats)
+        after = machine.load()
+        found, reference = ways_scores.judged(runners, model, card.get("vectors", "raster"), every)
+    gflop = _gflop(model, looked_at[0])
+    rows = {name: _row(name, ms, found[name], reference) | _speed(name, ms, gflop, roofs) for name, ms in times.items()}
     key = choice.key(card["sha256"], threads)
-    if keep:
-        medians = {name: row["forward_ms"]["p50"] for name, row in rows.items()}
-        choice.write(key, chosen, medians, miou=scores)
-    missing = {name: ways.missing(name) for name in ways.WAYS if ways.missing(name)}
+    chosen = _chosen(rows, key if keep else None)
     return {
-        "schema": 1,
-        "sha256": card["sha256"],
-        "machine": machine.describe(count) | load,
-        "gflop": gflop,
-        "ceilings": roof,
-        "ways": rows,
-        "chosen": chosen,
-        "key": key,
-        "kept": keep,
-        "not_installed": missing,
-        "reference_miou": scores.get(REFERENCE),
-        "scored_frames": worlds * frames,
-    }
+        "schema": SCHEMA, "sha256": card["sha256"],
+        "machine": machine.describe(count) | {"load_before": before, "load_after": after},
+        "gflop": gflop, "ceilings": roofs, "ways": rows, "chosen": chosen, "key": key,
+        "kept": keep and chosen is not None,
+        "not_installed": {name: ways.missing(name) for name in ways.WAYS if ways.missing(name)},
+        "reference_miou": reference["miou"], "reference_map": reference["map"],
+        "scored_frames": worlds * frames, "tolerance": ways.TOLERANCE,
+        "compared_frames": {"rendered": 1 + worlds * frames, "recorded": len(looked_at) - 1},
+    }  # fmt: skip
 
 
-def text(result: dict[str, Any]) -> str:
-    """A line for each way."""
-    lines = [f"{'way':<16}{'p50 ms':>9}{'p95 ms':>9}{'mIoU lost':>11}"]
-    for name, row in sorted(result["ways"].items(), key=lambda item: item[1]["forward_ms"]["p50"]):
-        lost = "exact" if row["is_exact"] else "-" if row["miou_lost"] is None else f"{row['miou_lost']:.2f}"
-        lines.append(f"{name:<16}{row['forward_ms']['p50']:>9.1f}{row['forward_ms']['p95']:>9.1f}{lost:>11}")
-    lines.append(f"chosen: {result['chosen']}{', kept for this machine' if result['kept'] else ''}")
-    return "\n".join(lines)
-
-
-def _times(
-    names: Sequence[str], model: Any, digest: str, threads: int, given: tuple[Any, Any], repeats: int
-) -> dict[str, list[float]]:
+def _running(
+    names: Sequence[str], model: Any, digest: str, threads: int, given: ways_scores.Given
+) -> dict[str, Runner]:
+    """The runners that answer on this machine."""
     able = {}
     for name in names:
         try:
-            run = ways.runner(name, model, digest, threads)
-            run(*given)
-            able[name] = lambda run=run: run(*given)
+            runner = ways.runner(name, model, digest, threads)
+            runner(given.images, given.plan)
+            able[name] = runner
         except Exception as error:  # of a runtime or a compiler: the others count
             choice.logger.warning("%s does not run here: %s", name, " ".join(str(error).split())[:200])
     if not able:
         raise RuntimeError(f"none of {', '.join(names)} runs the network on this machine")
-    return interleaved(able, repeats, warm_up=2)
+    return able
 
 
-def _scores(weights: Path, names: Sequence[str], worlds: int, frames: int) -> dict[str, float]:
-    """mIoU in percent of the raster by each way over the same rendered frames."""
-    if not worlds or len(names) < 2:
-        return {}
-    scores = {}
-    for name in names:
-        how = Predicting(weights, vectors=("query",), backend=name)
-        drives = [World(_FIRST_SEED + i) for i in range(worlds)]
-        evaluator = None
-        for predicted in (p for drive in predict_worlds(drives, frames, how, workers=1) for p in drive):
-            found = predicted.maps["query"]
-            evaluator = evaluator or Evaluator(found.grid, found.classes)
-            evaluator.add(found, predicted.truth, predicted.labelled)
-        assert evaluator is not None
-        scores[name] = round(100 * evaluator.report().miou, 3)
-    return scores
+def _times(runners: dict[str, Runner], given: ways_scores.Given, repeats: int) -> dict[str, list[float]]:
+    calls = {name: (lambda run=run: run(given.images, given.plan)) for name, run in runners.items()}  # type: ignore[misc]
+    return interleaved(calls, repeats, warm_up=2)
 
 
-def _speed(times_ms: list[float], gflop: float, conv_gflops: float) -> dict[str, float]:
-    """share_of_ceiling: of what large convolutions reach here in single precision; less precise ways may pass it."""
-    rate = gflop / median(times_ms) * 1e3
-    return {"gflops": round(rate, 1), "share_of_ceiling": round(rate / conv_gflops, 3)}
+def _gflop(model: Any, given: ways_scores.Given) -> float:
+    """Of a frame, in the network that runs."""
+    inputs = (torch.from_numpy(array)[None] for array in (given.images, given.plan))
+    return round(operations(Inference(model).eval(), *inputs) / 1e9, 3)
 
 
-def _row(name: str, times_ms: list[float], scores: dict[str, float]) -> dict[str, Any]:
-    is_exact = ways.WAYS[name].is_exact
-    lost = round(scores[REFERENCE] - scores[name], 3) if name in scores and REFERENCE in scores else None
+def _chosen(rows: dict[str, dict[str, Any]], key: str | None) -> str | None:
+    """The fastest way that is good enough, None where none is; kept for this machine where there is a key."""
+    medians = {name: row["forward_ms"]["p50"] for name, row in rows.items()}
+    good = [name for name, row in rows.items() if row["is_taken"]]
+    if not good:
+        return None
+    chosen = min(good, key=medians.__getitem__)
+    if key is not None:
+        choice.write(key, chosen, medians, miou={name: row["miou"] for name, row in rows.items()})
+    return chosen
+
+
+def _speed(name: str, times_ms: list[float], gflop: float, roofs: dict[str, Any]) -> dict[str, float | None]:
+    """share_of_ceiling: of what large convolutions reach here in the way's own precision; None where not measured."""
+    rate, roof = gflop / median(times_ms) * 1e3, roofs.get(ROOFS[ways.WAYS[name].precision])
+    return {"gflops": round(rate, 1), "share_of_ceiling": round(rate / roof, 3) if roof else None}
+
+
+def _row(name: str, times_ms: list[float], found: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """is_taken: an exact way by what it answers, another one by what it loses."""
+    way, apart = ways.WAYS[name], found["apart"]
+    lost = {
+        f"{key}_lost": None if found[key] is None or reference[key] is None else round(reference[key] - found[key], 3)
+        for key in ("miou", "map")
+    }
+    is_within = all(apart[key] is not None and apart[key] <= most for key, most in ways.TOLERANCE.items())
+    loses_little = lost["miou_lost"] is not None and lost["miou_lost"] <= ways.MOST_LOST
     return {
-        "forward_ms": spread(times_ms), "is_exact": is_exact, "miou": scores.get(name), "miou_lost": lost,
-        "is_taken": is_exact or (lost is not None and lost <= ways.MOST_LOST),
+        "forward_ms": spread(times_ms), "precision": way.precision, "is_exact": way.is_exact, **found, **lost,
+        "is_taken": is_within if way.is_exact else loses_little,
     }  # fmt: skip
