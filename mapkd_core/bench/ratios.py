@@ -27,22 +27,26 @@ def run(
 def ratios(measured: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, float | None]:
     """From the result of `speed.run` and of `latency.run`; None for what was not measured.
 
-    hdmapnet_over_student: times as long, the student in its fastest runtime; _eager: both in PyTorch; _operations:
-    counted. share_of_roofline: least time for the student's operations and bytes over its time, 0..1.
+    hdmapnet_over_student: times as long, the student as the node runs it; _eager: both in PyTorch; _operations:
+    counted. mapkd_over_student: of MapKD's student's shape. share_of_roofline: least time for the student's operations
+    and bytes over its time, 0..1, both in single precision.
     node_overhead: the node's work other than the network over the network's time there, by their medians.
-    node_network_over_bare: the network's time inside the node over that of the bare forward pass here.
+    node_network_over_bare, node_over_bare: the network's time inside the node, and all of the node's work, over that of
+    the same network alone.
     """
     forward, networks = measured["forward_ms"], measured["networks"]
     fastest = forward.get(speed.FASTEST, forward[speed.EAGER])
-    stages = node.get("stages_ms", {})
+    bare_ms, stages = forward[speed.NODE]["median"], node.get("stages_ms", {})
     network = (stages.get("network") or {}).get("p50")
     return {
-        "hdmapnet_over_student": measured["ratios"].get("fastest", measured["ratios"]["eager"]),
+        "hdmapnet_over_student": measured["ratios"]["node"],
+        "mapkd_over_student": measured["ratios"]["mapkd_node"],
         "hdmapnet_over_student_eager": measured["ratios"]["eager"],
         "hdmapnet_over_student_operations": _round(networks["hdmapnet_shape"]["gflop"], networks["student"]["gflop"]),
         "share_of_roofline": fastest["share_of_floor"],
         "node_overhead": overhead.over_own_network(stages),
-        "node_network_over_bare": _round(network, fastest["median"]) if network else None,
+        "node_network_over_bare": _round(network, bare_ms) if network else None,
+        "node_over_bare": overhead.over_bare_network(stages, bare_ms),
     }
 
 

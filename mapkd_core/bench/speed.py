@@ -1,38 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed of the student beside a network of HDMapNet's shape, in one run, and of every stage of a prediction.
+"""Speed of the student beside networks of its peers' shapes, in one run, and of every stage of a prediction.
 
-Both networks get the same pictures, threads and process, in turns. Ratios and shares of the measured ceilings carry
+All networks get the same pictures, threads and process, in turns. Ratios and shares of the measured ceilings carry
 over to other machines; milliseconds do not.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
-from mapkd_core.bench import cost, machine
+from mapkd_core.bench import cost, machine, peers
 from mapkd_core.bench.stages import rendered_frame, stage_times
 from mapkd_core.bench.timing import interleaved, spread, torch_threads
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import Prepared, prepare
 from mapkd_core.mapper import SHIPPED, Mapper
 from mapkd_core.models.build import build, plan
-from mapkd_core.models.hdmapnet import HDMapNet
 from mapkd_core.models.inference import make_runner
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.performance import choice
 from mapkd_core.training.checkpoint import load_weights, save_weights
 
 SCHEMA = 1
-EAGER, FASTEST, YARDSTICK = (
-    "student, eager PyTorch fp32",
-    "student, ONNX Runtime fp32",
-    "HDMapNet shape, eager PyTorch fp32",
-)
+EAGER, FASTEST = "student, eager PyTorch fp32", "student, ONNX Runtime fp32"
+NODE = "student, as the node runs it"  # `backend: auto`
+_ROWS = {"eager": EAGER, "fastest": FASTEST, "node": NODE}
 
 
 def run(
@@ -51,12 +49,13 @@ def run(
         frame = rendered_frame()
         prepared = prepare(frame, model.config)
         ceilings = machine.ceilings()
-        counted, times = _forward(model, card["sha256"], prepared, repeats, count)
+        counted, times = _forward(model, card, prepared, repeats, count)
+        runtime = choice.taken("auto", card["sha256"], count)
         steps = stage_times(Mapper(path, threads=count), frame, 3 * repeats) if stages else {}
     after = machine.load()
     is_shared = max(before, after) > count + 0.5
     note = "(other processes were running: milliseconds are upper bounds, ratios are rough)" if is_shared else ""
-    forward = {name: _judged(name, ms, counted, ceilings) for name, ms in times.items()}
+    forward = {name: _judged(ms, counted[_network(name)], ceilings) for name, ms in times.items()}
     return {
         "schema": SCHEMA,
         "machine": machine.describe(count)
@@ -68,6 +67,7 @@ def run(
         "networks": counted,
         "ceilings": ceilings,
         "forward_ms": forward,
+        "node_runtime": runtime,
         "ratios": _ratios(forward),
         "predict_ms": steps,
     }
@@ -85,31 +85,33 @@ def _student(weights: Path | None, folder: Path) -> tuple[Path, str]:
 
 
 def _forward(
-    model: MapModel, digest: str, prepared: Prepared, repeats: int, threads: int
+    model: MapModel, card: Mapping[str, Any], prepared: Prepared, repeats: int, threads: int
 ) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """Counted costs and measured milliseconds of each network on one frame."""
     table = plan(model.config, prepared.K, prepared.ego_T_camera, prepared.valid)
     images = torch.from_numpy(prepared.images)[None]
     K, ego_T_camera = (torch.from_numpy(m).float()[None] for m in (prepared.K, prepared.ego_T_camera))
-    yardstick = HDMapNet(model.config).eval()
-    counted = {
-        "student": cost.student_cost(model, images, torch.from_numpy(table)[None]),
-        "hdmapnet_shape": cost.hdmapnet_cost(model.config),
-    }
-    eager = make_runner(model, "torch", "cpu", {"sha256": digest})
-    calls: dict[str, Callable[[], object]] = {
-        EAGER: lambda: eager(prepared.images, table),
-        YARDSTICK: torch.inference_mode()(lambda: yardstick(images, K, ego_T_camera)),
-    }
+    others = peers.peers(model.config, images, K, ego_T_camera)
+    counted = {"student": cost.student_cost(model, images, torch.from_numpy(table)[None])}
+    counted |= {peer.key: peer.cost for peer in others.values()}
+    backends = {EAGER: "torch", NODE: "auto"}
     if machine.describe(threads)["onnxruntime"] is not None:
-        fastest = make_runner(model, "onnx", "cpu", {"sha256": digest}, threads)
-        calls[FASTEST] = lambda: fastest(prepared.images, table)
-    return counted, interleaved(calls, repeats)
+        backends[FASTEST] = "onnx"
+    runners = {name: make_runner(model, backend, "cpu", card, threads) for name, backend in backends.items()}
+    calls: dict[str, Callable[[], object]] = {
+        name: (lambda runner=runner: runner(prepared.images, table))  # type: ignore[misc]
+        for name, runner in runners.items()
+    }
+    return counted, interleaved(calls | {name: peer.run for name, peer in others.items()}, repeats)
 
 
-def _judged(name: str, times_ms: list[float], counted: dict[str, Any], ceilings: dict[str, float]) -> dict[str, float]:
+def _network(row: str) -> str:
+    """Whose row it is, as in the counted costs."""
+    return {peers.HDMAPNET: "hdmapnet_shape", peers.MAPKD: "mapkd_student_shape"}.get(row, "student")
+
+
+def _judged(times_ms: list[float], network: dict[str, Any], ceilings: dict[str, float]) -> dict[str, float]:
     """The times of one network, its operations a second, and how near that is to the machine's convolution ceiling."""
-    network = counted["hdmapnet_shape" if name == YARDSTICK else "student"]
     result = spread(times_ms)
     floor_ms = network["gflop"] / ceilings["conv_gflops"] * 1e3
     if "moved_mb" in network:
@@ -122,11 +124,14 @@ def _judged(name: str, times_ms: list[float], counted: dict[str, Any], ceilings:
 
 
 def _ratios(forward: dict[str, dict[str, float]]) -> dict[str, float]:
-    """How many times as long the HDMapNet-shaped network takes: by medians, and by the least disturbed rounds (p10)."""
-    names = {"eager": EAGER, "fastest": FASTEST}
+    """How many times as long a peer's shape takes: by medians, and by the least disturbed rounds (p10).
+
+    eager, fastest, node: HDMapNet's over the student's rows; mapkd_eager and so on: MapKD's student's over them.
+    """
     return {
-        key + suffix: round(forward[YARDSTICK][figure] / forward[name][figure], 1)
+        prefix + key + suffix: round(forward[peer][figure] / forward[name][figure], 1)
+        for prefix, peer in (("", peers.HDMAPNET), ("mapkd_", peers.MAPKD))
         for suffix, figure in (("", "median"), ("_p10", "p10"))
-        for key, name in names.items()
+        for key, name in _ROWS.items()
         if name in forward
     }

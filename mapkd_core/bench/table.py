@@ -25,7 +25,10 @@ def text(result: dict[str, Any]) -> str:
     lines.append("")
     for name, network in result["networks"].items():
         lines.append(f"{name:<16}{network['parameters_m']:>9.2f} M parameters{network['gflop']:>9.2f} GFLOP a frame")
-    lines.append("HDMapNet shape / student: " + ", ".join(f"{key} {ratio} x" for key, ratio in ratios.items()))
+    for peer, prefix in (("HDMapNet's shape", ""), ("MapKD's student's", "mapkd_")):
+        known = [key for key in ("eager", "fastest", "node") if prefix + key in ratios]
+        told = ", ".join(f"{key} {ratios[prefix + key]:g}" for key in known)
+        lines.append(f"{peer} takes so many times as long as the student: {told}")
     if result["predict_ms"]:
         lines += ["", "1600 x 900 JPEG to vectors, ms (median, p90)"]
         found = {stage: result["predict_ms"][stage] for stage in STAGES if stage in result["predict_ms"]}

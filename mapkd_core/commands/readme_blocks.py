@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mapkd_core.bench import lasting, rendering, soak_table
+from mapkd_core.bench import lasting, peers, rendering, soak_table
+from mapkd_core.bench import speed as bench
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.commands import performance_blocks
 from mapkd_core.commands.readme_scores import in_percent, retrained, scores, worlds
@@ -15,22 +16,24 @@ from mapkd_core.robustness import blocks as robustness_blocks
 
 
 def speed(result: dict[str, Any]) -> list[str]:
-    """Forward times side by side."""
-    rows = [[name, f"{ms['median']:.0f} ms", f"{ms['p90']:.0f} ms"] for name, ms in result["forward_ms"].items()]
+    """Forward times side by side, and how many times as long its peers' shapes take."""
+    forward, runtime = result["forward_ms"], result.get("node_runtime", "auto")
+    yardsticks = [name for name in (peers.HDMAPNET, peers.MAPKD) if name in forward]
+    rows = [
+        [
+            f"{name} (`{runtime}`)" if name == bench.NODE else name, f"{ms['median']:.0f} ms", f"{ms['p90']:.0f} ms",
+            *[f"{forward[peer]['median'] / ms['median']:.0f}" for peer in yardsticks],
+        ]
+        for name, ms in forward.items()
+    ]  # fmt: skip
     costs = "; ".join(
         f"{name}: {cost['parameters_m']:.2f} M parameters, {cost['gflop']:.1f} GFLOP a frame"
         for name, cost in result["networks"].items()
     )
-    ratios = ", ".join(f"{name} {ratio} times" for name, ratio in result["ratios"].items())
     machine = result["machine"]
     where = f"{machine['processor']}, {machine['threads']} threads. {machine['note']}".strip()
-    return [
-        *table(["forward pass, six cameras", "median", "p90"], rows),
-        "",
-        f"{costs}. Faster by: {ratios}.",
-        "",
-        where,
-    ]
+    head = ["forward pass, six cameras", "median", "p90", *[f"{p.split(',')[0]} takes, times" for p in yardsticks]]
+    return [*table(head, rows), "", f"{costs}.", "", where]
 
 
 def students(result: dict[str, Any]) -> list[str]:

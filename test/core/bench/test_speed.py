@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mapkd_core.bench import cost, machine, speed, table
+from mapkd_core.bench import cost, machine, peers, speed, table
 from mapkd_core.bench.stages import stage_times
 from mapkd_core.bench.timing import interleaved, spread, torch_threads
+from mapkd_core.config import ModelConfig, TrainConfig, load
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build, plan
 from mapkd_core.models.deployed import Deployed
@@ -70,10 +71,10 @@ def test_ceilings_are_positive():
 
 
 def test_floor_is_the_slower_of_work_and_traffic():
-    counted = {"student": {"gflop": 10.0, "moved_mb": 1.0}, "hdmapnet_shape": {"gflop": 300.0}}
-    busy = speed._judged(speed.EAGER, [200.0], counted, {"conv_gflops": 100.0, "bandwidth_gbs": 10.0})
+    counted = {"gflop": 10.0, "moved_mb": 1.0}
+    busy = speed._judged([200.0], counted, {"conv_gflops": 100.0, "bandwidth_gbs": 10.0})
     assert (busy["floor_ms"], busy["share_of_floor"], busy["gflops"]) == (100.0, 0.5, 50.0)
-    moving = speed._judged(speed.EAGER, [200.0], counted, {"conv_gflops": 1e6, "bandwidth_gbs": 0.01})
+    moving = speed._judged([200.0], counted, {"conv_gflops": 1e6, "bandwidth_gbs": 0.01})
     assert moving["floor_ms"] == 100.0
 
 
@@ -92,7 +93,19 @@ def test_whole_run_is_json_and_a_table():
     result = speed.run(repeats=1, threads=1)
     assert json.loads(json.dumps(result)) == result
     assert result["networks"]["hdmapnet_shape"]["gflop"] == pytest.approx(339, rel=0.03)
+    assert result["networks"]["mapkd_student_shape"]["gflop"] == pytest.approx(370, rel=0.03)
     assert result["networks"]["student"]["parameters_m"] <= 5 and result["networks"]["student"]["gflop"] <= 10
     assert {"load_before", "load_after", "shared"} <= result["machine"].keys()
     text = table.text(result)
-    assert "HDMapNet shape / student: eager" in text and "GFLOP a frame" in text
+    assert "times as long" in text and "GFLOP a frame" in text
+
+
+def test_mapkds_student_is_timed_in_the_shape_that_its_setting_trains():
+    paper = load(TrainConfig, "config/train/paper/mapkd_student.yaml").model
+    assert (
+        replace(
+            ModelConfig(image_height=paper.image_height, image_width=paper.image_width, grid=paper.grid),
+            **peers.MAPKD_STUDENT,
+        )
+        == paper
+    )
