@@ -59,7 +59,8 @@ def parts(result: dict[str, Any]) -> list[str]:
     return [
         *table(["part", "GFLOP", "MB", "ms, p50", "floor, ms", "GFLOP/s"], rows),
         "",
-        f"In `{ran_in}`. Ceilings of this run: {roofs['conv_gflops']:.0f} GFLOP/s in large convolutions, "
+        f"In `{ran_in}`, roof {result.get('roof_gflops', roofs['conv_gflops']):.0f} GFLOP/s. Ceilings of this run: "
+        f"{roofs['conv_gflops']:.0f} GFLOP/s in large convolutions in single precision, "
         f"{roofs['own_conv_gflops']:.0f} in the network's own one by one, {roofs['bandwidth_gbs']:.0f} GB/s. "
         f"On a GPU: {result['gpu']}.",
         "",

@@ -22,7 +22,8 @@ from mapkd_core.data.prepare import prepare
 from mapkd_core.mapper import SHIPPED, Mapper
 from mapkd_core.models.build import plan
 from mapkd_core.models.onnx_graph import default_threads
-from mapkd_core.performance import ceilings, choice, parts
+from mapkd_core.performance import ceilings, choice, parts, ways
+from mapkd_core.performance.ceilings import ROOFS
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Camera, Frame, LocalMap
@@ -124,12 +125,14 @@ def _network(weights: Path | None, frame: Frame, threads: int, repeats: int, run
     rows = parts.costs(model, prepared.images, table)
     parts_in = runtime if runtime in parts.RUNTIMES else "onnx"
     times = interleaved(parts.calls(model, prepared.images, table, threads, parts_in), repeats)
+    precision = ways.WAYS[parts_in].precision
+    roof = roofs.get(ROOFS[precision]) or roofs["conv_gflops"]
     for name, row in rows.items():
-        taken, least = spread(times[name]), ceilings.floor_ms(row, roofs)
+        taken, least = spread(times[name]), ceilings.floor_ms(row, roofs | {"conv_gflops": roof})
         row |= taken | {"floor_ms": least, "share_of_floor": round(least / taken["p50"], 3)}
         row["gflops"] = round(row["gflop"] / taken["p50"] * 1e3, 1)
         row["intensity"] = round(1e3 * row["gflop"] / row["moved_mb"], 2)
-    return {"ceilings": roofs, "parts": rows, "parts_in": parts_in}
+    return {"ceilings": roofs, "parts": rows, "parts_in": parts_in, "precision": precision, "roof_gflops": roof}
 
 
 def _in_the_node(

@@ -43,14 +43,15 @@ def bar(result: Mapping[str, Any], path: Path) -> None:
 
 def roofline(result: Mapping[str, Any], path: Path) -> None:
     """Operations a second over operations a byte: roofs of memory and of convolutions, a point for each part."""
-    roofs = result["ceilings"]
+    roofs, precision = result["ceilings"], result.get("precision", "fp32")
     figure = figure_of(7, 4.5)
     axes = figure.subplots()
     x = np.geomspace(0.5, 1000, 200)
-    axes.plot(
-        x, np.minimum(x * roofs["bandwidth_gbs"], roofs["conv_gflops"]), color="0.2", label="roof of this machine"
+    roof = np.minimum(x * roofs["bandwidth_gbs"], result.get("roof_gflops", roofs["conv_gflops"]))
+    axes.plot(x, roof, color="0.2", label=f"roof of this machine in {precision}")
+    axes.axhline(
+        roofs["own_conv_gflops"], color="0.5", linestyle=":", label="the network's convolutions alone, in fp32"
     )
-    axes.axhline(roofs["own_conv_gflops"], color="0.5", linestyle=":", label="the network's convolutions alone")
     for name, row in result["parts"].items():
         axes.plot(row["intensity"], row["gflops"], "o", color=COLOURS[name], markeredgecolor="0.2")
         axes.annotate(name, (row["intensity"], row["gflops"]), xytext=(6, -3), textcoords="offset points")

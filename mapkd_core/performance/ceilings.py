@@ -22,12 +22,13 @@ from mapkd_core.models.map_model import MapModel
 
 logger = logging.getLogger(__name__)
 
+ROOFS = {"fp32": "conv_gflops", "bf16": "conv_gflops_bf16", "int8": "conv_gflops_int8"}  # of convolutions, by precision
 _LARGE = ((1, 256, 50, 100), (6, 128, 16, 88))  # inputs of the 3x3 convolutions of `machine.ceilings`
 
 
 def measured(model: MapModel, images: NDArray, plan: NDArray, repeats: int = 5) -> dict[str, float]:
-    """conv_gflops and bandwidth_gbs as `machine.ceilings`, and the network's own convolutions with nothing between."""
-    return machine.ceilings(2 * repeats) | own_convolutions(model, images, plan, repeats)
+    """As `machine.ceilings` and `less_precise`, and the network's own convolutions with nothing between, in fp32."""
+    return machine.ceilings(2 * repeats) | less_precise() | own_convolutions(model, images, plan, repeats)
 
 
 @torch.inference_mode()
