@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--roofline", type=Path, metavar="FILE", help="budget: write the roofline: .svg, .png")
     group.add_argument("--ways", nargs="+", default=[], metavar="WAY", help="ways: which of them; all if absent")
     group.add_argument(
-        "--worlds", type=int, metavar="N", help="worlds that are scored; ways: 4 (0: none), reduced: 100, if absent"
+        "--worlds", type=int, metavar="N", help="worlds scored; ways and GPU: 4 (0: none), reduced: 100, if absent"
     )
     group.add_argument("--forget", action="store_true", help="ways: do not keep the choice for this machine")
     group.add_argument("--axes", nargs="+", metavar="AXIS", help="scaling: picture, cameras, range, batch; all")
@@ -66,7 +66,7 @@ def _device_budget(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     recorded = read_frame_folder(options.frame) if options.frame else None
     backends = [] if options.backend == "auto" else [options.backend]
     result = device_budget.run(
-        options.weights, options.device, backends, options.repeats, options.threads, recorded=recorded
+        options.weights, options.device, backends, options.repeats, options.threads, None, recorded, _worlds(options)
     )
     return result, "\n".join(device_table.markdown(result))
 
@@ -77,9 +77,7 @@ def ways(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mapkd_core.performance import ways_bench, ways_table
 
     _check(options)
-    worlds = 4 if options.worlds is None else options.worlds
-    if worlds < 0:
-        raise ValueError(f"worlds = {worlds}; must be at least 0")
+    worlds = _worlds(options)
     recorded = read_frame_folder(options.frame).frame if options.frame else None
     keep = not options.forget
     result = ways_bench.run(
@@ -97,6 +95,13 @@ def scaling(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if options.plot:
         scaling_plot.plot(result, options.plot)
     return result, "\n".join(scaling_plot.markdown(result))
+
+
+def _worlds(options: argparse.Namespace) -> int:
+    worlds: int = 4 if options.worlds is None else options.worlds
+    if worlds < 0:
+        raise ValueError(f"worlds = {worlds}; must be at least 0")
+    return worlds
 
 
 def _check(options: argparse.Namespace) -> None:

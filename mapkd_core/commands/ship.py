@@ -27,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reports", type=Path, nargs="*", default=[], metavar="FILE", help="JSON of `mapkd evaluate --out`"
     )
-    parser.add_argument("--ways", type=Path, metavar="FILE", help="JSON of `mapkd bench ways`: backends to vouch for")
+    parser.add_argument(
+        "--ways", type=Path, nargs="+", default=[], metavar="FILE",
+        help="JSON of `mapkd bench ways`, and of `bench budget` on a GPU: backends to vouch for",
+    )  # fmt: skip
     parser.add_argument("--vectors", choices=("query", "raster"), help="head that gives polylines by default")
     parser.add_argument("--min-confidence", type=float, metavar="C", help="polylines below it are left out by default")
     parser.add_argument("--model-id", default="mapkd-student", metavar="NAME", help="name in published messages")
@@ -51,7 +54,7 @@ def run(options: argparse.Namespace) -> Result:
         card["metrics"] = {name: report["vectors"] for name, report in reports.items()}
         card["vectors"] = _better(next(iter(reports.values())))
     if options.ways:
-        card["miou_lost"] = _miou_lost(options.ways, card["sha256"])
+        card["miou_lost"] = {k: v for path in options.ways for k, v in _miou_lost(path, card["sha256"]).items()}
     if options.vectors:
         card["vectors"] = options.vectors
     if options.min_confidence is not None:

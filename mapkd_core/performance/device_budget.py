@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,19 @@ from mapkd_core.models.build import plan
 from mapkd_core.models.inference import GPU_BACKENDS, check_device
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.onnx_graph import default_threads
-from mapkd_core.performance import ceilings, device_ceilings, parts
+from mapkd_core.performance import device_ceilings, parts, ways
 from mapkd_core.performance.budget import jpegs
 from mapkd_core.performance.device_probe import Memory, elapsed_ms, waits
 from mapkd_core.performance.pipeline import JpegPipeline
-from mapkd_core.performance.precision import PRECISIONS, network_for
+from mapkd_core.performance.precision import network_for
 from mapkd_core.performance.staged import Stage
+from mapkd_core.performance.ways_scores import FIRST_SEED, Given, judged, lost, rendered
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Camera, Frame
 
 SCHEMA = 1
 QUALITY = 80  # of the JPEGs: what image_transport sends unless told
+FRAMES = 5  # of each world
 _WARM_UP = 3
 Sources = Mapping[str, tuple[Sequence[Camera], Sequence[bytes]]]  # cameras and a JPEG of each, by name
 
@@ -51,10 +54,12 @@ def run(
     threads: int | None = None,
     frame: Frame | None = None,
     recorded: FrameFolder | None = None,
+    worlds: int = 4,
 ) -> dict[str, Any]:
     """Measure; JSON-ready. backends: of the GPU, all of them if empty. threads: of the decoder, where the CPU decodes.
 
-    frame, recorded: as in `budget.run`. Raises ValueError for another backend and a device that is not there.
+    frame, recorded: as in `budget.run`. worlds: whose frames are scored and compared with PyTorch on the CPU. Raises
+    ValueError for another backend and a device that is not there.
     """
     check_device(device)
     if unknown := set(backends) - set(GPU_BACKENDS):
@@ -75,8 +80,13 @@ def run(
         rows[name] |= _steps(model, inputs, place, GPU_BACKENDS[name], repeats)
     roofs = device_ceilings.measured(place, dict.fromkeys(GPU_BACKENDS[name] for name in rows))
     costs = parts.costs(model, *inputs)
+    runners = {name: ways.staged(device)[name].make(model, card["sha256"], None) for name in rows}
+    seeds = range(FIRST_SEED, FIRST_SEED + worlds)
+    compared = chain([Given(*inputs)], rendered(seeds, FRAMES, model.config))
+    found, reference = judged(runners, model, card.get("vectors", "raster"), compared)
     for name, row in rows.items():
-        row |= _shares(row, costs, roofs, GPU_BACKENDS[name])
+        row |= device_ceilings.shares(row, costs, roofs, GPU_BACKENDS[name])
+        row |= {"is_exact": GPU_BACKENDS[name] == "fp32"} | found[name] | lost(found[name], reference)
     return {
         "schema": SCHEMA,
         "sha256": card["sha256"],
@@ -87,7 +97,10 @@ def run(
         "picture": [given.cameras[0].width, given.cameras[0].height],
         "jpeg_bytes": {name: int(np.mean([len(j) for j in data])) for name, (_, data) in sources.items()},
         "ceilings": roofs,
-        "backends": rows,
+        "ways": rows,  # as `mapkd ship --ways` reads them
+        "reference_miou": reference["miou"],
+        "reference_map": reference["map"],
+        "scored_frames": worlds * FRAMES,
     }
 
 
@@ -127,23 +140,3 @@ def _steps(
     steps: dict[str, Any] = {name: spread([row[name] for row in rounds[_WARM_UP:]]) for name in calls}
     up, down = stage.transferred_bytes
     return steps | {"up_mb": round(up / 1e6, 3), "down_mb": round(down / 1e6, 3)}
-
-
-def _shares(
-    row: Mapping[str, Any], costs: Mapping[str, Mapping[str, float]], roofs: Mapping[str, Any], precision: str
-) -> dict[str, float]:
-    """Of the ceilings. floor_ms: the parts of the network one after the other; bf16 and fp16 move half of the bytes."""
-    roof = {"conv_gflops": roofs["conv_gflops"][precision], "bandwidth_gbs": roofs["bandwidth_gbs"]}
-    half = 0.5 if PRECISIONS[precision] else 1.0
-    floors = [ceilings.floor_ms(c | {"moved_mb": half * c["moved_mb"]}, roof) for c in map(dict, costs.values())]
-    gflop, taken = sum(cost["gflop"] for cost in costs.values()), row["forward_ms"]["p50"]
-    speed = gflop / taken * 1e3
-    return {
-        "gflop": round(gflop, 3),
-        "gflops": round(speed, 1),
-        "share_of_ceiling": round(speed / roof["conv_gflops"], 4),
-        "floor_ms": float(f"{sum(floors):.4g}"),
-        "share_of_floor": round(sum(floors) / taken, 4),
-        "share_of_up": round(row["up_mb"] / row["up_ms"]["p50"] / roofs["up_gbs"], 4),
-        "share_of_down": round(row["down_mb"] / row["down_ms"]["p50"] / roofs["down_gbs"], 4),
-    }

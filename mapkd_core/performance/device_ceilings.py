@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from mapkd_core.performance import ceilings
 from mapkd_core.performance.device_probe import elapsed_ms
 from mapkd_core.performance.precision import PRECISIONS, arithmetic
 
@@ -32,6 +33,29 @@ def measured(device: torch.device, precisions: Iterable[str] = PRECISIONS, repea
     }
     speeds = {name: round(size / _best_ms(call, device, repeats) / 1e6, 1) for name, (size, call) in copies.items()}
     return {"conv_gflops": convolved, **speeds}
+
+
+def shares(
+    row: Mapping[str, Any], costs: Mapping[str, Mapping[str, float]], roofs: Mapping[str, Any], precision: str
+) -> dict[str, float]:
+    """What the steps of `device_budget` have of `measured`; costs: by part of the network, as `parts.costs` tells.
+
+    floor_ms: the parts one after the other; bf16 and fp16 move half of the bytes.
+    """
+    roof = {"conv_gflops": roofs["conv_gflops"][precision], "bandwidth_gbs": roofs["bandwidth_gbs"]}
+    moved = 0.5 if PRECISIONS[precision] else 1.0
+    floor_ms = sum(ceilings.floor_ms({**cost, "moved_mb": moved * cost["moved_mb"]}, roof) for cost in costs.values())
+    gflop, taken_ms = sum(cost["gflop"] for cost in costs.values()), row["forward_ms"]["p50"]
+    speed = gflop / taken_ms * 1e3
+    return {
+        "gflop": round(gflop, 3),
+        "gflops": round(speed, 1),
+        "share_of_ceiling": round(speed / roof["conv_gflops"], 4),
+        "floor_ms": float(f"{floor_ms:.4g}"),
+        "share_of_floor": round(floor_ms / taken_ms, 4),
+        "share_of_up": round(row["up_mb"] / row["up_ms"]["p50"] / roofs["up_gbs"], 4),
+        "share_of_down": round(row["down_mb"] / row["down_ms"]["p50"] / roofs["down_gbs"], 4),
+    }
 
 
 def _conv_gflops(precision: str, device: torch.device, repeats: int) -> float:

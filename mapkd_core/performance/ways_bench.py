@@ -19,7 +19,6 @@ from mapkd_core.bench import machine
 from mapkd_core.bench.cost import operations
 from mapkd_core.bench.stages import rendered_frame
 from mapkd_core.bench.timing import interleaved, torch_threads
-from mapkd_core.data.seeds import VALIDATION
 from mapkd_core.mapper import SHIPPED
 from mapkd_core.models.inference import Inference, Runner
 from mapkd_core.models.onnx_graph import default_threads
@@ -30,7 +29,6 @@ from mapkd_core.types import Frame
 
 SCHEMA = 2
 ROOFS = {"fp32": "conv_gflops", "bf16": "conv_gflops_bf16", "int8": "conv_gflops_int8"}  # by precision
-_FIRST_SEED = VALIDATION.start + 50_000  # to choose by, so not of the test worlds
 
 
 def run(
@@ -53,7 +51,7 @@ def run(
     count = threads or default_threads()
     model, card = load_weights(weights or SHIPPED)
     looked_at = [ways_scores.given(frame, model.config) for frame in (rendered_frame(), recorded) if frame is not None]
-    seeds = range(_FIRST_SEED, _FIRST_SEED + worlds)
+    seeds = range(ways_scores.FIRST_SEED, ways_scores.FIRST_SEED + worlds)
     every = chain(looked_at, ways_scores.rendered(seeds, frames, model.config))
     tried = [name for name in names or ways.WAYS if not ways.missing(name)]
     before = machine.load()
@@ -127,11 +125,7 @@ def _speed(name: str, times_ms: list[float], gflop: float, roofs: dict[str, Any]
 
 def _row(name: str, times_ms: list[float], found: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
     """is_taken: an exact way by what it answers, another one by what it loses."""
-    way, apart = ways.WAYS[name], found["apart"]
-    lost = {
-        f"{key}_lost": None if found[key] is None or reference[key] is None else round(reference[key] - found[key], 3)
-        for key in ("miou", "map")
-    }
+    way, apart, lost = ways.WAYS[name], found["apart"], ways_scores.lost(found, reference)
     is_within = all(apart[key] is not None and apart[key] <= most for key, most in ways.TOLERANCE.items())
     loses_little = lost["miou_lost"] is not None and lost["miou_lost"] <= ways.MOST_LOST
     return {

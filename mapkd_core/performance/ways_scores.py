@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.prepare import model_camera, prepare
+from mapkd_core.data.seeds import VALIDATION
 from mapkd_core.evaluation.evaluate import Evaluator
 from mapkd_core.evaluation.report import json_ready
 from mapkd_core.models.build import observed, plan
@@ -29,6 +30,7 @@ from mapkd_core.worlds import drive, procedural, rig
 from mapkd_core.worlds.render import Renderer
 from mapkd_core.worlds.truth import local_elements
 
+FIRST_SEED = VALIDATION.start + 50_000  # of the worlds: to choose a way by, so not of the test
 Answers = tuple[NDArray, NDArray, NDArray]  # probability K Y X uint8, scores Q K, points Q P 2
 
 
@@ -108,3 +110,11 @@ def judged(
         for name, run in runners.items():
             others[name].add(frame, run(frame.images, frame.plan), expected)
     return {name: beside.result() for name, beside in others.items()}, own.result()
+
+
+def lost(found: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, float | None]:
+    """miou_lost, map_lost: points less than the reference; None where they were not scored."""
+    return {
+        f"{key}_lost": None if found[key] is None or reference[key] is None else round(reference[key] - found[key], 3)
+        for key in ("miou", "map")
+    }

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mapkd_core.cli import main
-from mapkd_core.commands import performance_blocks
+from mapkd_core.commands import performance_blocks, ship
 from mapkd_core.commands.readme_tables import rewritten
 from mapkd_core.data import device_pictures
 from mapkd_core.data.device_pictures import OnDevice
@@ -50,13 +50,14 @@ def result(tmp_path_factory, tiny, rig, make_sample):
         patch.setattr(device_budget, "Mapper", OnCpuTensors)
         patch.setattr(device_ceilings, "CONVOLUTION", (1, 8, 16))
         patch.setattr(device_ceilings, "COPY_BYTES", 1 << 20)
-        return device_budget.run(path, "cpu", repeats=3, threads=1, frame=frame)
+        patch.setattr(device_budget, "FRAMES", 1)
+        return device_budget.run(path, "cpu", repeats=3, threads=1, frame=frame, worlds=1)
 
 
 def test_every_precision_is_measured_from_jpeg_to_polylines(result):
     assert json.loads(json.dumps(result)) == result
-    assert list(result["backends"]) == list(GPU_BACKENDS) and result["machine"]["gpu"] is None
-    for row in result["backends"].values():
+    assert list(result["ways"]) == list(GPU_BACKENDS) and result["machine"]["gpu"] is None
+    for row in result["ways"].values():
         assert row["decodes_on"] == "GPU" and row["memory_mib"] is None and row["waits"] is None
         for times in (*(row[step] for step in STEPS), *row["to_map_ms"]["quality 80"].values()):
             assert 0 <= times["p50"] <= times["p95"] <= times["p99"] and times["repeats"] == 3
@@ -69,7 +70,7 @@ def test_copies_are_those_of_a_frame_and_shares_those_of_the_ceilings(result, ti
     roofs = result["ceilings"]
     assert list(roofs["conv_gflops"]) == list(GPU_BACKENDS.values())
     assert all(speed > 0 for speed in (*roofs["conv_gflops"].values(), roofs["up_gbs"], roofs["bandwidth_gbs"]))
-    for name, row in result["backends"].items():
+    for name, row in result["ways"].items():
         pictures, raster = 6 * 3 * 64 * 96, 3 * 40 * 80
         assert pictures < 1e6 * row["up_mb"] < 2 * pictures and raster < 1e6 * row["down_mb"] < 2 * raster
         ceiling = roofs["conv_gflops"][GPU_BACKENDS[name]]
@@ -79,9 +80,20 @@ def test_copies_are_those_of_a_frame_and_shares_those_of_the_ceilings(result, ti
         assert row["share_of_floor"] == pytest.approx(row["floor_ms"] / row["forward_ms"]["p50"], rel=0.05, abs=2e-4)
 
 
+def test_every_precision_is_scored_and_the_card_gets_what_it_loses(result, tmp_path):
+    assert result["scored_frames"] == 1 and result["reference_miou"] is not None
+    for name, row in result["ways"].items():
+        assert row["miou_lost"] == pytest.approx(result["reference_miou"] - row["miou"], abs=1e-3)
+        assert row["is_exact"] == (name == "cuda") and (not row["is_exact"] or row["apart"]["probability"] <= 1)
+    (tmp_path / "gpu.json").write_text(json.dumps(result))
+    assert set(ship._miou_lost(tmp_path / "gpu.json", result["sha256"])) == {"cuda-tf32", "cuda-bf16", "cuda-fp16"}
+
+
 def test_it_is_told_as_text_and_in_the_document(result, tmp_path):
     lines = "\n".join(device_table.markdown(result))
     assert all(f"`{name}`" in lines for name in GPU_BACKENDS) and "CPU tensors, no GPU" in lines
+    broken = {"cuda": {**result["ways"]["cuda"], "apart": dict.fromkeys(device_table.APART), "waits": 0}}
+    assert "-" in "\n".join(device_table.markdown({**result, "ways": broken}))
     assert "decoded on the GPU" in lines and "total, p99" in lines
     file, draw = performance_blocks.BLOCKS["gpu"]
     assert draw(result) == device_table.markdown(result)
@@ -137,5 +149,5 @@ def test_what_belongs_to_the_cpu_is_refused(capsys, monkeypatch, tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_on_a_gpu_a_frame_waits_once_and_fits_a_gibibyte():
     found = device_budget.run(repeats=20)
-    for row in found["backends"].values():
+    for row in found["ways"].values():
         assert row["waits"] == 0 and 0 < row["memory_mib"]["allocated"] < row["memory_mib"]["reserved"] < 1024
