@@ -14,7 +14,13 @@ from mapkd_core.commands.arguments import BACKENDS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside those of the other measurements."""
     group = parser.add_argument_group("budget, ways, scaling; latency, which reads --frame, too")
-    group.add_argument("--backend", choices=BACKENDS, default="auto", help="budget, scaling: runtime of the network")
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        metavar="B",
+        default="auto",
+        help=f"budget, scaling: runtime, {', '.join(BACKENDS)}",
+    )
     group.add_argument(
         "--frame",
         type=Path,

@@ -51,7 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-confidence", type=float, default=0.0, metavar="C", help="polylines below it are left out, 0..1"
     )
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="runtime of the network")
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        metavar="B",
+        default="auto",
+        help=f"runtime of the network: {', '.join(BACKENDS)}",
+    )
     parser.add_argument(
         "--size", default="network", metavar="WxH",
         help="pictures rendered, in pixels, e.g. 1600x900; network: what the network takes, which is 10 times faster",

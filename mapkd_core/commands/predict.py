@@ -46,7 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="leave out polylines below it, 0..1; the card's if absent",
     )
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="runtime of the network")
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        metavar="B",
+        default="auto",
+        help=f"runtime of the network: {', '.join(BACKENDS)}",
+    )
     predict_bags.add_arguments(parser)
 
 
