@@ -9,9 +9,10 @@ on out/data/train, and reports what each learned and costs. `distill` trains tea
 distillation scheme on roads-v1, and tabulates what each is worth: hours, in as many sittings as you like.
 
 `budget` says where the time of a frame goes, stage by stage and part by part of the network, beside the least that
-this machine allows; with --device cuda it measures a GPU, in all its precisions. `ways` times every runtime that is installed, compares and scores it beside PyTorch, and keeps the
-fastest good one for this machine: what `backend: auto` takes. `scaling` times the network against the size of the
-pictures, the number of cameras, the range of the map and the batch. `rendering` times the worlds that data is made of.
+this machine allows; with --device cuda it measures a GPU, in all its precisions. `ways` times every runtime that is
+installed, compares and scores it beside PyTorch, and keeps the fastest good one for this machine: what `backend:
+auto` takes. `scaling` times the network against the size of the pictures, the number of cameras, the range of the map
+and the batch. `rendering` times the worlds that data is made of.
 
 `cameras` scores the map while cameras are missing, dirty, dark, frozen, swapped or no longer where the calibration
 says (docs/dependability.md); with --out it goes on where a run was broken off. `fusion` follows drives and compares
