@@ -24,11 +24,11 @@ from mapkd_core.models.inference import Inference, Runner
 from mapkd_core.models.onnx_graph import default_threads
 from mapkd_core.performance import ceilings, choice, ways, ways_scores
 from mapkd_core.performance.budget import spread
+from mapkd_core.performance.ceilings import ROOFS
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Frame
 
 SCHEMA = 2
-ROOFS = {"fp32": "conv_gflops", "bf16": "conv_gflops_bf16", "int8": "conv_gflops_int8"}  # by precision
 
 
 def run(
