@@ -109,7 +109,7 @@ class _Links:
             if junction:
                 meeting[junction].append(end)
         for ends in meeting.values():
-            turn = self._outward[ends] @ self._outward[ends].T
+            turn = (self._outward[ends] @ self._outward[ends].T).round(9)  # ties are ties on every machine
             pairs = [(turn[i, j], ends[i], ends[j]) for i in range(len(ends)) for j in range(i)]
             for opposite, one, other in sorted(pairs):
                 if opposite < -_STRAIGHT or len(ends) == 2:

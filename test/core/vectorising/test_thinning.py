@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thinning and tracing against a slow reference that follows the paper cell by cell."""
+"""Thinning against a slow reference that follows the paper cell by cell, and what tracing makes of simple shapes."""
 
 from __future__ import annotations
 
