@@ -31,14 +31,19 @@ def aot_runner(model: MapModel, digest: str, threads: int | None = None) -> Runn
 
     def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         if len(images) not in packages:
-            name = f"{digest[:16]}-{len(images)}-v{GRAPH}-torch{torch.__version__}-{platform.machine()}.pt2"
-            path = cache_folder() / name
+            path = cached(digest, len(images))
             if not path.is_file():
                 package(model, path, images, plan)
             packages[len(images)] = loaded(path)
         return packages[len(images)](images, plan)
 
     return run
+
+
+def cached(digest: str, cameras: int) -> Path:
+    """Where the package for so many cameras is kept."""
+    machine = f"torch{torch.__version__}-{platform.machine()}"
+    return cache_folder() / f"{digest[:16]}-{cameras}-v{GRAPH}-{machine}.pt2"
 
 
 def package(model: MapModel, path: Path, images: NDArray, plan: NDArray) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutions in int8: static quantisation by ONNX Runtime, calibrated on rendered frames.
 
-Weights per channel, activations per tensor, as pairs of QuantizeLinear and DequantizeLinear, which ONNX Runtime,
-OpenVINO and TensorRT read alike. Look-ups, the query head and everything else stay in single precision.
+Weights per channel, activations per tensor, as pairs of QuantizeLinear and DequantizeLinear. ONNX Runtime and OpenVINO
+read them alike, TensorRT with limits (`quantise`). Look-ups, the query head and all else stay in single precision.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from mapkd_core.models.onnx_graph import GRAPH, cache_folder, exported, session,
 from mapkd_core.performance import openvino_runtime
 from mapkd_core.writing import aside
 
-CALIBRATION_FRAMES = 24
+CALIBRATION_FRAMES, CHECKING_FRAMES = 24, 4
 _FIRST_SEED = 980_001  # of the worlds: neither training, validation nor test uses these
+_FOR_TENSORRT = {
+    "ActivationSymmetric": True, "QuantizeBias": False, "AddQDQPairToWeight": True, "DedicatedQDQPair": True,
+}  # fmt: skip
 
 
 def onnx_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
@@ -59,7 +62,8 @@ def quantised(model: MapModel, digest: str, images: NDArray, plan: NDArray) -> b
 def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]], symmetric: bool = False) -> None:
     """Write the int8 graph, aside and renamed. frames: images N 3 H W uint8 and plan, what activations look like.
 
-    symmetric: activations in signed int8 around zero, which is all that TensorRT reads.
+    symmetric: as TensorRT imports it: signed bytes around zero, biases left alone (they would be int32), weights in
+    single precision with a pair of their own, and a pair for each reader.
     """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -72,19 +76,29 @@ def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]]
             str(ready), str(unfinished), _Reader(iter(frames)), quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"], per_channel=True,
             activation_type=quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8, extra_options={"ActivationSymmetric": symmetric},
+            weight_type=quantization.QuantType.QInt8, extra_options=_FOR_TENSORRT if symmetric else {},
         )  # fmt: skip
 
 
-def calibration_frames(config: ModelConfig, count: int = CALIBRATION_FRAMES) -> Iterator[tuple[NDArray, NDArray]]:
+def calibration_frames(config: ModelConfig) -> Iterator[tuple[NDArray, NDArray]]:
     """images N 3 H W and plan of rendered frames, a world each, at the network's size."""
+    return _rendered(config, range(_FIRST_SEED, _FIRST_SEED + CALIBRATION_FRAMES))
+
+
+def checking_frames(config: ModelConfig) -> Iterator[tuple[NDArray, NDArray]]:
+    """As `calibration_frames`, of other worlds."""
+    first = _FIRST_SEED + CALIBRATION_FRAMES
+    return _rendered(config, range(first, first + CHECKING_FRAMES))
+
+
+def _rendered(config: ModelConfig, seeds: Iterable[int]) -> Iterator[tuple[NDArray, NDArray]]:
     from mapkd_core.data.prepare import model_camera, prepare
     from mapkd_core.worlds import procedural
     from mapkd_core.worlds.render import Renderer
     from mapkd_core.worlds.rig import nuscenes_rig
 
     cameras = tuple(model_camera(camera, config) for camera in nuscenes_rig())
-    for seed in range(_FIRST_SEED, _FIRST_SEED + count):
+    for seed in seeds:
         prepared = prepare(Renderer(procedural.make_road_map(seed), seed).frame(3.0, cameras), config)
         yield prepared.images, plan_of(config, prepared.K, prepared.ego_T_camera, prepared.valid)
 

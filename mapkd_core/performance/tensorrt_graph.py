@@ -6,8 +6,9 @@ in the inclusive range of opset 9 to opset 20"), read on 2026-11-21 and compared
 24), which takes nothing back. Before: GridSample and Mod came with 8.5, LayerNormalization with 8.6.
 
 Of the table's limits those are checked that a network like ours can break. Bytes (UINT8) are the input or the output of
-the engine, and nothing but Cast takes or makes them. GridSample takes four dimensions, which is all that ONNX itself
-allows below opset 20, in single or half precision but not in bf16: an engine built with --bf16 looks up in single.
+the engine, and nothing but Cast takes or makes them. What is quantised is signed, around zero, and no int32. GridSample
+takes four dimensions, which is all that ONNX itself allows below opset 20, in single or half precision but not in bf16:
+an engine built with --bf16 looks up in single.
 """
 
 from __future__ import annotations
@@ -75,12 +76,17 @@ def _types(graph: Any) -> dict[str, int]:
     return {v.name: v.type.tensor_type.elem_type for v in values} | {i.name: i.data_type for i in graph.initializer}
 
 
-def _constants(graph: Any) -> set[str]:
-    made = {output for node in graph.node if node.op_type == "Constant" for output in node.output}
-    return made | {i.name for i in graph.initializer}
+def _constants(graph: Any) -> dict[str, Any]:
+    """Name of a constant -> its values as ONNX keeps them; None where a node says them in another form."""
+    made = {o: _value(node) for node in graph.node if node.op_type == "Constant" for o in node.output}
+    return made | {i.name: i for i in graph.initializer}
 
 
-def _limits(node: Any, types: dict[str, int], constants: set[str]) -> Iterator[str]:
+def _value(node: Any) -> Any:
+    return next((attribute.t for attribute in node.attribute if attribute.name == "value"), None)
+
+
+def _limits(node: Any, types: dict[str, int], constants: dict[str, Any]) -> Iterator[str]:
     """Which limits of its operator the node breaks, in words."""
     import onnx
 
@@ -88,8 +94,10 @@ def _limits(node: Any, types: dict[str, int], constants: set[str]) -> Iterator[s
     given = {name: v.decode() if isinstance(v, bytes) else v for name, v in given.items()}
     kind = node.op_type
     bytes_in = any(types.get(name) == onnx.TensorProto.UINT8 for name in (*node.input, *node.output))
-    if bytes_in and kind not in ("Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"):
+    if bytes_in and kind not in ("Cast", "CastLike"):
         yield "takes or makes bytes, which only Cast does"
+    if kind in ("QuantizeLinear", "DequantizeLinear"):
+        yield from _quantised(node, types, constants)
     if kind == "Resize":
         yield from (
             f"{name} = {given[name]}" for name, known in _RESIZE.items() if given.get(name, known[0]) not in known
@@ -105,3 +113,13 @@ def _limits(node: Any, types: dict[str, int], constants: set[str]) -> Iterator[s
         yield f"reduction = {given['reduction']}"
     if kind == "TopK" and not given.get("sorted", 1):
         yield "is not sorted"
+
+
+def _quantised(node: Any, types: dict[str, int], constants: dict[str, Any]) -> Iterator[str]:
+    import onnx
+
+    if node.op_type == "DequantizeLinear" and types.get(node.input[0]) == onnx.TensorProto.INT32:
+        yield "takes int32, not int8"
+    zero = constants.get(node.input[2]) if len(node.input) > 2 else None
+    if zero is not None and onnx.numpy_helper.to_array(zero).any():
+        yield "its zero is not at 0"

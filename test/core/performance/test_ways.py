@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -59,17 +57,6 @@ def test_a_way_answers_as_pytorch_does(tiny, monkeypatch, name):
         assert away.max() <= TOLERANCE.get(name, 1.01 / 255)
         for a, b in zip(found[1:], expected[1:]):
             np.testing.assert_allclose(a, b, atol=TOLERANCE.get(name, 1e-4))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs g++")
-@pytest.mark.skipif("MAPKD_COMPILE" not in os.environ, reason="compiles for minutes: set MAPKD_COMPILE=1")
-@pytest.mark.parametrize("name", ["compiled", "aot"])
-def test_compiled_ways_answer_as_pytorch_does(tiny, name):
-    model, given = build(tiny).eval(), inputs(tiny)
-    found, expected = ways.runner(name, model, DIGEST, 1)(*given), torch_runner(model)(*given)
-    assert np.abs(found[0].astype(int) - expected[0]).max() <= 1
-    np.testing.assert_allclose(found[2], expected[2], atol=1e-4)
 
 
 def test_the_fastest_is_measured_and_the_broken_left_out(tiny, caplog):
