@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from mapkd_core.bench.timing import spread
 from mapkd_core.data.image_codec import decode_compressed
+from mapkd_core.geometry import planar
 from mapkd_core.mapper import Mapper
-from mapkd_core.types import Frame
+from mapkd_core.types import Camera, Frame
 from mapkd_core.worlds import procedural, rig
 from mapkd_core.worlds.render import Renderer
 
@@ -24,6 +26,12 @@ JPEG_QUALITY = 95
 def rendered_frame(time_s: float = 3.0) -> Frame:
     """Six pictures of 1600 x 900 of a made-up world: what a vehicle's cameras hand over."""
     return Renderer(procedural.make_road_map(WORLD_SEED), WORLD_SEED).frame(time_s, rig.nuscenes_rig())
+
+
+def moved(cameras: Sequence[Camera], turn: int) -> list[Camera]:
+    """As in a vehicle that drives: no picture is taken from quite where the last one was, so every frame is planned."""
+    step = planar(0.001 * turn, 0.0, 0.0)
+    return [replace(camera, ego_T_camera=step @ camera.ego_T_camera) for camera in cameras]
 
 
 def stage_times(mapper: Mapper, frame: Frame, repeats: int) -> dict[str, dict[str, float]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from mapkd_core.bench import machine, overhead
 from mapkd_core.bench.recorded import jpegs as recorded_jpegs
-from mapkd_core.bench.stages import rendered_frame
+from mapkd_core.bench.stages import moved, rendered_frame
 from mapkd_core.bench.timing import interleaved, torch_threads
 from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.data.prepare import prepare
@@ -99,10 +98,7 @@ def spread(times_ms: Sequence[float]) -> dict[str, float]:
 
 
 def _map(pipeline: JpegPipeline, data: Sequence[bytes], cameras: Sequence[Camera], turns: Iterator[int]) -> LocalMap:
-    """As in a vehicle that drives: no picture is taken from quite where the last one was, so every frame is planned."""
-    moved = np.eye(4)
-    moved[0, 3] = 0.001 * next(turns)
-    return pipeline(data, [replace(camera, ego_T_camera=moved @ camera.ego_T_camera) for camera in cameras])
+    return pipeline(data, moved(cameras, next(turns)))
 
 
 def _stages(calls: Mapping[str, Callable[[], LocalMap]], repeats: int) -> dict[str, dict[str, dict[str, float]]]:

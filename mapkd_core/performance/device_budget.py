@@ -7,7 +7,6 @@ All but the reading of the GPU's clock and memory runs on CPU tensors, too, whic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.bench import machine
 from mapkd_core.bench.recorded import jpegs as recorded_jpegs
-from mapkd_core.bench.stages import rendered_frame
+from mapkd_core.bench.stages import moved, rendered_frame
 from mapkd_core.data.device_pictures import OnDevice
 from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.data.prepare import prepare
@@ -115,18 +114,11 @@ def _to_map(mapper: Mapper, sources: Sources, threads: int, repeats: int, place:
     times, counted = {}, None
     for source, (cameras, data) in sources.items():
         pipeline = JpegPipeline(mapper, cameras, threads)
-        taken = [pipeline(data, _moved(cameras, turn)).times_ms for turn in range(_WARM_UP + repeats)][_WARM_UP:]
+        taken = [pipeline(data, moved(cameras, turn)).times_ms for turn in range(_WARM_UP + repeats)][_WARM_UP:]
         times[source] = {stage: spread([row[stage] for row in taken]) for stage in taken[0]}
         counted = waits(partial(pipeline, data), place)
     is_decoder = isinstance(reduction_for(mapper.config, device=mapper.device), OnDevice)
     return {"to_map_ms": times, "waits": counted, "decodes_on": "GPU" if is_decoder else "CPU"}
-
-
-def _moved(cameras: Sequence[Camera], turn: int) -> list[Camera]:
-    """Where a vehicle that drives has them: so every frame is planned anew."""
-    moved = np.eye(4)
-    moved[0, 3] = 0.001 * turn
-    return [replace(camera, ego_T_camera=moved @ camera.ego_T_camera) for camera in cameras]
 
 
 def _steps(
