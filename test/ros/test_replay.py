@@ -85,20 +85,22 @@ def test_a_bag_that_cannot_be_read_is_named_and_ends_the_node(start, tmp_path, t
     assert message in replay.output and "Traceback" not in replay.output
 
 
-def test_the_console_command_runs_the_same_nodes_with_the_real_mapper(bench, start, bag, tmp_path):
-    """Untrained weights: what counts is that every frame comes through the product's own network."""
+def test_the_console_command_runs_the_same_nodes_with_the_real_mapper(bench, start, bag, tmp_path, monkeypatch):
+    """Untrained weights: what counts is that every frame comes through the product's own network, in ONNX Runtime."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     weights = tmp_path / "untrained.safetensors"
     config = ModelConfig()
     save_weights(weights, build(config).state_dict(), config, {"classes": list(config.classes)})
     files = ("--report", tmp_path / "metrics.json", "--record", tmp_path / "published", "--logs", tmp_path / "logs")
-    weights_set = ("--set", f"map_node:model.weights={weights}", "--set", "map_node:model.backend=torch")
+    weights_set = ("--set", f"map_node:model.weights={weights}", "--set", "map_node:model.backend=onnx")
     process = start("-m", "mapkd_ros.run", "replay", "--bag", bag, "--rate", "0.5", *files, *weights_set)
-    ended = bench.until(lambda: process.process.poll() is not None, 60)
+    ended = bench.until(lambda: process.process.poll() is not None, 120)  # the graph is exported first
     logs = "\n".join(path.read_text() for path in (tmp_path / "logs").glob("*.log"))
     assert ended and process.process.returncode == 0, process.output + logs
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["frames_in"] == 24 and 1 <= metrics["frames_out"] <= 24, logs
     assert {"queue", "decode", "assemble", "network", "publish"} <= set(metrics["stages_ms"])
+    assert [path.suffix for path in (tmp_path / "cache" / "mapkd").iterdir()] == [".onnx"], "exported by the node"
     assert "unknown parameter" not in logs, "the shipped YAML names only declared parameters"
     assert (tmp_path / "published" / "metadata.yaml").is_file()
 
