@@ -21,7 +21,8 @@ the single frame's polylines with those that are fused over time.
 `ratios` is what `make bench` runs: the student against the HDMapNet-shaped network and against the roofline, and the
 node against the bare network. `fleet` measures frames a second and core, and says what mapping 1,000 km of logs costs.
 `reduced` says what scores lose when JPEGs are decoded no larger than the network needs, as the live node does.
-`executors` replays the JPEGs of --frame under both of rclpy's executors.
+`executors` replays the JPEGs of --frame under both of rclpy's executors. `vectorising` times what makes polylines of
+the network's answers, by either head.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ EXAMPLE = """mapkd bench speed --threads 2 --out speed.json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = ("speed", "latency", "students", "distill", "budget", "ways", "scaling", "rendering", "cameras", "fusion")
-    kinds += ("ratios", "fleet", "reduced", "executors")
+    kinds += ("ratios", "fleet", "reduced", "executors", "vectorising")
     told = f"what to measure, speed if absent: {', '.join(kinds)}"
     parser.add_argument("what", nargs="?", choices=kinds, default="speed", metavar="WHAT", help=told)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="NAME.safetensors; the shipped ones if absent")
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> Result:
         "budget": bench_budget.budget, "ways": bench_budget.ways, "scaling": bench_budget.scaling,
         "rendering": _rendering, "cameras": bench_cameras.run, "fusion": bench_fusion.run,
         "ratios": bench_ratios.ratios, "fleet": bench_ratios.fleet, "reduced": bench_reduced.run,
-        "executors": bench_ratios.executors,
+        "executors": bench_ratios.executors, "vectorising": _vectorising,
     }  # fmt: skip
     result, text = kinds[options.what](options)
     if options.out:
@@ -117,3 +118,11 @@ def _rendering(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     result = rendering.run(options.repeats)
     return result, "\n".join(rendering.markdown(result))
+
+
+def _vectorising(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from mapkd_core.bench import vectorising
+
+    worlds = vectorising.WORLDS if options.worlds is None else options.worlds
+    result = vectorising.run(options.weights, options.repeats, options.threads, worlds)
+    return result, "\n".join(vectorising.markdown(result))

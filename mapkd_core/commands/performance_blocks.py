@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mapkd_core.bench import executors, reduced_table
+from mapkd_core.bench import executors, reduced_table, vectorising
 from mapkd_core.evaluation.report import table
 from mapkd_core.performance import device_table, ways_table
 
@@ -118,4 +118,5 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "scaling": ("docs/results/scaling.json", scaling),
     "fleet": ("docs/results/fleet.json", fleet),
     "reduced": ("docs/results/reduced.json", reduced_table.markdown),
+    "vectorising": ("docs/results/vectorising.json", vectorising.markdown),
 }

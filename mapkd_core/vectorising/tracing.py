@@ -53,7 +53,7 @@ def _junctions(skeleton: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[
 
 
 def _blocks(skeleton: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Solid squares of four cells. OpenCV's opening would move them by a cell and take a line on the border for some."""
+    """Solid squares of four cells. OpenCV's opening would move them by a cell, and finds them along the border."""
     corners = cv2.erode(skeleton, _SQUARE_2, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return cv2.dilate(corners, _SQUARE_2, anchor=(1, 1))
 
