@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 MAX_PIXELS = 64_000_000  # what image_codec decodes at most; importing it here would load OpenCV for --help
 
 # What models.inference knows; importing it here would load PyTorch for --help. A test compares them.
@@ -10,6 +12,12 @@ BACKENDS = (
     "auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8", "compiled", "aot",
     "cuda", "cuda-tf32", "cuda-bf16", "cuda-fp16",
 )  # fmt: skip
+
+
+def add_backend(parser: Any, what: str = "runtime of the network") -> None:
+    """`--backend` of a parser or a group of one; what: it does, for the help."""
+    told = f"{what}: {', '.join(BACKENDS)}"
+    parser.add_argument("--backend", choices=BACKENDS, metavar="B", default="auto", help=told)
 
 
 def size(text: str) -> tuple[int, int]:

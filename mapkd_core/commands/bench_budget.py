@@ -8,19 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.commands.arguments import BACKENDS
+from mapkd_core.commands.arguments import add_backend
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside those of the other measurements."""
     group = parser.add_argument_group("budget, ways, scaling; latency, which reads --frame, too")
-    group.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        metavar="B",
-        default="auto",
-        help=f"budget, scaling: runtime, {', '.join(BACKENDS)}",
-    )
+    add_backend(group, "budget, scaling: runtime")
     group.add_argument(
         "--frame",
         type=Path,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mapkd_core.commands import evaluate_ranks, evaluate_scores, evaluate_source
-from mapkd_core.commands.arguments import BACKENDS, size
+from mapkd_core.commands.arguments import add_backend, size
 from mapkd_core.commands.result import Result
 from mapkd_core.commands.scores import short
 from mapkd_core.writing import write_json
@@ -51,13 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-confidence", type=float, default=0.0, metavar="C", help="polylines below it are left out, 0..1"
     )
-    parser.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        metavar="B",
-        default="auto",
-        help=f"runtime of the network: {', '.join(BACKENDS)}",
-    )
+    add_backend(parser)
     parser.add_argument(
         "--size", default="network", metavar="WxH",
         help="pictures rendered, in pixels, e.g. 1600x900; network: what the network takes, which is 10 times faster",

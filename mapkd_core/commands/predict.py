@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.commands import predict_bags
-from mapkd_core.commands.arguments import BACKENDS
+from mapkd_core.commands.arguments import add_backend
 from mapkd_core.commands.output import write_picture
 from mapkd_core.commands.result import Result
 from mapkd_core.writing import write_json
@@ -46,13 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="leave out polylines below it, 0..1; the card's if absent",
     )
-    parser.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        metavar="B",
-        default="auto",
-        help=f"runtime of the network: {', '.join(BACKENDS)}",
-    )
+    add_backend(parser)
     predict_bags.add_arguments(parser)
 
 
