@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frame",
         type=Path,
         metavar="DIR",
-        help="budget: a frame folder, whose JPEGs are measured, too; ways: which is compared, too",
+        help="budget: a frame folder, whose JPEGs are measured, too; ways: which is compared, too; fleet: instead",
     )
     group.add_argument(
         "--device", default="cpu", metavar="D", help="budget: cpu, or cuda[:N] for the GPU's own in all its precisions"

@@ -76,10 +76,13 @@ def executors(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def fleet(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """JSON and text."""
     from mapkd_core.commands.performance_blocks import fleet as markdown
+    from mapkd_core.data.frame_folder import read_frame_folder
     from mapkd_core.performance import fleet as bench
 
     price = bench.PRICE if options.price is None else options.price
-    result = bench.run(options.weights, options.repeats, options.workers, options.speeds or bench.SPEEDS_KMH, price)
+    recorded = read_frame_folder(options.frame) if options.frame else None
+    speeds = options.speeds or bench.SPEEDS_KMH
+    result = bench.run(options.weights, options.repeats, options.workers, speeds, price, recorded=recorded)
     return result, "\n".join(markdown(result))
 
 

@@ -92,13 +92,32 @@ def fleet(result: dict[str, Any]) -> list[str]:
         for row in result["rows"]
     ]  # fmt: skip
     width, height = result["picture"]
+    weight = f" ({result['jpeg_bytes'] / 1000:.0f} kB)" if "jpeg_bytes" in result else ""
+    planned = "every frame planned anew" if result.get("is_planned_anew") else "frames planned anew: -"
     return [
         *table(["sampled at", "average speed", "frames", "core hours", "cost", "cores a vehicle, live"], rows),
         "",
         f"Measured: {result['frames_per_s_per_core']:g} frames a second and core, {result['machine']['threads']} "
-        f"processes at once, {result['cameras']} JPEGs of {width} x {height} to map. Assumed: a core hour costs "
-        f"{result['price_per_core_hour']:g}; reading and sending the logs costs nothing. {where(result)}",
+        f"processes at once, {result['cameras']} JPEGs of {width} x {height}{weight} to map, {planned}. Assumed: a "
+        f"core hour costs {result['price_per_core_hour']:g}; reading and sending the logs costs nothing. "
+        f"{where(result)}",
+        "",
+        *_several_bags(result.get("several_bags")),
     ]
+
+
+def _several_bags(found: dict[str, Any] | None) -> list[str]:
+    """What `mapkd predict --bags` does with one process and with many."""
+    columns = ["`mapkd predict --bags`, reading included", "frames a second", "of one process"]
+    if not found:
+        return table(columns, [["one process", "-", "-"], ["one a core", "-", "-"]])
+    rates = found["frames_per_s"]
+    rows = [
+        ["one process", f"{rates['one']:.2f}", "1.00"],
+        [f"one a core: {found['workers']}", f"{rates['all']:.2f}", f"{found['ratio']:.2f}"],
+    ]
+    what = f"{found['bags']} bags of {found['frames_a_bag']} frames, {found['megabytes']:.0f} MB"
+    return [*table(columns, rows), "", f"{what}; the whole command with its start, the better of two."]
 
 
 def where(result: dict[str, Any]) -> str:

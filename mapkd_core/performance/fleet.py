@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it costs to map a fleet's logs again: frames a second that a core makes, and 1,000 km on paper from it.
 
-Measured as `mapkd predict --bags` works: one process a core, one thread each, all at once, from six JPEGs to a map.
-Reading from disk and sending over a network are not in it.
+Measured as `mapkd predict --bags` works: one process a core, one thread each, all at once, from six JPEGs to a map,
+every frame planned anew. Reading is in what is measured beside it, that command itself on a few bags (`bag_scaling`);
+sending over a network is in neither.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from typing import Any
 
 from mapkd_core import processes
 from mapkd_core.bench import machine
+from mapkd_core.bench.recorded import jpegs as recorded_jpegs
 from mapkd_core.bench.stages import rendered_frame
+from mapkd_core.data.frame_folder import FrameFolder
+from mapkd_core.geometry import planar
 from mapkd_core.mapper import Mapper
+from mapkd_core.performance import bag_scaling
 from mapkd_core.performance.budget import jpegs
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.types import Camera, Frame
@@ -38,29 +43,39 @@ def run(
     speeds_kmh: Sequence[float] = SPEEDS_KMH,
     price: float = PRICE,
     frame: Frame | None = None,
+    recorded: FrameFolder | None = None,
+    backend: str = "auto",
 ) -> dict[str, Any]:
-    """Measure, and tabulate; JSON-ready. frames: that each process maps. frame: with pictures; rendered if absent.
+    """Measure, and tabulate; JSON-ready. frames: that each process maps, and of each bag. backend: of the network.
 
-    Raises ValueError for a count, a speed or a price that is not positive.
+    frame: with pictures, which are made JPEGs; a rendered one if absent. recorded: its JPEGs are mapped instead.
+    Raises ValueError for a count, a speed or a price that is not positive, and as `bench.recorded.jpegs` does.
     """
     if frames < 1 or price <= 0 or not speeds_kmh or min(speeds_kmh) <= 0:
         raise ValueError(f"frames {frames}, speeds {list(speeds_kmh)} km/h, price {price}: all must be positive")
-    given, count, before = frame or rendered_frame(), workers or os.cpu_count() or 1, machine.load()
-    data, cameras = jpegs(given, QUALITY), tuple(replace(camera, image=None) for camera in given.cameras)
+    count, before = workers or os.cpu_count() or 1, machine.load()
+    given = recorded.frame if recorded else frame or rendered_frame()
+    data = recorded_jpegs(recorded) if recorded else jpegs(given, QUALITY)
+    cameras = tuple(replace(camera, image=None) for camera in given.cameras)
     with processes.workers(count) as pool:
-        job = partial(_rate, weights, cameras, data)
-        list(pool.map(job, [1] * count, [0.0] * count))  # networks are loaded, plans made
+        job = partial(_rate, weights, backend, cameras, data)
+        list(pool.map(job, [1] * count, [0.0] * count))  # networks are loaded
         rates = list(pool.map(job, [frames] * count, [time.time() + _READY_S] * count))
     rate = sum(rates) / count
+    options = ["--backend", backend, *(["--weights", str(weights)] if weights else [])]
+    bags = bag_scaling.run(cameras, data, frames, count, options) if count > 1 else None
     load = {"load_before": before, "load_after": machine.load()}
     return {
         "schema": 1,
         "machine": machine.describe(count) | load,
         "cameras": len(cameras),
         "picture": [cameras[0].width, cameras[0].height],
+        "jpeg_bytes": sum(map(len, data)) // len(data),
+        "is_planned_anew": True,
         "frames_per_s_per_core": round(rate, 3),
         "price_per_core_hour": price,
         "rows": [on_paper(rate, hz, speed, price) for hz in SAMPLINGS_HZ for speed in speeds_kmh],
+        "several_bags": bags,
     }
 
 
@@ -79,21 +94,29 @@ def on_paper(frames_per_s: float, sampling_hz: float, speed_kmh: float, price: f
 
 
 def _rate(
-    weights: Path | None, cameras: tuple[Camera, ...], data: list[bytes], frames: int, start_at_s: float
+    weights: Path | None,
+    backend: str,
+    cameras: tuple[Camera, ...],
+    data: list[bytes],
+    frames: int,
+    start_at_s: float,
 ) -> float:
-    """Frames a second of this process, begun at a moment (Unix time) at which the others begin, too."""
-    mapper = _mapper(weights)
-    pipeline = JpegPipeline(mapper, cameras, threads=1)
+    """Frames a second of this process, begun at a moment (Unix time) at which the others begin, too.
+
+    From a vehicle that drives: no camera is ever quite where it was, so the view transform is planned for every frame.
+    """
+    pipeline = JpegPipeline(_mapper(weights, backend), cameras, threads=1)
     time.sleep(max(0.0, start_at_s - time.time()))
     begin_s = time.perf_counter()
-    for _ in range(frames):
-        pipeline(data)
+    for turn in range(frames, 0, -1):  # backwards: the call before, of one frame, ended where no other begins
+        moved = planar(0.001 * turn, 0.0, 0.0)
+        pipeline(data, [replace(camera, ego_T_camera=moved @ camera.ego_T_camera) for camera in cameras])
     return frames / (time.perf_counter() - begin_s)
 
 
 @lru_cache(maxsize=1)
-def _mapper(weights: Path | None) -> Mapper:
+def _mapper(weights: Path | None, backend: str) -> Mapper:
     import torch
 
     torch.set_num_threads(1)
-    return Mapper(weights, device="cpu", threads=1)
+    return Mapper(weights, backend, "cpu", threads=1)
