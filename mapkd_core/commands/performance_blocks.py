@@ -108,16 +108,29 @@ def fleet(result: dict[str, Any]) -> list[str]:
 
 def _several_bags(found: dict[str, Any] | None) -> list[str]:
     """What `mapkd predict --bags` does with one process and with many."""
-    columns = ["`mapkd predict --bags`, reading included", "frames a second", "of one process"]
+    columns = [
+        "`mapkd predict --bags`, reading included",
+        "frames a second",
+        "of one process",
+        "without its start",
+        "of one",
+    ]
     if not found:
-        return table(columns, [["one process", "-", "-"], ["one a core", "-", "-"]])
-    rates = found["frames_per_s"]
+        return table(columns, [["one process", *"----"], ["one a core", *"----"]])
+    parts = found["whole"], found["without_start"]
     rows = [
-        ["one process", f"{rates['one']:.2f}", "1.00"],
-        [f"one a core: {found['workers']}", f"{rates['all']:.2f}", f"{found['ratio']:.2f}"],
+        ["one process", *(text for part in parts for text in (f"{part['one_per_s']:.2f}", "1.00"))],
+        [
+            f"one a core: {found['workers']}",
+            *(text for part in parts for text in (f"{part['all_per_s']:.2f}", f"{part['ratio']:.2f}")),
+        ],
     ]
     what = f"{found['bags']} bags of {found['frames_a_bag']} frames, {found['megabytes']:.0f} MB"
-    return [*table(columns, rows), "", f"{what}; the whole command with its start, the better of two."]
+    return [
+        *table(columns, rows),
+        "",
+        f"{what}; without its start: less the time for one frame of each. Better of two.",
+    ]
 
 
 def where(result: dict[str, Any]) -> str:
