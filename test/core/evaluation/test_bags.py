@@ -71,6 +71,22 @@ def test_two_ranks_find_what_one_process_finds(bags, weights, tmp_path, monkeypa
     assert not out.with_name("both.json.ranks").exists()
 
 
+@pytest.mark.slow
+def test_torchrun_finds_what_one_process_finds(bags, weights, tmp_path):
+    """The real launcher, with two processes on this machine."""
+    alone, both = tmp_path / "alone.json", tmp_path / "both.json"
+    assert cli.main(arguments(bags, weights, alone)) == 0
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    apart = ["--redirects", "3", "--log-dir", str(tmp_path / "said")]  # what each rank says, in a file of its own
+    command = [*launcher, *apart, "-m", "mapkd_core.cli", *arguments(bags, weights, both)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads(path.read_text()) for path in sorted(tmp_path.glob("said/**/stdout.log")))
+    assert first["frames"] == 6 and (second["rank"], second["worlds"]) == (1, ["b", "c"])
+    assert rounded(scores(both)) == rounded(scores(alone))
+    assert not both.with_name("both.json.ranks").exists()
+
+
 def test_several_ranks_need_a_file_and_write_no_pictures(bags, weights, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
