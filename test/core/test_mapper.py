@@ -174,7 +174,7 @@ def test_lift_splat_student_predicts_and_observes(tmp_path, tiny, frame):
     assert found.observed.shape == (40, 80) and 0 < found.observed.mean() < 1
 
 
-@pytest.mark.parametrize(("argument", "known"), [({"vectors": "both"}, "query"), ({"backend": "cuda"}, "onnx")])
+@pytest.mark.parametrize(("argument", "known"), [({"vectors": "both"}, "query"), ({"backend": "tensorflow"}, "onnx")])
 def test_unknown_choices_are_refused(weights, argument, known):
     with pytest.raises(ValueError, match=known):
         Mapper(weights, **argument)
