@@ -51,9 +51,9 @@ class MapPipeline:
         False when that takes longer. Nothing of it is published then.
         """
         self._is_closed = True
+        self._maker.close()
         self._node.destroy_timer(self._timer)
         self.inputs.close()
-        self._maker.close()
         has_ended = self._worker.close(timeout_s)
         self._node.get_logger().info(f"ended with {self._health.summary(self._sets, self._worker)}")
         return has_ended

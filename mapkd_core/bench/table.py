@@ -21,7 +21,8 @@ def text(result: dict[str, Any]) -> str:
     ]
     for name, row in result["forward_ms"].items():
         numbers = "".join(f"{row[key]:>9.1f}" for key in ("median", "p10", "p90", "gflops"))
-        lines.append(f"{name:<36}{numbers}{row['share_of_floor']:>10.0%}")
+        share = f"{row['share_of_floor']:.0%}" if "share_of_floor" in row else "-"
+        lines.append(f"{name:<36}{numbers}{share:>10}")
     lines.append("")
     for name, network in result["networks"].items():
         lines.append(f"{name:<16}{network['parameters_m']:>9.2f} M parameters{network['gflop']:>9.2f} GFLOP a frame")

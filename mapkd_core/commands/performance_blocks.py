@@ -87,7 +87,7 @@ def fleet(result: dict[str, Any]) -> list[str]:
     rows = [
         [
             f"{row['sampling_hz']:g} Hz", f"{row['speed_kmh']:g} km/h", f"{row['frames']:,}",
-            f"{row['core_hours']:,.1f}", f"{row['cost']:,.2f}", f"{row['cores_per_vehicle']:.1f}",
+            f"{row['core_hours']:,.1f}", f"{row['cost']:,.2f}", f"{row['cores_per_vehicle']:.2f}",
         ]
         for row in result["rows"]
     ]  # fmt: skip

@@ -21,6 +21,7 @@ from mapkd_core.bags.write import BagWriter
 from mapkd_core.geometry import planar
 from mapkd_core.types import Camera, Frame
 
+MOST_WORKERS = 8  # twice as many bags are written, of a megabyte a frame
 RATE_HZ, STAGGER_NS = 12.0, 5_000_000  # of the drives; from one camera's exposure to the next one's
 SPEED_M_S, ACCELERATION_M_S2 = 8.0, 0.3
 ROUNDS = 2  # in turns; the better of each counts, as others on the machine only ever slow it down
@@ -37,8 +38,11 @@ def run(
 ) -> dict[str, Any]:
     """Twice as many bags as workers, of `frames` frames each, mapped by one process and by `workers`; JSON-ready.
 
+    No more than MOST_WORKERS are tried.
+
     frames: at least 2. options: of the command. Raises RuntimeError with its words where it fails.
     """
+    workers = min(workers, MOST_WORKERS)
     frames, taken = max(2, frames), {(count, length): [] for length in (1, frames) for count in (1, workers)}
     with tempfile.TemporaryDirectory() as folder:
         bags = [Path(folder) / f"{number}.mcap" for number in range(2 * workers)]

@@ -27,24 +27,28 @@ class JpegPipeline:
         self._mapper, self._cameras = mapper, tuple(cameras)
         self._pool = ThreadPoolExecutor(threads, "decode")
         self._reduction = reduction_for(mapper.config, is_reduced, mapper.device)
-        self.resize_share = 0.0  # of the threads' time on the last frame: scaling and cutting; the rest is decoding
 
     def frame(self, jpegs: Sequence[bytes], stamp_ns: int = 0, cameras: Sequence[Camera] | None = None) -> Frame:
-        """The frame of a JPEG per camera, in their order; `resize_share` is then of it.
+        """The frame of a JPEG per camera, in their order.
 
         cameras: the same where they were this time, with the vehicle's motion between the pictures in their poses; as
-        given to the constructor if absent. Raises ValueError for damaged data.
+        given to the constructor if absent. Raises ValueError for damaged data, and for too few or too many JPEGs.
         """
+        return self._frame(jpegs, stamp_ns, cameras)[0]
+
+    def _frame(self, jpegs: Sequence[bytes], stamp_ns: int, cameras: Sequence[Camera] | None) -> tuple[Frame, float]:
+        """The frame, and the share of the threads' time that was scaling and cutting; the rest is decoding."""
         pictures: Iterable[Picture | Fitted]
+        share = 0.0
         if isinstance(self._reduction, OnDevice):
             pictures = self._reduction.pictures(jpegs)  # all at once
         else:
             done = list(self._pool.map(self._picture, jpegs))
             pictures = [picture for picture, _, _ in done]
             decode_s, resize_s = sum(seconds for _, seconds, _ in done), sum(seconds for _, _, seconds in done)
-            self.resize_share = resize_s / (decode_s + resize_s)
+            share = resize_s / max(decode_s + resize_s, 1e-9)
         placed = self._cameras if cameras is None else cameras
-        return Frame(tuple(p.of(camera) for p, camera in zip(pictures, placed, strict=True)), stamp_ns)
+        return Frame(tuple(p.of(camera) for p, camera in zip(pictures, placed, strict=True)), stamp_ns), share
 
     def _picture(self, data: bytes) -> tuple[Picture | Fitted, float, float]:
         """At the network's size, and the seconds that decoding and scaling took."""
@@ -60,10 +64,10 @@ class JpegPipeline:
         Both go on side by side, picture by picture: the time is shared out by what each took of the threads.
         """
         start = time.perf_counter()
-        frame = self.frame(jpegs, cameras=cameras)
+        frame, share = self._frame(jpegs, 0, cameras)
         pictures_ms = 1e3 * (time.perf_counter() - start)
         found = self._mapper.predict(frame)
         total = 1e3 * (time.perf_counter() - start)
-        resize_ms = self.resize_share * pictures_ms
+        resize_ms = share * pictures_ms
         times = {"decode": pictures_ms - resize_ms, "resize": resize_ms, **found.times_ms, "total": total}
         return replace(found, times_ms=times)

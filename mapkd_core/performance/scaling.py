@@ -48,14 +48,17 @@ def run(
     config: ModelConfig | None = None,
     backend: str = "auto",
 ) -> dict[str, Any]:
-    """Measure; JSON-ready. Two minutes for all axes on two idle cores. Raises ValueError for an unknown axis.
+    """Measure; JSON-ready. Two minutes for all axes on two idle cores. Raises ValueError for an unknown axis
+    and for another backend.
 
-    backend: auto takes what runs the shipped weights on this machine. One that is made for a single network, as int8 is
-    calibrated for it, gives way to ONNX Runtime.
+    backend: one of `parts.RUNTIMES`; auto takes what runs the shipped weights on this machine, or ONNX Runtime where
+    that is made for a single network, as int8 is calibrated for it.
     """
     if unknown := set(axes) - set(AXES):
         raise ValueError(f"axis {', '.join(sorted(unknown))} is unknown; known: {', '.join(AXES)}")
     count = threads or default_threads()
+    if backend not in ("auto", *RUNTIMES):
+        raise ValueError(f"backend {backend!r} is not one that is scaled; known: auto, {', '.join(RUNTIMES)}")
     asked = choice.taken(backend, load_weights(SHIPPED)[1]["sha256"], count)
     runtime = asked if asked in RUNTIMES else "onnx"
     before, rows = machine.load(), []

@@ -31,3 +31,8 @@ def test_operations_grow_with_cameras_range_picture_and_batch(tiny, tmp_path, mo
 def test_an_unknown_axis_is_refused():
     with pytest.raises(ValueError, match="axis colour is unknown; known: picture, cameras, range, batch"):
         scaling.run(["colour"])
+
+
+def test_a_backend_that_cannot_run_other_networks_is_refused():
+    with pytest.raises(ValueError, match="'cuda-fp16' is not one that is scaled; known: auto, onnx, openvino"):
+        scaling.run(backend="cuda-fp16")

@@ -151,6 +151,6 @@ def test_a_result_of_before_is_still_a_table():
 
 
 def test_every_way_is_an_option_of_the_budget():
-    from mapkd_core.commands.bench_budget import BACKENDS
+    from mapkd_core.commands.arguments import BACKENDS
 
     assert set(BACKENDS) == {"auto", *ways.WAYS, *ways.of("cuda")}
