@@ -43,10 +43,18 @@ def play_all(bag: Path, seconds: float, out: Path, weights: Path | None = None) 
     return metrics
 
 
-def play(bag: Path, seconds: float, out: Path, weights: Path | None = None, speed: float = 1.0) -> dict[str, Any]:
+def play(
+    bag: Path,
+    seconds: float,
+    out: Path,
+    weights: Path | None = None,
+    speed: float = 1.0,
+    is_recorded: bool = True,
+) -> dict[str, Any]:
     """Replay `bag` of `seconds` through map, evaluation and record node, and return the metrics.
 
-    Leaves `out`/metrics.json, the bag `out`/published and `out`/logs. Ends all processes before it returns or raises.
+    is_recorded: false leaves the record node out. Leaves `out`/metrics.json, the bag `out`/published and `out`/logs.
+    Ends all processes before it returns or raises.
     """
     out, bag = out.resolve(), bag.resolve()
     logs = out / "logs"
@@ -55,7 +63,8 @@ def play(bag: Path, seconds: float, out: Path, weights: Path | None = None, spee
     for old in logs.glob("*.log"):
         old.unlink()
     command = [sys.executable, "-m", "mapkd_ros.run", "replay", "--bag", str(bag), "--no-markers", "--logs", str(logs)]
-    command += ["--report", str(out / "metrics.json"), "--record", str(out / "published")]
+    command += ["--report", str(out / "metrics.json")]
+    command += ["--record", str(out / "published")] if is_recorded else []
     command += ["--rate", str(speed), "--set", f"replay_node:wait_s={_START_S}"]
     command += [] if weights is None else ["--set", f"map_node:model.weights={weights.resolve()}"]
     environment = ros_environment() | private_domain()

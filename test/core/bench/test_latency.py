@@ -74,9 +74,9 @@ def test_the_result_tells_the_size_of_the_recorded_pictures(recorded, tmp_path, 
 def test_executors_are_compared_in_turns_by_medians(recorded, monkeypatch):
     played = []
 
-    def play(bag, seconds, out, weights):
+    def play(bag, seconds, out, weights, is_recorded):
         with BagDrive(bag) as drive:
-            played.append((os.environ["MAPKD_EXECUTOR"], len(list(drive.frames()))))
+            played.append((os.environ["MAPKD_EXECUTOR"], len(list(drive.frames())), is_recorded))
         ms = 10.0 * len(played)
         stages = {"queue": {"p50": 1.0}, "network": {"p50": ms}}
         return {"frames_out_over_in": 0.5, "latency_ms": {"p50": ms, "p95": 2 * ms}, "stages_ms": stages}
@@ -84,8 +84,8 @@ def test_executors_are_compared_in_turns_by_medians(recorded, monkeypatch):
     monkeypatch.delenv("MAPKD_EXECUTOR", raising=False)
     monkeypatch.setattr(executors.nodes, "play", play)
     result = executors.run(None, recorded, 1.0, turns=3)
-    assert played == [("wait_set", 12), ("events", 12), ("events", 15)] * 3 and "MAPKD_EXECUTOR" not in os.environ
-    assert [row["network"] for row in result["runs"]] == [40.0, 50.0, 60.0]
-    row = next(line for line in executors.markdown(result) if "15 Hz" in line)
-    cells = ["`EventsExecutor`", "15 Hz", "50 %", "60 ms", "120 ms", "1.0 ms", "60 ms"]
+    assert played == list(executors.RUNS) * 3 and "MAPKD_EXECUTOR" not in os.environ
+    assert [row["network"] for row in result["runs"]] == [50.0, 60.0, 70.0, 80.0]
+    row = executors.markdown(result)[2 + 3]
+    cells = ["`EventsExecutor`", "no", "15 Hz", "50 %", "80 ms", "160 ms", "1.0 ms", "80 ms"]
     assert [cell.strip() for cell in row.split("|")[1:-1]] == cells
