@@ -13,10 +13,13 @@ import argparse
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mapkd_core.commands.result import Result
 from mapkd_core.data import seeds
+
+if TYPE_CHECKING:
+    from mapkd_core.models.map_model import MapModel
 
 EXAMPLE = "mapkd ship out/train --reports docs/results/procedural.json docs/results/roads.json"
 _LIMIT_BYTES = 20_000_000
@@ -42,7 +45,7 @@ def run(options: argparse.Namespace) -> Result:
     from mapkd_core.training.checkpoint import load_weights, weights_aside
 
     source = options.run_dir / "student.safetensors"
-    _, card = load_weights(source)
+    model, card = load_weights(source)
     if source.stat().st_size > _LIMIT_BYTES:
         raise ValueError(
             f"{source} has {source.stat().st_size / 1e6:.1f} MB; shipped weights may have {_LIMIT_BYTES / 1e6:.0f} MB"
@@ -55,6 +58,7 @@ def run(options: argparse.Namespace) -> Result:
         card["vectors"] = _better(next(iter(reports.values())))
     if options.ways:
         card["miou_lost"] = {k: v for path in options.ways for k, v in _miou_lost(path, card["sha256"]).items()}
+        card |= _scales(card, model)
     if options.vectors:
         card["vectors"] = options.vectors
     if options.min_confidence is not None:
@@ -123,6 +127,16 @@ def _miou_lost(path: Path, digest: str) -> dict[str, float]:
         )
     lost = {name: row["miou_lost"] for name, row in result["ways"].items() if not row["is_exact"]}
     return {name: points for name, points in lost.items() if points is not None}
+
+
+def _scales(card: dict[str, Any], model: MapModel) -> dict[str, Any]:
+    """Of int8, where it is vouched for: with them `backend: auto` may take it, without it would have to calibrate."""
+    from mapkd_core.performance import beside_pytorch, int8, int8_scales
+
+    if not any(name.endswith("int8") for name in card["miou_lost"]):
+        return {}
+    graph = int8.quantised(model, card, *beside_pytorch.noise(model.config, cameras=6))
+    return {int8_scales.SCALES: int8_scales.scales_of(graph)}
 
 
 def _better(report: dict[str, Any]) -> str:

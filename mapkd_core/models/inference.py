@@ -79,7 +79,7 @@ def make_runner(
 
     if backend == "auto":
         return ways.auto_runner(model, card, threads, device)
-    return ways.runner(backend, model, card["sha256"], threads, device)
+    return ways.runner(backend, model, card, threads, device)
 
 
 def device_of(backend: str, device: str) -> str:

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -86,18 +87,22 @@ def default_threads() -> int:
 
 
 def exported(model: MapModel, digest: str, cameras: int, plan: NDArray) -> bytes:
-    """The graph from the user's cache; made, and kept there where that can be written to."""
+    """The graph from the user's cache, or made."""
     number = "any" if takes_any_number(model) else cameras
-    name = f"{digest[:16]}-{number}-v{GRAPH}.onnx"
+    return kept(f"{digest[:16]}-{number}-v{GRAPH}.onnx", lambda path: export(model, path, cameras, plan))
+
+
+def kept(name: str, write: Callable[[Path], None]) -> bytes:
+    """A graph from the user's cache; `write` makes it, and it is kept there where that can be written to."""
     path = cache_folder() / name
     try:
         if not path.is_file():
-            export(model, path, cameras, plan)
+            write(path)
         return path.read_bytes()
     except OSError as error:
         logger.warning("%s cannot be kept (%s): the network is exported at every start, some seconds each", path, error)
     with tempfile.TemporaryDirectory() as folder:
-        export(model, Path(folder) / name, cameras, plan)
+        write(Path(folder) / name)
         return (Path(folder) / name).read_bytes()
 
 

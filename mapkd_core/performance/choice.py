@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,13 @@ def fastest(
     return min(medians, key=medians.__getitem__), medians
 
 
-def read(key: str) -> str | None:
-    """The way chosen for `key`; None where nothing is known or the file is damaged."""
+def read(key: str, candidates: Iterable[str] = ()) -> str | None:
+    """The way chosen for `key`; None where nothing is known, one of `candidates` was not tried, or it is damaged."""
     found = _content().get(key)
-    return found.get("way") if isinstance(found, dict) and isinstance(found.get("way"), str) else None
+    if not isinstance(found, dict) or not isinstance(found.get("way"), str):
+        return None
+    tried = found.get("tried", found.get("forward_ms"))  # a file of an earlier version names those that ran
+    return found["way"] if isinstance(tried, list | dict) and set(candidates) <= set(tried) else None
 
 
 def taken(backend: str, digest: str, threads: int | None = None) -> str:
@@ -71,10 +74,14 @@ def taken(backend: str, digest: str, threads: int | None = None) -> str:
     return read(key(digest, threads)) or backend if backend == "auto" else backend
 
 
-def write(key: str, way: str, times_ms: Mapping[str, float], **more: Any) -> None:
-    """Keep a choice; a cache that cannot be written is a warning."""
+def write(key: str, way: str, times_ms: Mapping[str, float], tried: Iterable[str] = (), **more: Any) -> None:
+    """Keep a choice; a cache that cannot be written is a warning.
+
+    tried: what it was made from beside those that were timed: what does not run here, or was left out.
+    """
     try:
-        write_json(_path(), _content() | {key: {"way": way, "forward_ms": dict(times_ms), **more}})
+        entry = {"way": way, "forward_ms": dict(times_ms), "tried": sorted({*times_ms, *tried}), **more}
+        write_json(_path(), _content() | {key: entry})
     except OSError as error:
         logger.warning("%s cannot be kept (%s): the fastest way is measured at every start", _path(), error)
 

@@ -79,7 +79,7 @@ def run(
         rows[name] |= _steps(model, inputs, place, GPU_BACKENDS[name], repeats)
     roofs = device_ceilings.measured(place, dict.fromkeys(GPU_BACKENDS[name] for name in rows))
     costs = parts.costs(model, *inputs)
-    runners = {name: ways.staged(device)[name].make(model, card["sha256"], None) for name in rows}
+    runners = {name: ways.staged(device)[name].make(model, card, None) for name in rows}
     seeds = range(FIRST_SEED, FIRST_SEED + worlds)
     compared = chain([Given(*inputs)], rendered(seeds, FRAMES, model.config))
     found, reference = judged(runners, model, card.get("vectors", "raster"), compared)

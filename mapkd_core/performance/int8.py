@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions in int8: static quantisation by ONNX Runtime, calibrated on rendered frames.
+"""Convolutions in int8: static quantisation by ONNX Runtime.
 
 Weights per channel, activations per tensor, as pairs of QuantizeLinear and DequantizeLinear. ONNX Runtime and OpenVINO
 read them alike, TensorRT with limits (`quantise`). Look-ups, the query head and all else stay in single precision.
+
+What values activations take is calibrated on rendered frames, about a minute, or stands in the card of the weights:
+then the graph is there in seconds, and is the one that was scored.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +24,9 @@ from mapkd_core.config import ModelConfig
 from mapkd_core.models.build import plan as plan_of
 from mapkd_core.models.inference import Runner
 from mapkd_core.models.map_model import MapModel
-from mapkd_core.models.onnx_graph import GRAPH, cache_folder, exported, session, takes_any_number
+from mapkd_core.models.onnx_graph import GRAPH, exported, kept, session, takes_any_number
 from mapkd_core.performance import openvino_runtime
+from mapkd_core.performance.int8_scales import SCALES, Scales, as_options
 from mapkd_core.writing import aside
 
 CALIBRATION_FRAMES, CHECKING_FRAMES = 24, 4
@@ -29,14 +36,14 @@ _FOR_TENSORRT = {
 }  # fmt: skip
 
 
-def onnx_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
+def onnx_runner(model: MapModel, card: Mapping[str, Any], threads: int | None = None) -> Runner:
     """ONNX Runtime; raises ImportError where onnx or onnxruntime is not installed."""
     sessions: dict[int, object] = {}
 
     def run(images: NDArray, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         number = 0 if takes_any_number(model) else len(images)
         if number not in sessions:
-            sessions[number] = session(quantised(model, digest, images, plan), threads)
+            sessions[number] = session(quantised(model, card, images, plan), threads)
         given = {"images": images[None], "plan": plan[None]}
         probability, scores, points = sessions[number].run(None, given)  # type: ignore[attr-defined]
         return probability[0], scores[0], points[0]
@@ -44,26 +51,40 @@ def onnx_runner(model: MapModel, digest: str, threads: int | None = None) -> Run
     return run
 
 
-def openvino_runner(model: MapModel, digest: str, threads: int | None = None) -> Runner:
+def openvino_runner(model: MapModel, card: Mapping[str, Any], threads: int | None = None) -> Runner:
     """OpenVINO; raises ImportError where it is not installed."""
-    return openvino_runtime.graph_runner(lambda i, p: quantised(model, digest, i, p), threads, "f32")
+    return openvino_runtime.graph_runner(lambda i, p: quantised(model, card, i, p), threads, "f32")
 
 
-def quantised(model: MapModel, digest: str, images: NDArray, plan: NDArray) -> bytes:
-    """The quantised graph from the user's cache; made in about a minute where it is not there."""
+def quantised(model: MapModel, card: Mapping[str, Any], images: NDArray, plan: NDArray) -> bytes:
+    """The quantised graph from the user's cache; made by the card's scales, or in about a minute where it has none.
+
+    Raises ValueError where the card's scales are of another graph.
+    """
+    digest, scales = card["sha256"], card.get(SCALES)
     number = "any" if takes_any_number(model) else len(images)
-    path = cache_folder() / f"{digest[:16]}-{number}-v{GRAPH}-int8.onnx"
-    if not path.is_file():
-        frames = calibration_frames(model.config) if number == "any" else [(images, plan)]
-        quantise(exported(model, digest, len(images), plan), path, frames)
-    return path.read_bytes()
+    of = f"-{hashlib.sha256(json.dumps(scales, sort_keys=True).encode()).hexdigest()[:8]}" if scales else ""
+
+    def write(path: Path) -> None:
+        frames = calibration_frames(model.config) if number == "any" and not scales else [(images, plan)]
+        quantise(exported(model, digest, len(images), plan), path, frames, scales=scales)
+
+    return kept(f"{digest[:16]}-{number}-v{GRAPH}-int8{of}.onnx", write)
 
 
-def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]], symmetric: bool = False) -> None:
+def quantise(
+    graph: bytes,
+    path: Path,
+    frames: Iterable[tuple[NDArray, NDArray]],
+    symmetric: bool = False,
+    scales: Scales | None = None,
+) -> None:
     """Write the int8 graph, aside and renamed. frames: images N 3 H W uint8 and plan, what activations look like.
 
     symmetric: as TensorRT imports it: signed bytes around zero, biases left alone (they would be int32), weights in
     single precision with a pair of their own, and a pair for each reader.
+    scales: of every activation by name, its step and the byte that means zero, instead of what the frames show. Raises
+    ValueError where they are not those of this graph.
     """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -76,7 +97,8 @@ def quantise(graph: bytes, path: Path, frames: Iterable[tuple[NDArray, NDArray]]
             str(ready), str(unfinished), _Reader(iter(frames)), quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"], per_channel=True,
             activation_type=quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8, extra_options=_FOR_TENSORRT if symmetric else {},
+            weight_type=quantization.QuantType.QInt8,
+            extra_options=(_FOR_TENSORRT if symmetric else {}) | as_options(scales, ready),
         )  # fmt: skip
 
 

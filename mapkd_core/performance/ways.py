@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -20,10 +20,12 @@ from mapkd_core.models.inference import GPU_BACKENDS, Runner, torch_runner
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.onnx_graph import onnx_runner
 from mapkd_core.performance import choice, compiled, int8, openvino_runtime
+from mapkd_core.performance.int8_scales import has_scales
 from mapkd_core.performance.staged import staged_runner
 
 logger = logging.getLogger(__name__)
 
+Card: TypeAlias = Mapping[str, Any]  # of the weights
 MOST_LOST = 0.5  # points of mIoU that a way may lose to be taken
 # How far an exact way may be from PyTorch anywhere: of 255; of 1; of the grid's size. Rounding, and no more.
 TOLERANCE = {"probability": 1.0, "scores": 1e-4, "points": 1e-4}
@@ -32,33 +34,42 @@ _PIP = {"torch": "torch", "onnx": "onnx", "onnxruntime": "onnxruntime", "openvin
 
 @dataclass(frozen=True)
 class Way:
-    """make: model, digest of its weights, threads -> runner. needs: packages beside PyTorch.
+    """make: model, card of its weights, threads -> runner. needs: packages beside PyTorch.
 
     is_exact: equal to PyTorch in single precision within TOLERANCE, which `mapkd bench ways` looks after. Others are
     taken by `auto` only where the weights' card vouches for them, or `mapkd bench ways` did on this machine: at most
     MOST_LOST points of mIoU lost.
-    starts_fast: ready within some seconds, so that `auto` may try it when it is first used.
+    starts_fast: whether it is ready within some seconds, so that `auto` may try it when it is first used.
     precision: of its convolutions: the roof that it works under.
     """
 
-    make: Callable[[MapModel, str, int | None], Runner]
+    make: Callable[[MapModel, Card, int | None], Runner]
     needs: tuple[str, ...] = ()
     is_exact: bool = True
-    starts_fast: bool = True
+    starts_fast: Callable[[Card], bool] = lambda card: True
     precision: str = "fp32"
 
 
+def _kept(make: Callable[..., Runner], **settings: Any) -> Callable[[MapModel, Card, int | None], Runner]:
+    """Of a runner that needs no more of the card than a name for what it keeps in the user's cache."""
+    return lambda model, card, threads: make(model, card["sha256"], threads, **settings)
+
+
+def _never(card: Card) -> bool:
+    return False
+
+
 WAYS: dict[str, Way] = {
-    "torch": Way(lambda model, digest, threads: torch_runner(model), starts_fast=False),
-    "onnx": Way(onnx_runner, ("onnx", "onnxruntime")),
-    "openvino": Way(partial(openvino_runtime.runner, precision="f32"), ("onnx", "openvino")),
+    "torch": Way(lambda model, card, threads: torch_runner(model), starts_fast=_never),
+    "onnx": Way(_kept(onnx_runner), ("onnx", "onnxruntime")),
+    "openvino": Way(_kept(openvino_runtime.runner, precision="f32"), ("onnx", "openvino")),
     "openvino-bf16": Way(
-        partial(openvino_runtime.runner, precision="bf16"), ("onnx", "openvino"), False, precision="bf16"
+        _kept(openvino_runtime.runner, precision="bf16"), ("onnx", "openvino"), False, precision="bf16"
     ),
-    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), False, False, "int8"),
-    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), False, False, "int8"),
-    "compiled": Way(compiled.compiled_runner, starts_fast=False),
-    "aot": Way(compiled.aot_runner, starts_fast=False),
+    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), False, has_scales, "int8"),
+    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), False, has_scales, "int8"),
+    "compiled": Way(_kept(compiled.compiled_runner), starts_fast=_never),
+    "aot": Way(_kept(compiled.aot_runner), starts_fast=_never),
 }
 
 
@@ -73,7 +84,7 @@ def staged(device: str) -> dict[str, Way]:
     def way(precision: str) -> Way:
         is_exact = precision == "fp32"
         return Way(
-            lambda model, digest, threads: staged_runner(model, device, precision), (), is_exact, precision=precision
+            lambda model, card, threads: staged_runner(model, device, precision), (), is_exact, precision=precision
         )
 
     return {name: way(precision) for name, precision in GPU_BACKENDS.items()}
@@ -85,39 +96,39 @@ def missing(name: str) -> list[str]:
     return [package for package in needs if importlib.util.find_spec(package) is None]
 
 
-def runner(name: str, model: MapModel, digest: str, threads: int | None = None, device: str = "cpu") -> Runner:
+def runner(name: str, model: MapModel, card: Card, threads: int | None = None, device: str = "cpu") -> Runner:
     """Raises ValueError where a package is missing."""
     if missing(name):
         packages = " ".join(_PIP[p] for p in WAYS[name].needs)
         raise ValueError(
             f"backend {name!r} needs the packages {' and '.join(WAYS[name].needs)}: pip install {packages}"
         )
-    return of(device)[name].make(model, digest, threads)
+    return of(device)[name].make(model, card, threads)
 
 
-def auto_runner(model: MapModel, card: Mapping[str, Any], threads: int | None = None, device: str = "cpu") -> Runner:
+def auto_runner(model: MapModel, card: Card, threads: int | None = None, device: str = "cpu") -> Runner:
     """The way that was the fastest on this device; where nothing was measured, those that are good are, at first.
 
     Good is what is exact, or what the card of the weights vouches for: `miou_lost` by way (`mapkd ship --ways`).
     Where only one of them is installed nothing is measured; without any it is PyTorch.
     """
-    digest, table = card["sha256"], of(device)
-    key = choice.key(digest, threads, device)
-    known = choice.read(key)
-    if known is not None and known in table and not missing(known):
-        return runner(known, model, digest, threads, device)
+    table = of(device)
     vouched = {name for name, lost in card.get("miou_lost", {}).items() if lost <= MOST_LOST}
-    good = [name for name, way in table.items() if way.starts_fast and (way.is_exact or name in vouched)]
+    good = [name for name, way in table.items() if way.starts_fast(card) and (way.is_exact or name in vouched)]
     candidates = [name for name in good if not missing(name)]
+    key = choice.key(card["sha256"], threads, device)
+    known = choice.read(key, candidates)
+    if known is not None and known in table and not missing(known):
+        return runner(known, model, card, threads, device)
     if not candidates:
         logger.warning(
             "ONNX Runtime or its exporter is not installed: falling back to PyTorch, which is about half as fast"
         )
         return torch_runner(model)
     if len(candidates) == 1:
-        return runner(candidates[0], model, digest, threads, device)
+        return runner(candidates[0], model, card, threads, device)
     return _decided_at_first_frame(
-        {name: partial(runner, name, model, digest, threads, device) for name in candidates}, key
+        {name: partial(runner, name, model, card, threads, device) for name in candidates}, key
     )
 
 
@@ -128,7 +139,7 @@ def _decided_at_first_frame(makers: Mapping[str, Callable[[], Runner]], key: str
         if not chosen:
             runners = {name: make() for name, make in makers.items()}
             name, times = choice.fastest(runners, images, plan)
-            choice.write(key, name, times)
+            choice.write(key, name, times, tried=list(makers))
             chosen.append(runners[name])
         return chosen[0](images, plan)
 

@@ -57,7 +57,7 @@ def run(
     before = machine.load()
     with torch_threads(count):
         roofs = machine.ceilings() | ceilings.less_precise()
-        runners = _running(tried, model, card["sha256"], count, looked_at[0])
+        runners = _running(tried, model, card, count, looked_at[0])
         times = _times(runners, looked_at[0], repeats)
         after = machine.load()
         found, reference = ways_scores.judged(runners, model, card.get("vectors", "raster"), every)
@@ -78,13 +78,13 @@ def run(
 
 
 def _running(
-    names: Sequence[str], model: Any, digest: str, threads: int, given: ways_scores.Given
+    names: Sequence[str], model: Any, card: ways.Card, threads: int, given: ways_scores.Given
 ) -> dict[str, Runner]:
     """The runners that answer on this machine."""
     able = {}
     for name in names:
         try:
-            runner = ways.runner(name, model, digest, threads)
+            runner = ways.runner(name, model, card, threads)
             runner(given.images, given.plan)
             able[name] = runner
         except Exception as error:  # of a runtime or a compiler: the others count
@@ -113,7 +113,8 @@ def _chosen(rows: dict[str, dict[str, Any]], key: str | None) -> str | None:
         return None
     chosen = min(good, key=medians.__getitem__)
     if key is not None:
-        choice.write(key, chosen, medians, miou={name: row["miou"] for name, row in rows.items()})
+        installed = [name for name in ways.WAYS if not ways.missing(name)]  # what was not asked for is refused
+        choice.write(key, chosen, medians, installed, miou={name: row["miou"] for name, row in rows.items()})
     return chosen
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
 import struct
 from collections.abc import Iterator
@@ -91,7 +92,20 @@ def read_card(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{card_path}: miou_lost = {lost!r} must be points of mIoU by backend; see `mapkd ship --ways`"
         )
+    _check_scales(card_path, card.get("int8_scales", {}))
     return card
+
+
+def _check_scales(card_path: Path, scales: Any) -> None:
+    """A step and a byte by name; raises ValueError for anything else."""
+    pairs = list(scales.values()) if isinstance(scales, dict) else [None]
+    for pair in pairs:
+        is_pair = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], float) and isinstance(pair[1], int)
+        if not is_pair or not 0 < pair[0] < math.inf or not 0 <= pair[1] <= 255:
+            raise ValueError(
+                f"{card_path}: int8_scales have {pair!r}, must be [step > 0, zero in 0..255] by activation; see `mapkd "
+                "ship --ways`"
+            )
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -32,7 +32,7 @@ class OnCpuTensors(Mapper):
     def __init__(self, weights, backend, device, threads):
         super().__init__(weights, "torch", "cpu")
         self.device = "cuda"
-        self._run = ways.staged(device)[backend].make(load_weights(weights)[0], self.card["sha256"], threads)
+        self._run = ways.staged(device)[backend].make(load_weights(weights)[0], self.card, threads)
 
 
 def decoded(jpegs):

@@ -49,7 +49,7 @@ def test_a_way_answers_as_pytorch_does(tiny, monkeypatch, name):
         pytest.skip(f"not installed: {', '.join(absent)}")
     monkeypatch.setattr("mapkd_core.performance.int8.calibration_frames", lambda config: iter([inputs(config)]))
     model = build(tiny).eval()
-    run, reference = ways.runner(name, model, DIGEST, 1), torch_runner(model)
+    run, reference = ways.runner(name, model, {"sha256": DIGEST}, 1), torch_runner(model)
     for cameras in (6, 2):
         given = inputs(tiny, cameras)
         found, expected = run(*given), reference(*given)
@@ -81,7 +81,7 @@ def test_a_choice_is_kept_for_machine_and_network_and_taken(tiny, tmp_path, monk
     pytest.importorskip("onnxruntime")
     key = choice.key(DIGEST, 1)
     assert choice.read(key) is None
-    choice.write(key, "torch", {"torch": 1.0})
+    choice.write(key, "torch", {"torch": 1.0}, tried=["onnx", "openvino"])
     choice.write("another", "onnx", {})
     assert choice.read(key) == "torch" and choice.read("another") == "onnx"
     assert choice.key(DIGEST, 2) != key != choice.key("1" * 64, 1)
@@ -89,6 +89,7 @@ def test_a_choice_is_kept_for_machine_and_network_and_taken(tiny, tmp_path, monk
     monkeypatch.setattr(ways, "runner", lambda name, *rest: asked.append(name))
     make_runner(build(tiny), "auto", "cpu", {"sha256": DIGEST}, 1)
     assert asked == ["torch"]
+    assert choice.read(key, ["onnx"]) == "torch" and choice.read(key, ["onnx", "of a later version"]) is None
     (tmp_path / "mapkd" / "ways.json").write_text("{damaged")
     assert choice.read(key) is None
 
@@ -115,13 +116,13 @@ def test_a_way_that_is_not_exact_is_tried_where_the_card_vouches_for_it(tiny, tm
 def test_a_way_that_is_not_installed_says_what_to_do(tiny, monkeypatch):
     monkeypatch.setattr(ways, "missing", lambda name: ["openvino"])
     with pytest.raises(ValueError, match=r"needs the packages onnx and openvino: pip install onnx 'mapkd\[openvino\]'"):
-        ways.runner("openvino", build(tiny), DIGEST)
+        ways.runner("openvino", build(tiny), {"sha256": DIGEST})
 
 
 @pytest.mark.parametrize(("name", "precision"), GPU_BACKENDS.items())
 def test_the_gpu_path_answers_as_pytorch_does_on_cpu_tensors(tiny, name, precision):
     model = build(tiny).eval()
-    run, reference = ways.staged("cpu")[name].make(model, DIGEST, None), torch_runner(model)
+    run, reference = ways.staged("cpu")[name].make(model, {"sha256": DIGEST}, None), torch_runner(model)
     first, second = inputs(tiny, 6), inputs(tiny, 2)
     kept = run(*first)
     for given, found in ((second, run(*second)), (first, kept)):

@@ -97,7 +97,7 @@ def test_the_choice_is_kept_and_told(weights, frame):
 
 
 def test_a_way_that_is_only_said_to_be_exact_is_refused_however_fast(weights, monkeypatch):
-    def wrong(model, digest, threads):
+    def wrong(model, card, threads):
         right = torch_runner(model)
         answers = []
 
