@@ -71,7 +71,9 @@ def _graph(model: Any, options: argparse.Namespace) -> dict[str, Any]:
     if options.out.suffix != ".engine":
         return told
     if options.precision == "int8":
-        int8.quantise(graph.read_bytes(), graph, int8.calibration_frames(model.config), symmetric=True)
+        int8.quantise(
+            graph.read_bytes(), graph, map(int8.inputs, int8.calibration_frames(model.config)), symmetric=True
+        )
         seen = int8.checking_frames(model.config)
         told["difference_int8"] = beside_pytorch.checked_int8(model, beside_pytorch.onnx_file(graph), seen)
     tensorrt.build(graph, options.out, model.config, options.precision, takes_any_number(model))

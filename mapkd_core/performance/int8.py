@@ -44,8 +44,7 @@ def onnx_runner(model: MapModel, card: Mapping[str, Any], threads: int | None = 
         number = 0 if takes_any_number(model) else len(images)
         if number not in sessions:
             sessions[number] = session(quantised(model, card, images, plan), threads)
-        given = {"images": images[None], "plan": plan[None]}
-        probability, scores, points = sessions[number].run(None, given)  # type: ignore[attr-defined]
+        probability, scores, points = sessions[number].run(None, inputs((images, plan)))  # type: ignore[attr-defined]
         return probability[0], scores[0], points[0]
 
     return run
@@ -67,23 +66,29 @@ def quantised(model: MapModel, card: Mapping[str, Any], images: NDArray, plan: N
 
     def write(path: Path) -> None:
         frames = calibration_frames(model.config) if number == "any" and not scales else [(images, plan)]
-        quantise(exported(model, digest, len(images), plan), path, frames, scales=scales)
+        quantise(exported(model, digest, len(images), plan), path, map(inputs, frames), scales=scales)
 
     return kept(f"{digest[:16]}-{number}-v{GRAPH}-int8{of}.onnx", write)
+
+
+def inputs(frame: tuple[NDArray, NDArray]) -> dict[str, NDArray]:
+    """What the exported network gets: images N 3 H W uint8 and the plan, by name and with a batch's dimension."""
+    images, plan = frame
+    return {"images": np.ascontiguousarray(images)[None], "plan": plan[None]}
 
 
 def quantise(
     graph: bytes,
     path: Path,
-    frames: Iterable[tuple[NDArray, NDArray]],
+    seen: Iterable[Mapping[str, NDArray]],
     symmetric: bool = False,
     scales: Scales | None = None,
 ) -> None:
-    """Write the int8 graph, aside and renamed. frames: images N 3 H W uint8 and plan, what activations look like.
+    """Write the int8 graph, aside and renamed. seen: inputs by name, which show what activations look like.
 
     symmetric: as TensorRT imports it: signed bytes around zero, biases left alone (they would be int32), weights in
     single precision with a pair of their own, and a pair for each reader.
-    scales: of every activation by name, its step and the byte that means zero, instead of what the frames show. Raises
+    scales: of every activation by name, its step and the byte that means zero, instead of what `seen` shows. Raises
     ValueError where they are not those of this graph.
     """
     from onnxruntime import quantization
@@ -94,7 +99,7 @@ def quantise(
         plain.write_bytes(graph)
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
         quantization.quantize_static(
-            str(ready), str(unfinished), _Reader(iter(frames)), quant_format=quantization.QuantFormat.QDQ,
+            str(ready), str(unfinished), _Reader(iter(seen)), quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"], per_channel=True,
             activation_type=quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -128,9 +133,9 @@ def _rendered(config: ModelConfig, seeds: Iterable[int]) -> Iterator[tuple[NDArr
 class _Reader:
     """onnxruntime.quantization.CalibrationDataReader."""
 
-    def __init__(self, frames: Iterator[tuple[NDArray, NDArray]]) -> None:
-        self._frames = frames
+    def __init__(self, seen: Iterator[Mapping[str, NDArray]]) -> None:
+        self._seen = seen
 
     def get_next(self) -> dict[str, NDArray] | None:
-        pair = next(self._frames, None)
-        return None if pair is None else {"images": np.asarray(pair[0])[None], "plan": np.asarray(pair[1])[None]}
+        found = next(self._seen, None)
+        return None if found is None else dict(found)

@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,8 +20,9 @@ from mapkd_core.bench.cost import operations, parameters
 from mapkd_core.models.deployed import Deployed
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.onnx_graph import OPSET, session
-from mapkd_core.performance import openvino_runtime
+from mapkd_core.performance import int8, openvino_runtime
 
+Runtime: TypeAlias = Callable[[bytes, dict[str, NDArray], int | None], Callable[[], object]]  # graph, inputs, threads
 PARTS = ("backbone", "view", "decoder", "raster head", "query head")
 
 
@@ -100,8 +103,18 @@ def _openvino(precision: str, graph: bytes, feed: dict[str, NDArray], threads: i
     return lambda: request.infer(feed, share_inputs=True)
 
 
-RUNTIMES: dict[str, Callable[[bytes, dict[str, NDArray], int | None], Callable[[], object]]] = {
+def _int8(run_in: Runtime, graph: bytes, feed: dict[str, NDArray], threads: int | None) -> Callable[[], object]:
+    """Calibrated on this one input: what it answers does not count here."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "int8.onnx"
+        int8.quantise(graph, path, [feed])
+        return run_in(path.read_bytes(), feed, threads)
+
+
+RUNTIMES: dict[str, Runtime] = {
     "onnx": _onnx,
     "openvino": partial(_openvino, "f32"),
     "openvino-bf16": partial(_openvino, "bf16"),
+    "onnx-int8": partial(_int8, _onnx),
+    "openvino-int8": partial(_int8, partial(_openvino, "f32")),
 }

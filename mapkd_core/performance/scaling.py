@@ -52,7 +52,7 @@ def run(
     and for another backend.
 
     backend: one of `parts.RUNTIMES`; auto takes what runs the shipped weights on this machine, or ONNX Runtime where
-    that is made for a single network, as int8 is calibrated for it.
+    that is PyTorch or its compiler.
     """
     if unknown := set(axes) - set(AXES):
         raise ValueError(f"axis {', '.join(sorted(unknown))} is unknown; known: {', '.join(AXES)}")

@@ -17,7 +17,7 @@ from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build, plan
 from mapkd_core.models.deployed import Deployed
-from mapkd_core.performance import budget, budget_plot, ceilings, parts
+from mapkd_core.performance import budget, budget_plot, ceilings, parts, ways
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.types import Frame
@@ -96,6 +96,14 @@ def test_convolutions_are_counted_by_hand():
     assert sum(n * count for n, count in zip(by_hand, shapes.values())) == operations(
         network, torch.zeros(1, 3, 10, 20)
     )
+
+
+@pytest.mark.parametrize("backend", parts.RUNTIMES)
+def test_parts_run_in_every_runtime_that_exports(tiny, inputs, backend):
+    if absent := ways.missing(backend):
+        pytest.skip(f"not installed: {', '.join(absent)}")
+    ready = parts.calls(build(tiny).eval(), *inputs, 1, backend)
+    assert tuple(ready) == parts.PARTS and all(len(call()) for call in ready.values())
 
 
 def test_floor_is_the_slower_of_work_and_traffic():

@@ -86,7 +86,7 @@ def test_int8_is_written_as_tensorrt_imports_it_where_it_is_to_be_symmetric(tiny
     model, frames = build(tiny).eval(), [noise(tiny, 6), noise(tiny, 6)]
     export(model, tmp_path / "s.onnx", 6, frames[0][1])
     path = tmp_path / "int8.onnx"
-    int8.quantise((tmp_path / "s.onnx").read_bytes(), path, frames, symmetric=symmetric)
+    int8.quantise((tmp_path / "s.onnx").read_bytes(), path, map(int8.inputs, frames), symmetric=symmetric)
     kinds = [node.op_type for node in onnx.load(str(path)).graph.node]
     assert kinds.count("QuantizeLinear") >= 70 and kinds.count("Conv") >= 70
     lacking = ["its zero is not at 0", "takes int32, not int8", "takes or makes bytes, which only Cast does"]
