@@ -19,6 +19,7 @@ from mapkd_core.demo.ros_environment import private_domain, ros_environment
 _START_S = 180.0  # loading the network; the first time it is exported for ONNX Runtime
 _GRACE_S = 30.0
 WANTED_SHARE = 0.99  # of the frames must become maps
+_ERRORS, _CRASH = ("[FATAL]", "[ERROR]", "Traceback"), "Fatal Python error"
 _HEADROOM, _SLOWEST = 0.85, 0.2  # of the rate that a first replay held
 
 
@@ -117,10 +118,15 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _last_lines(logs: Path, count: int = 4) -> str:
-    """The end of each log that speaks of an error, of all logs where none does."""
+    """The end of each log that speaks of an error, of all logs where none does; of a crash its beginning."""
     texts = {log: log.read_text(errors="replace") for log in sorted(logs.glob("*.log"))}
-    guilty = {log: text for log, text in texts.items() if any(w in text for w in ("[FATAL]", "[ERROR]", "Traceback"))}
-    shown = [
-        f"{log}: {' | '.join(text.splitlines()[-count:])}" for log, text in (guilty or texts).items() if text.strip()
-    ]
+    guilty = {log: text for log, text in texts.items() if any(w in text for w in (*_ERRORS, _CRASH))}
+    shown = [f"{log}: {' | '.join(_told(text, count))}" for log, text in (guilty or texts).items() if text.strip()]
     return "; last lines: " + " || ".join(shown) if shown else f"; see {logs}"
+
+
+def _told(text: str, count: int) -> list[str]:
+    """A crash is told by the interpreter: what it was and where come first, all libraries that are loaded last."""
+    if _CRASH in text:
+        return text[text.index(_CRASH) :].splitlines()[: 3 * count]
+    return text.splitlines()[-count:]

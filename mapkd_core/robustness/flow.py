@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import Matrix, apply, inverse
+from mapkd_core.geometry import Matrix, inverse
 from mapkd_core.types import Camera, Frame
 
 WIDTH = 352  # px that pictures are scaled to: more shows more grain, not more road
 NEAREST_M, FARTHEST_M = 2.0, 15.0
 LEAST_POINTS = 60
 _STEP = 4  # px between points
+_DOWN, _LEAST_DEPTH_M = -1e-3, 0.5  # z of a ray that meets the ground, and how far ahead of the camera that must be
 _FINE_SIGMA, _COARSE_SIGMA = 1.0, 5.0  # px: structure between grain and shading
 
 
@@ -56,22 +57,17 @@ def _view(camera: Camera) -> View:
 
 
 def road_points(shape: tuple[int, ...], mount: View) -> NDArray[np.float64]:
-    """N 2: pixels of a picture of this shape (H W) that show ground near the vehicle, if this mount took it."""
+    """3 N, rows u, v and 1: pixels of a picture of this shape (H W) that show ground near the vehicle, if this mount
+    took it.
+    """
     (height, width), ego_T_camera = shape, mount.ego_T_camera
     v, u = np.mgrid[2 : height - 2 : _STEP, 2 : width - 2 : _STEP]
-    pixels = np.stack([u.ravel(), v.ravel()], -1).astype(np.float64)
-    ground = on_ground(pixels, mount.K, ego_T_camera)
-    distance = np.linalg.norm(ground[:, :2] - ego_T_camera[:2, 3], axis=1)
-    shown: NDArray[np.bool_] = (distance > NEAREST_M) & (distance < FARTHEST_M)
-    return pixels[shown]
-
-
-def on_ground(pixels: NDArray[np.float64], K: Matrix, ego_T_camera: Matrix) -> NDArray[np.float64]:
-    """N 3: where the rays of the pixels meet z = 0; NaN above the horizon."""
-    rays = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(K).T @ ego_T_camera[:3, :3].T
-    down = np.where(rays[:, 2] < -1e-3, rays[:, 2], np.nan)
-    ground: NDArray[np.float64] = ego_T_camera[:3, 3] - rays * (ego_T_camera[2, 3] / down)[:, None]
-    return ground
+    pixels = np.stack([u.ravel(), v.ravel(), np.ones(u.size)])
+    rays = ego_T_camera[:3, :3] @ np.linalg.inv(mount.K) @ pixels
+    with np.errstate(divide="ignore"):
+        distance = np.linalg.norm(rays[:2], axis=0) * ego_T_camera[2, 3] / -rays[2]
+    shown: NDArray[np.bool_] = (rays[2] < _DOWN) & (distance > NEAREST_M) & (distance < FARTHEST_M)
+    return pixels[:, shown]
 
 
 def agreement(
@@ -79,26 +75,42 @@ def agreement(
     mounts: tuple[View, View],
     before_T_now: Matrix,
     turn: Matrix,
-    pixels: NDArray[np.float64],
+    road: NDArray[np.float64],
 ) -> float:
-    """Correlation, -1 to 1, of the road at `pixels` of a picture with the same road in the one before; NaN where it is
+    """Correlation, -1 to 1, of the `road_points` of a picture with the same road in the one before; NaN where it is
     hardly there.
 
     pictures, mounts: now and before, and whose K and pose are taken for them. before_T_now: ego motion. turn: 3x3,
     turns both cameras in their own frames, to try other mounts than those that are told.
     """
     now, before = pictures
-    K, pose = mounts[0].K, _turned(mounts[0].ego_T_camera, turn)
-    ground = apply(before_T_now, on_ground(pixels, K, pose))
-    in_camera = apply(inverse(_turned(mounts[1].ego_T_camera, turn)), ground)
+    height, width = before.texture.shape
+    x, y, depth, down = road_motion(mounts, before_T_now, turn) @ road
     with np.errstate(invalid="ignore", divide="ignore"):
-        then = in_camera @ mounts[1].K.T
-        then = then[:, :2] / then[:, 2:]
-        height, width = before.texture.shape
-        inside = (in_camera[:, 2] > 0.5) & (then > 1).all(1) & (then < (width - 2, height - 2)).all(1)
+        u, v = x / depth, y / depth
+    inside = (down < _DOWN) & (depth < _LEAST_DEPTH_M * down)  # both negative
+    inside &= (u > 1) & (u < width - 2) & (v > 1) & (v < height - 2)
     if inside.sum() < LEAST_POINTS:
         return float("nan")
-    return _correlation(_sampled(now.texture, pixels[inside]), _sampled(before.texture, then[inside]))
+    columns, rows = road[:2, inside].astype(int)
+    return _correlation(now.texture[rows, columns], _sampled(before.texture, u[inside], v[inside]))
+
+
+def road_motion(mounts: tuple[View, View], before_T_now: Matrix, turn: Matrix) -> Matrix:
+    """4 3: of a pixel u, v, 1 that shows the ground z = 0, where that was in the picture before.
+
+    The first three rows are the homography, scaled so that its last one gives the depth in metres times what the fourth
+    gives: the z of the pixel's ray in the ego frame, negative where the ray meets the ground.
+    """
+    now, before = mounts
+    up = np.array([0.0, 0.0, 1.0])
+    ego_from_pixel = now.ego_T_camera[:3, :3] @ turn @ np.linalg.inv(now.K)  # rays
+    at = now.ego_T_camera[:3, 3]
+    on_ground = np.outer(at, up) - at[2] * np.eye(3)  # where a ray meets it, times the ray's z; so are all that follow
+    was = before_T_now[:3, :3] @ on_ground + np.outer(before_T_now[:3, 3], up)
+    camera_T_ego = inverse(_turned(before.ego_T_camera, turn))
+    in_camera = camera_T_ego[:3, :3] @ was + np.outer(camera_T_ego[:3, 3], up)
+    return np.vstack([before.K @ in_camera @ ego_from_pixel, ego_from_pixel[2:]])
 
 
 def _turned(ego_T_camera: Matrix, turn: Matrix) -> Matrix:
@@ -107,9 +119,9 @@ def _turned(ego_T_camera: Matrix, turn: Matrix) -> Matrix:
     return pose
 
 
-def _sampled(texture: NDArray[np.float32], pixels: NDArray[np.float64]) -> NDArray[np.float32]:
-    at = pixels.astype(np.float32)[None]
-    return cv2.remap(texture, at[..., 0], at[..., 1], cv2.INTER_LINEAR)[0]
+def _sampled(texture: NDArray[np.float32], u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float32]:
+    at_u, at_v = u.astype(np.float32)[None], v.astype(np.float32)[None]
+    return cv2.remap(texture, at_u, at_v, cv2.INTER_LINEAR)[0]
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -8,6 +8,7 @@ that swaps two cameras together with their frame ids, and a camera that somebody
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 from itertools import combinations, product
 
 import numpy as np
@@ -88,11 +89,12 @@ class MountWatch:
 
     def _compare(self, now: dict[str, View], before: dict[str, View], before_T_now: Matrix) -> None:
         names = [name for name in now if name in before]
+        road = cache(lambda shape, mount: road_points(shape, now[mount]))
         own: dict[str, float] = {}
         for name in names:
             pair = (now[name], before[name])
-            road = road_points(now[name].texture.shape, now[name])
-            scores = {turn: agreement(pair, pair, before_T_now, matrix, road) for turn, matrix in _TURNS.items()}
+            shown = road(now[name].texture.shape, name)
+            scores = {turn: agreement(pair, pair, before_T_now, matrix, shown) for turn, matrix in _TURNS.items()}
             own[name] = scores[0, 0]
             if not np.isnan(list(scores.values())).any():
                 self._pairs[name] = self._keep * self._pairs[name] + 1
@@ -101,8 +103,7 @@ class MountWatch:
         for one, other in combinations(names, 2):
             crossed = [
                 agreement(
-                    (now[a], before[a]), (now[b], before[b]), before_T_now, _STILL,
-                    road_points(now[a].texture.shape, now[b]),
+                    (now[a], before[a]), (now[b], before[b]), before_T_now, _STILL, road(now[a].texture.shape, b)
                 )
                 for a, b in ((one, other), (other, one))
             ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from mapkd_core.geometry import from_euler, planar, transform
 from mapkd_core.robustness import pictures, rigs
-from mapkd_core.robustness.flow import View, on_ground
+from mapkd_core.robustness.flow import FARTHEST_M, NEAREST_M, View, road_motion, road_points
 from mapkd_core.robustness.mount_watch import MountWatch
 from mapkd_core.robustness.picture_watch import PictureWatch, brightness_fault
 from mapkd_core.types import Frame
@@ -60,12 +60,42 @@ def test_nothing_is_learned_while_standing_or_without_odometry(drive_frames):
     assert not any(watch.look(frame) for frame in far) and watch.faults() == {}
 
 
-def test_pixels_meet_the_ground_where_they_should():
-    """A camera 1.5 m up that looks ahead: 10 pixels below the horizon at f = 100 px is 15 m ahead, 5 px left 0.75 m."""
+def test_the_ground_under_a_pixel_is_where_the_cameras_height_says():
     K = np.array([[100.0, 0, 50], [0, 100, 30], [0, 0, 1]])
     view = View("c", np.zeros((60, 100), np.float32), K, transform(DOWN, [1.0, 0.0, 1.5]))
-    ground = on_ground(np.array([[45.0, 40.0], [50.0, 20.0]]), view.K, view.ego_T_camera)
-    assert np.allclose(ground[0], [16.0, 0.75, 0.0]) and np.isnan(ground[1]).any()
+    pixels = np.array([[45.0, 40.0, 1.0], [50.0, 20.0, 1.0]]).T  # ground at (16, 0.75, 0), and sky
+    moved = road_motion((view, view), transform(np.eye(3), [2.0, 0.0, 0.0]), np.eye(3)) @ pixels
+    x, y, depth, down = moved[:, 0]
+    assert (x / depth, y / depth, depth / down) == pytest.approx((50 - 100 * 0.75 / 17, 30 + 100 * 1.5 / 17, 17.0))
+    assert down < 0 < moved[3, 1]
+    shown = {tuple(pixel) for pixel in road_points((60, 100), view).T}
+    far, near = 30 + 100 * 1.5 / FARTHEST_M, 30 + 100 * 1.5 / NEAREST_M
+    assert shown and all(far - 1 < v < near for _, v, _ in shown) and max(v for _, v, _ in shown) > 50
+
+
+def test_the_homography_is_the_way_by_the_ground():
+    """Ray, ground, the vehicle's motion and projection one after the other; two turned cameras."""
+    random = np.random.default_rng(3)
+    pixels = np.vstack([random.uniform(0, 350, 40), random.uniform(0, 120, 40), np.ones(40)])
+    for _ in range(5):
+        mounts = [
+            View(
+                "c", np.zeros((128, 352), np.float32),
+                np.array([[random.uniform(150, 300), 0, 176], [0, random.uniform(150, 300), 60], [0, 0, 1]]),
+                transform(from_euler(0, 0, random.uniform(-3, 3)) @ DOWN, random.uniform(-1, 1, 3) + [0, 0, 2.0]),
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        before_T_now = transform(from_euler(0.01, -0.02, 0.1), [2.0, 0.3, 0.05])
+        turn = from_euler(*random.uniform(-0.1, 0.1, 3))
+        poses = [view.ego_T_camera @ transform(turn, [0, 0, 0]) for view in mounts]
+        rays = poses[0][:3, :3] @ np.linalg.inv(mounts[0].K) @ pixels
+        at = poses[0][:3, 3:]
+        points = at - rays * at[2] / rays[2]
+        there = np.linalg.inv(poses[1]) @ before_T_now @ np.vstack([points, np.ones(40)])
+        seen = mounts[1].K @ there[:3]
+        x, y, depth, down = road_motion((mounts[0], mounts[1]), before_T_now, turn) @ pixels
+        np.testing.assert_allclose([x / depth, y / depth, depth / down, down], [*seen[:2] / seen[2], seen[2], rays[2]])
 
 
 def test_frozen_pictures_are_told_after_three(drive_frames):
