@@ -49,10 +49,12 @@ def outlines(
 
 def _enclosed(own: NDArray[np.uint8], others: NDArray[np.uint8]) -> list[tuple[NDArray[np.uint8], tuple[int, int]]]:
     """Areas that `own`, with some help of `others`, closes off: each a 0/1 patch and the column row of its corner."""
+    if not own.any():
+        return []
     count, label, stats, _ = cv2.connectedComponentsWithStats(((own | others) == 0).astype(np.uint8), connectivity=4)
     if count <= 2:
         return []
-    rim_own, rim_all = _rim(label, own, count), _rim(label, own | others, count)
+    rim_own, rim_all = _rim(label, own.view(bool), count), _rim(label, (own | others).view(bool), count)
     found = []
     for area in range(1, count):
         left, top, width, height, cells = stats[area]
@@ -63,26 +65,30 @@ def _enclosed(own: NDArray[np.uint8], others: NDArray[np.uint8]) -> list[tuple[N
     return found
 
 
-def _rim(label: NDArray[np.int32], mask: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+def _rim(label: NDArray[np.int32], mask: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     """For each area, how often one of its cells has a side neighbour in `mask`."""
     total = np.zeros(count, np.int64)
     for axis in (0, 1):
         near, far = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
         for a, b in ((near, far), (far, near)):
-            total += np.bincount(label[a][mask[b] > 0], minlength=count)
+            total += np.bincount(label[a][mask[b]], minlength=count)
     total[0] = 0
     return total
 
 
 def _hulls(left_over: NDArray[np.uint8], min_cells: int) -> list[NDArray[np.float64]]:
     """Convex hulls of the components."""
+    x, y, columns, rows = cv2.boundingRect(left_over)
+    left_over = left_over[y : y + rows, x : x + columns]  # most of the canvas is empty
+    if not left_over.size:
+        return []
     count, label, stats, _ = cv2.connectedComponentsWithStats(left_over, connectivity=8)
     hulls = []
     for component in range(1, count):
         left, top, width, height, cells = stats[component]
         if cells >= min_cells:
             patch = (label[top : top + height, left : left + width] == component).astype(np.uint8)
-            hulls.append(cv2.convexHull(cv2.findNonZero(patch))[:, 0] + np.array([left, top], float))
+            hulls.append(cv2.convexHull(cv2.findNonZero(patch))[:, 0] + np.array([x + left, y + top], float))
     return hulls
 
 

@@ -79,8 +79,9 @@ def _ring(cells: NDArray[np.int64]) -> Branch:
 
 
 def _flat_cells(mask: NDArray[np.uint8], padded_width: int) -> list[int]:
-    rows, columns = np.nonzero(mask)
-    return ((rows + 1) * padded_width + columns + 1).tolist()
+    rows, columns = np.divmod(np.flatnonzero(mask.view(bool)), mask.shape[1])  # far quicker than of bytes
+    found: list[int] = ((rows + 1) * padded_width + columns + 1).tolist()
+    return found
 
 
 def _unflatten(path: list[int], padded_width: int) -> NDArray[np.int64]:
