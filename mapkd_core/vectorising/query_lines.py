@@ -21,15 +21,16 @@ def query_elements(
 
     A query with a score or a point that is no number is left out.
     """
-    confidence = scores.max(1)
+    confidence, label = scores.max(1), scores.argmax(1)
     size = np.array([grid.x_max - grid.x_min, grid.y_max - grid.y_min])
     metres = np.clip(points, 0, 1) * size + (grid.x_min, grid.y_min)
     usable = (confidence >= min_confidence) & ~np.isnan(metres).any((1, 2))
     kept = {name: Lines(int(usable.sum()), points.shape[1]) for name in classes}
     elements: list[MapElement] = []
-    for q in np.argsort(-confidence, kind="stable"):
-        name = classes[scores[q].argmax()]
-        if usable[q] and kept[name].nearest(metres[q]) > SAME_LINE_M:
+    order = np.argsort(-confidence, kind="stable")
+    for q in order[usable[order]]:
+        name = classes[label[q]]
+        if kept[name].nearest(metres[q]) > SAME_LINE_M:
             kept[name].add(metres[q])
             elements.append(MapElement(name, metres[q], name == "ped_crossing", float(confidence[q])))
     return tuple(elements)

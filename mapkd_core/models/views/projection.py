@@ -30,26 +30,31 @@ def ground_lookup(
     height_px, width_px = size
     ground = _ground(grid)
     projection = K @ np.linalg.inv(ego_T_camera)[:, :3]  # N 3 4
-    lookup = np.full((len(heights), ground.shape[1], 2), OUTSIDE, np.float32)
+    lookup = np.empty((len(heights), ground.shape[1], 2), np.float32)
+    everywhere = len(K) * height_px  # rows of the stacked pictures
+    projected = np.empty(ground.shape, np.float32)
     for level, z in zip(lookup, heights, strict=True):
         plane = projection[:, :, [0, 1, 3]]
         plane[:, :, 2] += projection[:, :, 2] * z
         plane[:, :2] += 0.5 * plane[:, 2:]  # pixels from the picture's corner
-        margin = np.zeros(ground.shape[1], np.float32)  # of the best camera so far, in px
-        for camera in np.flatnonzero(valid):
-            across, down, depth = plane[camera].astype(np.float32) @ ground
+        plane = plane.astype(np.float32)
+        margin, x, y, here = np.zeros((4, ground.shape[1]), np.float32)  # margin: of the best camera so far, in px
+        x[:], y[:] = 0.5 * (OUTSIDE + 1) * width_px, 0.5 * (OUTSIDE + 1) * everywhere
+        for camera in map(int, np.flatnonzero(valid)):
+            u, v, depth = np.matmul(plane[camera], ground, out=projected)
             with np.errstate(divide="ignore", invalid="ignore"):
-                u = across / depth
-            here = np.minimum(u, width_px - u)
-            cells = np.flatnonzero((here > margin) & (depth > NEAREST_DEPTH_M))
-            v = down[cells] / depth[cells]
-            seen = (v > 0) & (v < height_px)
-            cells, v = cells[seen], v[seen]
-            margin[cells] = here[cells]
+                projected[:2] /= depth
+            np.minimum(u, np.subtract(width_px, u, out=here), out=here)
+            # Masks over all cells: to gather those that are seen and to scatter them again takes twice as long.
+            seen = (here > margin) & (depth > NEAREST_DEPTH_M) & (v > 0) & (v < height_px)
+            np.copyto(margin, here, where=seen)
+            np.copyto(x, u, where=seen)
             # Half a coarse feature away from the upper and lower edge, lest the neighbour in the stack shines through.
-            v_inside = np.clip(v, 4, height_px - 4)
-            level[cells, 0] = u[cells] / width_px * 2 - 1
-            level[cells, 1] = (camera * height_px + v_inside) / (len(K) * height_px) * 2 - 1
+            np.clip(v, 4, height_px - 4, out=v)
+            v += camera * height_px
+            np.copyto(y, v, where=seen)
+        level[:, 0] = x / width_px * 2 - 1
+        level[:, 1] = y / everywhere * 2 - 1
     return lookup.reshape(len(heights), *grid.shape, 2)
 
 
