@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from mapkd_core.data.reduced import Fitted, Picture, Reduction, whole
 from mapkd_ros.conversions import picture, stamp_ns
-from mapkd_ros.qos_events import on_mismatch
+from mapkd_ros.qos_events import asked, destroy, on_mismatch
 
 # CameraInfos kept per camera: more than a second of them, as images may wait for others and for the inference.
 _KEPT_INFOS = 32
@@ -77,10 +77,13 @@ class CameraInput(message_filters.SimpleFilter):
                 node, topic, self._count_mismatch, "qos.image_reliability", lambda n: self.counts.update(lost=n)
             )
             self._images[topic] = message_filters.Subscriber(node, kind, topic, **options)
+            asked(node, self._images[topic].sub)
             self._images[topic].registerCallback(self._on_image, topic)
         topic = f"{name.lower()}/camera_info"
         events = on_mismatch(node, topic, self._count_mismatch, "qos.image_reliability")
-        self._infos = node.create_subscription(CameraInfo, topic, self._on_info, qos, event_callbacks=events)
+        self._infos = asked(
+            node, node.create_subscription(CameraInfo, topic, self._on_info, qos, event_callbacks=events)
+        )
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -104,8 +107,8 @@ class CameraInput(message_filters.SimpleFilter):
     def close(self) -> None:
         """Free the subscriptions; what is being decoded is decoded."""
         for name in list(self._images):
-            self._node.destroy_subscription(self._images.pop(name).sub)
-        self._node.destroy_subscription(self._infos)
+            destroy(self._node, self._images.pop(name).sub)
+        destroy(self._node, self._infos)
 
     def _on_image(self, message: Any, topic: str) -> None:
         if len(self._images) > 1:
@@ -123,7 +126,7 @@ class CameraInput(message_filters.SimpleFilter):
 
     def _keep_only(self, topic: str) -> None:
         for other in [name for name in self._images if name != topic]:
-            self._node.destroy_subscription(self._images.pop(other).sub)
+            destroy(self._node, self._images.pop(other).sub)
 
     def _on_info(self, message: CameraInfo) -> None:
         self.counts["infos"] += 1

@@ -15,6 +15,7 @@ from mapkd_ros import qos
 from mapkd_ros.diagnostics import OK, WARN, ThrottledLog, status
 from mapkd_ros.map_messages import header, lasting_map
 from mapkd_ros.map_parameters import MapParameters
+from mapkd_ros.qos_events import asked, destroy
 
 
 class LastingMap:
@@ -25,17 +26,17 @@ class LastingMap:
 
     def __init__(self, node: Node, settings: MapParameters) -> None:
         self._node, self._odom_frame = node, settings.frames.odom
-        asked = settings.fusion
+        wanted = settings.fusion
         self._fusion = MapFusion(
-            FusionOptions(radius_m=asked.radius_m, max_misses=asked.max_misses, min_hits=asked.min_hits)
+            FusionOptions(radius_m=wanted.radius_m, max_misses=wanted.max_misses, min_hits=wanted.min_hits)
         )
-        self._radius_m = asked.radius_m
-        self._publisher = node.create_publisher(VectorMap, "map/local", qos.OUTPUT)
+        self._radius_m = wanted.radius_m
+        self._publisher = asked(node, node.create_publisher(VectorMap, "map/local", qos.OUTPUT))
         self._log = ThrottledLog(node.get_logger())
         self._missing, self._why, self._spent_ms = 0, "", 0.0
 
     def close(self) -> None:
-        self._node.destroy_publisher(self._publisher)
+        destroy(self._node, self._publisher)
 
     def add(self, local_map: LocalMap, frame: Frame, told: InputStatus, model_id: str) -> None:
         """Fuse and publish; without a pose the frame is counted and left out. told: begins anew where it says reset."""

@@ -18,7 +18,7 @@ from mapkd_ros.camera_input import CameraInput
 from mapkd_ros.conversions import odometry_pose, stamp_ns
 from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
-from mapkd_ros.qos_events import on_mismatch
+from mapkd_ros.qos_events import asked, destroy, on_mismatch
 from mapkd_ros.transforms import TransformBuffer
 
 Dropped = Callable[[str, str], None]  # (reason, message): counted and logged
@@ -48,13 +48,14 @@ class MapInputs:
     def hear(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
         """Subscribe until `close`; a publisher whose QoS does not fit is named."""
         events = on_mismatch(self._node, topic, lambda: self._dropped("qos_incompatible", ""))
-        self._heard.append(self._node.create_subscription(kind, topic, callback, profile, event_callbacks=events))
+        heard = self._node.create_subscription(kind, topic, callback, profile, event_callbacks=events)
+        self._heard.append(asked(self._node, heard))
 
     def close(self) -> None:
         for camera in self.cameras.values():
             camera.close()
         for subscription in self._heard:
-            self._node.destroy_subscription(subscription)
+            destroy(self._node, subscription)
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
     def forget(self) -> None:

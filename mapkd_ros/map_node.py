@@ -29,6 +29,7 @@ from mapkd_ros.map_pipeline import MapPipeline
 from mapkd_ros.parameter_groups import ModelParameters
 from mapkd_ros.parameters import declare, fixed_names, validated
 from mapkd_ros.predictor import Predictor, make_predictor
+from mapkd_ros.qos_events import ask
 from mapkd_ros.readiness import Readiness
 from mapkd_ros.spinning import run
 
@@ -151,6 +152,7 @@ class MapNode(LifecycleNode):
         return response
 
     def _report(self) -> None:
+        ask(self)
         self._diagnostics.publish(self._pipeline.report() if self._pipeline is not None else self._idle())
 
     def _idle(self) -> DiagnosticArray:

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from mapkd_core.types import LocalMap
 from mapkd_ros import qos
 from mapkd_ros.map_messages import header, layer_info, processing_time, semantic_map, vector_map
+from mapkd_ros.qos_events import asked, destroy
 
 
 class MapOutputs:
@@ -19,16 +20,16 @@ class MapOutputs:
 
     def __init__(self, node: Node, classes: tuple[str, ...], base_frame: str) -> None:
         self._node, self._base_frame = node, base_frame
-        self._semantic = node.create_publisher(BevSemanticMap, "map/semantic_map", qos.OUTPUT)
-        self._vectors = node.create_publisher(VectorMap, "map/vector_map", qos.OUTPUT)
-        self._status = node.create_publisher(InputStatus, "map/input_status", qos.OUTPUT)
-        self._times = node.create_publisher(ProcessingTime, "map/processing_time", qos.OUTPUT)
-        self._legend = node.create_publisher(BevLayerInfo, "map/layer_info", qos.LATCHED)
+        self._semantic = asked(node, node.create_publisher(BevSemanticMap, "map/semantic_map", qos.OUTPUT))
+        self._vectors = asked(node, node.create_publisher(VectorMap, "map/vector_map", qos.OUTPUT))
+        self._status = asked(node, node.create_publisher(InputStatus, "map/input_status", qos.OUTPUT))
+        self._times = asked(node, node.create_publisher(ProcessingTime, "map/processing_time", qos.OUTPUT))
+        self._legend = asked(node, node.create_publisher(BevLayerInfo, "map/layer_info", qos.LATCHED))
         self._legend.publish(layer_info(classes, header(node.get_clock().now().nanoseconds, "")))
 
     def close(self) -> None:
         for publisher in (self._semantic, self._vectors, self._status, self._times, self._legend):
-            self._node.destroy_publisher(publisher)
+            destroy(self._node, publisher)
 
     def status(self, status: InputStatus) -> None:
         """How each camera fared, also where no map comes of it."""

@@ -8,6 +8,7 @@ from rclpy.publisher import Publisher
 from std_msgs.msg import Empty
 
 from mapkd_ros import qos
+from mapkd_ros.qos_events import asked, destroy
 
 TOPIC = "ready"
 
@@ -22,13 +23,13 @@ class Readiness:
     def announce(self, *_: object) -> None:
         """May be called again, and as the callback of a subscription whose first message shows the connection."""
         if self._publisher is None:
-            self._publisher = self._node.create_publisher(Empty, f"~/{TOPIC}", qos.LATCHED)
+            self._publisher = asked(self._node, self._node.create_publisher(Empty, f"~/{TOPIC}", qos.LATCHED))
             self._publisher.publish(Empty())
 
     def withdraw(self) -> None:
         """No longer ready."""
         if self._publisher is not None:
-            self._node.destroy_publisher(self._publisher)
+            destroy(self._node, self._publisher)
         self._publisher = None
 
 
