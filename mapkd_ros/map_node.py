@@ -31,7 +31,7 @@ from mapkd_ros.parameters import declare, fixed_names, validated
 from mapkd_ros.predictor import Predictor, make_predictor
 from mapkd_ros.qos_events import ask
 from mapkd_ros.readiness import Readiness
-from mapkd_ros.spinning import run
+from mapkd_ros.spinning import run, settle, unsettle
 
 # Longer than any inference but one that hangs.
 _DEACTIVATION_S = 5.0
@@ -111,6 +111,7 @@ class MapNode(LifecycleNode):
         if self._predictor is None or self._outputs is None:
             raise RuntimeError("no network: configure the node first")
         self._pipeline = MapPipeline(self, self._predictor, self._outputs, self._settings)
+        settle()  # once more, where the network was configured while the node ran
         self._readiness.announce()
         topics = (" or ".join(camera.topics) for camera in self._pipeline.inputs.cameras.values())
         self.get_logger().info(f"waiting for {', '.join(topics)}")
@@ -125,6 +126,7 @@ class MapNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
         self._predictor = self._outputs = None
+        unsettle()
         device_memory.release()
 
     def _on_parameters(self, changed: list[Any]) -> SetParametersResult:
