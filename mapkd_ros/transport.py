@@ -103,6 +103,7 @@ def receive(options: argparse.Namespace) -> int:
     from mapkd_ros import qos
     from mapkd_ros.camera_input import CameraInput
     from mapkd_ros.conversions import stamp_ns
+    from mapkd_ros.qos_events import ask
 
     rclpy.init()
     node = rclpy.create_node("transport_receiver")
@@ -117,6 +118,7 @@ def receive(options: argparse.Namespace) -> int:
         end_s = time.monotonic() + options.seconds + 60
         while time.monotonic() < end_s and not is_done():
             rclpy.spin_once(node, timeout_sec=0.1)
+        ask(node)  # what was lost: a camera input has its events asked for
         counts = {key: {name: camera.counts[key] for name, camera in cameras.items()} for key in ("received", "lost")}
     p50, p95 = np.percentile(late_ms, (50, 95)).round(2) if late_ms else (0.0, 0.0)
     print(json.dumps(counts | {"latency_ms": {"p50": float(p50), "p95": float(p95)}}))
