@@ -103,7 +103,7 @@ class TrainConfig:
     warmup: int = 200  # steps
     clip: float = 10.0  # gradient norm
     ema: float = 0.998  # decay of the averaged weights that are kept
-    precision: str = "bf16"  # bf16 autocast or fp32
+    precision: str = "auto"  # bf16 (autocast), fp32, or auto: bf16 where the device computes it
     workers: int = 1  # loader processes
     validate_every: int = 1500  # steps
     checkpoint_every: int = 500  # steps

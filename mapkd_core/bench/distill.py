@@ -75,7 +75,8 @@ def _run(bench: Bench, name: str, seed: int, runs: Sequence[tuple[str, int]]) ->
     taught = {t: read_card(Path(getattr(wanted, t)))["sha256"] for t in NETWORKS if getattr(wanted, t)}
     write_json(folder / "result.json", {
         "row": name, "seed": seed, "steps": wanted.steps, "sha256": card["sha256"], "teachers": taught,
-        "seconds": card.get("seconds"), "scores": scores(weights, Path(wanted.validation).parent),
+        "seconds": card.get("seconds"), "precision": card.get("precision"),
+        "scores": scores(weights, Path(wanted.validation).parent),
     })  # fmt: skip
 
 
@@ -105,7 +106,8 @@ def _add_seconds(path: Path, teacher: str, seconds: float) -> None:
 def _same_settings(folder: Path, bench: Bench, name: str, seed: int) -> None:
     found: Mapping[str, Any] = json.loads((folder / "config.json").read_text())
     wanted = to_dict(config(bench, name, seed))
-    free = ("answers", "answers_gb", "workers", "checkpoint_every")  # they change nothing of what is learned
+    # They change nothing of what is learned, but for rounding.
+    free = ("answers", "answers_gb", "workers", "checkpoint_every", "precision")
     other = [key for key, value in wanted.items() if key not in free and found.get(key) != value]
     if other:
         raise ValueError(

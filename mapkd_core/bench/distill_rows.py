@@ -16,7 +16,9 @@ LESSER = {"teacher_c": "teacher, C", "teacher_c_l": "teacher, C+L", "teacher_c_l
 
 @dataclass(frozen=True)
 class Row:
-    """One student. of: the row it is an ablation of, empty for those every table needs. coach: whether one helps."""
+    """One student. of: the row it is an ablation of, empty for others. coach: whether one helps. cold: its camera
+    encoder, too, starts from nothing.
+    """
 
     label: str
     scheme: str = ""
@@ -24,6 +26,12 @@ class Row:
     coach: bool = False
     view: str = ""  # instead of the student's own
     of: str = ""
+    cold: bool = False
+
+    @property
+    def is_main(self) -> bool:
+        """Whether every table needs it, with several seeds."""
+        return not (self.of or self.cold)
 
 
 MAIN: dict[str, Row] = {
@@ -38,6 +46,15 @@ MAIN: dict[str, Row] = {
     "mapdistill": Row("MapDistill (dual view)", "mapdistill"),
     "bridgeta": Row("BridgeTA (reconstructed)", "bridgeta"),
     "inherit": Row("inherit (ours)", "inherit"),
+}
+# With an encoder that has seen nothing a student has far more to learn, as the papers' students, who start from
+# photographs, have: whether a teacher saves it the way there.
+COLD: dict[str, Row] = {
+    "cold_student": Row("from nothing: student alone", cold=True),
+    "cold_feature": Row("from nothing: feature MSE", "feature", cold=True),
+    "cold_mapkd": Row("from nothing: MapKD without coach", "mapkd", cold=True),
+    "cold_bridgeta": Row("from nothing: BridgeTA (reconstructed)", "bridgeta", cold=True),
+    "cold_inherit": Row("from nothing: inherit (ours)", "inherit", cold=True),
 }
 FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # the last layer's answers, a point no more than a score
 _OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
@@ -66,7 +83,7 @@ def rows() -> dict[str, Row]:
     """All students by name, main ones first; schemes that have a file and no row here follow the main ones."""
     named = {row.scheme for row in MAIN.values()}
     more = {name: Row(name, name, coach=True) for name in distillation.available() if name not in named}
-    return MAIN | more | ABLATIONS
+    return MAIN | more | COLD | ABLATIONS
 
 
 def order(names: Sequence[str], seeds: int, ablation_seeds: int) -> list[tuple[str, int]]:
@@ -83,5 +100,5 @@ def order(names: Sequence[str], seeds: int, ablation_seeds: int) -> list[tuple[s
     needed = {"teacher": with_coach or bool(taught) or "teacher" in names, "coach": with_coach}
     runs = [(name, 0) for name in NETWORKS if needed[name]] + [(name, 0) for name in LESSER if name in names]
     for seed in range(max(seeds, ablation_seeds)):
-        runs += [(n, seed) for n in wanted if seed < (ablation_seeds if known[n].of else seeds)]
+        runs += [(n, seed) for n in wanted if seed < (seeds if known[n].is_main else ablation_seeds)]
     return runs

@@ -16,9 +16,12 @@ COPY_BYTES = 64 << 20  # more than the caches hold
 
 
 def describe(threads: int) -> dict[str, object]:
-    """Processor, cores, threads and versions."""
+    """Processor, cores, threads and versions.
+
+    Virtual machines give processors of several generations one name: the vectors that PyTorch found stand behind it.
+    """
     return {
-        "processor": _processor(),
+        "processor": f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})",
         "cores": os.cpu_count(),
         "threads": threads,
         "python": platform.python_version(),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from numpy.typing import NDArray
 from mapkd_core.models.inference import Runner
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.onnx_graph import default_threads, exported
+
+
+@cache
+def computes_bf16() -> bool:
+    """Whether this processor does; where it does not, OpenVINO takes single precision without a word."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def runner(model: MapModel, digest: str, threads: int | None = None, *, precision: str = "f32") -> Runner:

@@ -41,6 +41,7 @@ class Way:
     MOST_LOST points of mIoU lost.
     starts_fast: whether it is ready within some seconds, so that `auto` may try it when it is first used.
     precision: of its convolutions: the roof that it works under.
+    lacks: what the processor has not, in words, where it would run as another way; empty where it runs as it says.
     """
 
     make: Callable[[MapModel, Card, int | None], Runner]
@@ -48,6 +49,7 @@ class Way:
     is_exact: bool = True
     starts_fast: Callable[[Card], bool] = lambda card: True
     precision: str = "fp32"
+    lacks: Callable[[], str] = lambda: ""
 
 
 def _kept(make: Callable[..., Runner], **settings: Any) -> Callable[[MapModel, Card, int | None], Runner]:
@@ -64,7 +66,11 @@ WAYS: dict[str, Way] = {
     "onnx": Way(_kept(onnx_runner), ("onnx", "onnxruntime")),
     "openvino": Way(_kept(openvino_runtime.runner, precision="f32"), ("onnx", "openvino")),
     "openvino-bf16": Way(
-        _kept(openvino_runtime.runner, precision="bf16"), ("onnx", "openvino"), False, precision="bf16"
+        _kept(openvino_runtime.runner, precision="bf16"),
+        ("onnx", "openvino"),
+        False,
+        precision="bf16",
+        lacks=lambda: "" if openvino_runtime.computes_bf16() else "instructions for bf16",
     ),
     "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), False, has_scales, "int8"),
     "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), False, has_scales, "int8"),
@@ -97,12 +103,14 @@ def missing(name: str) -> list[str]:
 
 
 def runner(name: str, model: MapModel, card: Card, threads: int | None = None, device: str = "cpu") -> Runner:
-    """Raises ValueError where a package is missing."""
+    """Raises ValueError where a package is missing, or something that the processor lacks."""
     if missing(name):
         packages = " ".join(_PIP[p] for p in WAYS[name].needs)
         raise ValueError(
             f"backend {name!r} needs the packages {' and '.join(WAYS[name].needs)}: pip install {packages}"
         )
+    if lacking := of(device)[name].lacks():
+        raise ValueError(f"backend {name!r}: this processor lacks {lacking}; use backend: auto")
     return of(device)[name].make(model, card, threads)
 
 
@@ -115,7 +123,7 @@ def auto_runner(model: MapModel, card: Card, threads: int | None = None, device:
     table = of(device)
     vouched = {name for name, lost in card.get("miou_lost", {}).items() if lost <= MOST_LOST}
     good = [name for name, way in table.items() if way.starts_fast(card) and (way.is_exact or name in vouched)]
-    candidates = [name for name in good if not missing(name)]
+    candidates = [name for name in good if not missing(name) and not table[name].lacks()]
     key = choice.key(card["sha256"], threads, device)
     known = choice.read(key, candidates)
     if known is not None and known in table and not missing(known):

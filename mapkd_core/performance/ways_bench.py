@@ -53,7 +53,9 @@ def run(
     looked_at = [ways_scores.given(frame, model.config) for frame in (rendered_frame(), recorded) if frame is not None]
     seeds = range(ways_scores.FIRST_SEED, ways_scores.FIRST_SEED + worlds)
     every = chain(looked_at, ways_scores.rendered(seeds, frames, model.config))
-    tried = [name for name in names or ways.WAYS if not ways.missing(name)]
+    installed = [name for name in names or ways.WAYS if not ways.missing(name)]
+    lacking = {name: told for name in installed if (told := ways.WAYS[name].lacks())}
+    tried = [name for name in installed if name not in lacking]
     before = machine.load()
     with torch_threads(count):
         roofs = machine.ceilings() | ceilings.less_precise()
@@ -70,6 +72,7 @@ def run(
         "machine": machine.describe(count) | {"load_before": before, "load_after": after},
         "gflop": gflop, "ceilings": roofs, "ways": rows, "chosen": chosen, "key": key,
         "kept": keep and chosen is not None,
+        "processor_lacks": lacking,
         "not_installed": {name: ways.missing(name) for name in ways.WAYS if ways.missing(name)},
         "reference_miou": reference["miou"], "reference_map": reference["map"],
         "scored_frames": worlds * frames, "tolerance": ways.TOLERANCE,

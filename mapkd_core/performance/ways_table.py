@@ -20,9 +20,11 @@ def text(result: dict[str, Any]) -> str:
 def markdown(result: dict[str, Any]) -> list[str]:
     """For the document. Results of schema 1 have no mAP and nothing that was compared: "-" stands there."""
     absent = ", ".join(result["not_installed"]) or "none"
+    lacking = "".join(f" Not here: `{name}`, {what}." for name, what in result.get("processor_lacks", {}).items())
+    chosen = "none" if result["chosen"] is None else f"`{result['chosen']}`"
     return [
         *_table(result), "", *_notes(result),
-        f"Chosen: {'none' if result['chosen'] is None else '`' + result['chosen'] + '`'}. Not installed: {absent}.",
+        f"Chosen: {chosen}. Not installed: {absent}.{lacking}",
     ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data.batch import TrainingSet, collate
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel, MapOutput
+from mapkd_core.training.autocast import autocast, precision_of
 from mapkd_core.writing import aside
 
 _AUGMENTATION = ("mirror", "turn", "shift", "calibration_noise", "camera_dropout", "modality_dropout", "variants")
@@ -112,7 +113,9 @@ def filled(
     sets = [TrainingSet(config.data, own) for _ in range(config.variants)]
     for variant, dataset in enumerate(sets):
         dataset.epoch = variant
-    store = AnswerStore(Path(config.answers) / _name(network, sha256, config, sets[0]), len(sets) * len(sets[0]))
+    store = AnswerStore(
+        Path(config.answers) / _name(network, sha256, config, sets[0], device), len(sets) * len(sets[0])
+    )
     missing = store.missing(fields)
     if len(missing):
         _check_size(network, config, store, missing, fields, sets[0], device)
@@ -127,7 +130,7 @@ def filled(
 @torch.no_grad()
 def _answer(network: MapModel, batch: Any, config: TrainConfig, device: torch.device) -> MapOutput:
     network.eval()
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+    with autocast(config, device):
         output: MapOutput = network(*batch.inputs())
     return output
 
@@ -145,10 +148,11 @@ def _check_size(
                          f"{config.answers_gb:g}: raise it, take fewer variants, or leave `answers` empty")  # fmt: skip
 
 
-def _name(network: MapModel, sha256: str, config: TrainConfig, dataset: TrainingSet) -> str:
+def _name(network: MapModel, sha256: str, config: TrainConfig, dataset: TrainingSet, device: torch.device) -> str:
     """The start of the weights' hash, and of the hash of all else that the answers depend on."""
     folder = dataset.samples
-    told = {key: getattr(config, key) for key in (*_AUGMENTATION, "precision")} | {
+    told = {key: getattr(config, key) for key in _AUGMENTATION} | {
+        "precision": precision_of(config, device),
         "frames": [[name, (folder.folder / f"{name}.truth.npz").stat().st_size] for name in folder.names],
         "model": to_dict(network.config),
     }

@@ -10,6 +10,7 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.data.batch import Batch
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.training.autocast import autocast
 from mapkd_core.training.camera_hint import CameraHint
 from mapkd_core.training.losses import map_losses
 
@@ -35,7 +36,7 @@ class Learning(nn.ModuleDict):
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """What is to be made small, and the parts of it by name: a scheme's are weighted already, the map's are not."""
         config = self.config
-        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(config, batch.images.device):
             output = self["model"](*batch.inputs())
             camera = self["hint"](output.camera, batch.camera_lines)
             taught = self["scheme"](batch, output) if "scheme" in self else {}

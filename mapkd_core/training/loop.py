@@ -108,6 +108,7 @@ def _finished(run: RunState, out: Path, log: Log) -> Path:
         "classes": list(run.config.model.classes),
         "validation": result,
         "seconds": round(run.progress.seconds, 1),
+        "precision": run.precision,
         "training": to_dict(run.config),
     }
     if run.group.is_first:

@@ -29,6 +29,7 @@ from mapkd_core.data.rasterise import rasterise
 from mapkd_core.data.samples import Sample, SampleFolder
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.refinement import Refinement
+from mapkd_core.training.autocast import autocast
 from mapkd_core.training.checkpoint import read_weights, save_weights
 from mapkd_core.training.losses import semantic_losses
 from mapkd_core.training.optim import make_optimizer, schedule
@@ -151,7 +152,7 @@ def _fresh(config: ModelConfig) -> Refinement:
 
 def _step(model: Refinement, optimizer: Any, labels: Tensor, config: TrainConfig, rng: np.random.Generator) -> float:
     told, _ = hide(labels, len(config.model.classes), config.model.grid.cell, rng)
-    with torch.autocast(labels.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+    with autocast(config, labels.device):
         answer = model(told)
     total = torch.stack(semantic_losses(answer, labels)).sum()
     if not math.isfinite(value := float(total.detach())):

@@ -14,6 +14,7 @@ from mapkd_core import distillation
 from mapkd_core.config import TrainConfig, from_dict, to_dict
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.answers import attach
+from mapkd_core.training.autocast import precision_of
 from mapkd_core.training.checkpoint import load_training, load_weights, save_training
 from mapkd_core.training.learning import Learning
 from mapkd_core.training.optim import make_optimizer
@@ -25,11 +26,12 @@ _TEACHERS = "scheme.frozen."  # they come from files of their own, and do not ch
 class RunState:
     """learning: all that learns; `stepping` is the same with gradients averaged over the processes of `group`.
 
-    average: the student that is kept.
+    average: the student that is kept. precision: bf16 or fp32, as it is trained here.
     """
 
     def __init__(self, model: MapModel, config: TrainConfig, group: Group) -> None:
         self.config, self.group = config, group
+        self.precision = precision_of(config, group.device)
         self.model = model.to(group.device, memory_format=torch.channels_last)
         learning = Learning(config, self.model).to(group.device)
         if config.scheme:

@@ -13,6 +13,7 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.data.batch import TrainingSet, to_batch
 from mapkd_core.evaluation.protocols.bevfusion import IouAtThresholds
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.training.autocast import autocast
 from mapkd_core.training.parallel import ALONE, Group
 
 
@@ -43,7 +44,7 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Grou
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
     for i in chosen[group.rank :: group.size]:
         batch = to_batch(samples[int(i)], config).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(config, device):
             output = model(*batch.inputs())
             labels = output.semantic.argmax(1)
         for k in range(len(classes)):
@@ -71,7 +72,7 @@ def validate_layers(model: MapModel, config: TrainConfig, limit: int, group: Gro
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
     for i in chosen[group.rank :: group.size]:
         batch = to_batch(samples[int(i)], config).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(config, device):
             probability = model(*batch.inputs()).semantic.sigmoid()[0].float().cpu().numpy()
         assert batch.layers is not None
         truth = batch.layers[0].cpu().numpy()

@@ -14,7 +14,7 @@ from mapkd_core.bench import distill, distill_config, distill_table
 from mapkd_core.bench.distill_config import Bench
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.bench.distill_plot import plot
-from mapkd_core.bench.distill_rows import ABLATIONS, MAIN, order, rows
+from mapkd_core.bench.distill_rows import ABLATIONS, COLD, MAIN, order, rows
 from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data import set_manifest
 from mapkd_core.data.samples import write
@@ -112,7 +112,10 @@ def test_all_settings_of_a_scheme_are_kept_so_that_other_defaults_are_noticed(be
 def test_order_is_teachers_then_seeds_with_ablations_beside_the_first():
     found = order([], 2, 1)
     first = [name for name, seed in found if seed == 0]
-    assert first == ["teacher", "coach", *rows()] and [n for n, s in found if s == 1] == list(rows())[: -len(ABLATIONS)]
+    assert (
+        first == ["teacher", "coach", *rows()]
+        and [n for n, s in found if s == 1] == list(rows())[: -len(COLD) - len(ABLATIONS)]
+    )
     assert order(["student"], 2, 1) == [("student", 0), ("student", 1)]
     assert order(["response"], 1, 1) == [("teacher", 0), ("response", 0)]
     with pytest.raises(ValueError, match=r"row 'mapkdd' is unknown; known: teacher, coach, .*student, student_dual"):
@@ -120,8 +123,8 @@ def test_order_is_teachers_then_seeds_with_ablations_beside_the_first():
 
 
 def test_students_differ_in_nothing_but_their_teaching(bench):
-    alone = distill_config.config(bench, "student", 1)
-    for name in MAIN:
+    for name in [*MAIN, *COLD]:
+        alone = distill_config.config(bench, "cold_student" if name in COLD else "student", 1)
         taught = distill_config.config(bench, name, 1)
         same = replace(taught, model=alone.model, scheme="", scheme_settings={}, teacher="", coach="", answers="")
         assert same == alone, name

@@ -17,6 +17,7 @@ from mapkd_core.performance.int8_scales import SCALES, has_scales, scales_of
 from mapkd_core.training.checkpoint import load_weights, read_card, save_weights
 
 pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
 DIGEST = "0" * 64
 
 
@@ -33,6 +34,15 @@ def calibrated(tiny, monkeypatch):
     graph = int8.quantised(model, {"sha256": DIGEST}, *given)
     monkeypatch.setattr(int8, "calibration_frames", lambda config: pytest.fail("calibrated again"))
     return model, given, graph
+
+
+def test_two_products_of_bytes_never_overflow_16_bits(calibrated):
+    """Of weights as large as they get: processors without dot products of bytes add two of them in 16 bits."""
+    found = onnx.load_from_string(calibrated[2]).graph
+    known = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in found.initializer}
+    weights = [array for array in known.values() if array.dtype == np.int8 and array.ndim == 4]
+    assert len(weights) > 10
+    assert 2 * 255 * max(abs(array.astype(int)).max() for array in weights) < 2**15
 
 
 def test_the_cards_scales_make_the_graph_that_calibration_made(calibrated):

@@ -47,6 +47,8 @@ def test_every_backend_is_a_way():
 def test_a_way_answers_as_pytorch_does(tiny, monkeypatch, name):
     if absent := ways.missing(name):
         pytest.skip(f"not installed: {', '.join(absent)}")
+    if lacking := ways.WAYS[name].lacks():
+        pytest.skip(f"this processor lacks {lacking}")
     monkeypatch.setattr("mapkd_core.performance.int8.calibration_frames", lambda config: iter([inputs(config)]))
     model = build(tiny).eval()
     run, reference = ways.runner(name, model, {"sha256": DIGEST}, 1), torch_runner(model)
@@ -117,6 +119,17 @@ def test_a_way_that_is_not_installed_says_what_to_do(tiny, monkeypatch):
     monkeypatch.setattr(ways, "missing", lambda name: ["openvino"])
     with pytest.raises(ValueError, match=r"needs the packages onnx and openvino: pip install onnx 'mapkd\[openvino\]'"):
         ways.runner("openvino", build(tiny), {"sha256": DIGEST})
+
+
+def test_a_way_that_this_processor_would_run_as_another_is_refused_and_not_tried(tiny, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(ways.openvino_runtime, "computes_bf16", lambda: False)
+    with pytest.raises(ValueError, match="'openvino-bf16': this processor lacks instructions for bf16; use backend: a"):
+        ways.runner("openvino-bf16", build(tiny), {"sha256": DIGEST})
+    card = {"sha256": DIGEST, "miou_lost": {"openvino-bf16": 0.0}}
+    make_runner(build(tiny).eval(), "auto", "cpu", card, 1)(*inputs(tiny, 2))
+    (kept,) = json.loads((tmp_path / "mapkd" / "ways.json").read_text()).values()
+    assert set(kept["tried"]) == {"onnx", "openvino"}
 
 
 @pytest.mark.parametrize(("name", "precision"), GPU_BACKENDS.items())
