@@ -18,8 +18,10 @@ import torch
 
 from mapkd_core import distillation
 from mapkd_core.bench.distill_config import Bench, check_set, config, keep_camera, network
+from mapkd_core.bench.distill_kept import halve, keep, take_over
 from mapkd_core.bench.distill_rows import NETWORKS, order, rows
 from mapkd_core.bench.distill_scores import scores
+from mapkd_core.bench.machine import describe
 from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.training import refine
 from mapkd_core.training.answers import filled
@@ -38,6 +40,8 @@ def run(
     """
     started, runs = time.monotonic(), order(names, seeds, ablation_seeds)
     keep_camera(bench)
+    if taken := take_over(bench):
+        print(f"from {bench.kept}: {', '.join(taken)}", flush=True)
     left = [one for one in runs if not is_done(bench, *one)]
     if left:
         check_set(bench)
@@ -71,13 +75,16 @@ def _run(bench: Bench, name: str, seed: int, runs: Sequence[tuple[str, int]]) ->
         refine.pretrain(network(bench, "refinement", wanted), Path(wanted.refinement).parent)
     if not weights.is_file():
         train(wanted, folder, resume=(folder / "last.pt").is_file())
+    if name in NETWORKS:
+        halve(weights)
     card = read_card(weights)
     taught = {t: read_card(Path(getattr(wanted, t)))["sha256"] for t in NETWORKS if getattr(wanted, t)}
     write_json(folder / "result.json", {
         "row": name, "seed": seed, "steps": wanted.steps, "sha256": card["sha256"], "teachers": taught,
         "seconds": card.get("seconds"), "precision": card.get("precision"),
-        "scores": scores(weights, Path(wanted.validation).parent),
+        "machine": describe(torch.get_num_threads()), "scores": scores(weights, Path(wanted.validation).parent),
     })  # fmt: skip
+    keep(bench, name, seed)
 
 
 def _store_answers(bench: Bench, wanted: TrainConfig, runs: Sequence[tuple[str, int]]) -> None:

@@ -23,7 +23,8 @@ COACH_LEARNS = {"tgpd_teacher": 0.8, "msrd_teacher": 0.8}  # weights of MapKD's 
 @dataclass(frozen=True)
 class Bench:
     """What is compared. steps, variants: of every student, 0 takes the size's own and one per epoch. changes:
-    `key=value` for all runs, as of `mapkd train`. answers_gb: the most that stored answers may take, in all.
+    `key=value` for all runs, as of `mapkd train`. answers_gb: the most that stored answers may take, in all. kept:
+    folder of results and teachers that go from machine to machine (`distill_kept`).
     """
 
     size: str = "small"
@@ -32,6 +33,7 @@ class Bench:
     variants: int = 0
     answers_gb: float = 24.0
     changes: tuple[str, ...] = ()
+    kept: Path | None = None
 
     @property
     def camera(self) -> Path:

@@ -15,13 +15,14 @@ import torch
 from mapkd_core.bench import cost
 from mapkd_core.bench.distill import is_done
 from mapkd_core.bench.distill_config import Bench, config
+from mapkd_core.bench.distill_kept import take_over
 from mapkd_core.bench.distill_rows import LESSER, NETWORKS, Row, rows
 from mapkd_core.bench.distill_scores import SPLITS, VECTORS
 from mapkd_core.bench.machine import describe
 from mapkd_core.bench.timing import interleaved, spread
 from mapkd_core.data.batch import to_batch
 from mapkd_core.data.samples import SampleFolder
-from mapkd_core.training.checkpoint import load_weights
+from mapkd_core.models.build import build
 
 SCHEMA = 1
 
@@ -31,6 +32,7 @@ def table(bench: Bench, repeats: int = 10) -> dict[str, Any]:
 
     Raises FileNotFoundError where no run is finished.
     """
+    take_over(bench)
     found = {name: results for name in (*LESSER, *NETWORKS, *rows()) if (results := _results(bench, name))}
     if not found:
         raise FileNotFoundError(f"{bench.folder} holds no finished run; leave --only-table out to train some")
@@ -40,7 +42,7 @@ def table(bench: Bench, repeats: int = 10) -> dict[str, Any]:
         "schema": SCHEMA, "size": bench.size, "steps": student.steps, "batch": student.batch,
         "variants": student.variants, "training_frames": len(SampleFolder(student.data)),
         "rows": {name: _row(name, results) for name, results in found.items()},
-        "costs": _costs(bench, found, repeats),
+        "costs": _costs(bench, list(found), repeats),
         "answers_seconds": json.loads(seconds.read_text()) if seconds.is_file() else {},
         "machine": describe(torch.get_num_threads()),
     }  # fmt: skip
@@ -83,19 +85,18 @@ def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
     return {"mean": round(float(known.mean()), 5), "deviation": deviation}
 
 
-def _costs(bench: Bench, found: Mapping[str, Any], repeats: int) -> dict[str, Any]:
+def _costs(bench: Bench, found: Sequence[str], repeats: int) -> dict[str, Any]:
     """Parameters, operations and forward time of each network that differs; row -> costs."""
     calls: dict[str, Callable[[], object]] = {}
     costs: dict[str, dict[str, Any]] = {}
     same: dict[str, str] = {}
-    for name, results in found.items():
+    for name in found:
         wanted = config(bench, name, 0)
         first = same.setdefault(repr(wanted.model), name)
         if first != name:
             continue
-        weights = bench.run_folder(name, results[0]["seed"]) / "student.safetensors"
-        model, _ = load_weights(weights)
-        model = model.to(memory_format=torch.channels_last)
+        # Weights cost the same whatever they are, and those of kept runs are not there.
+        model = build(wanted.model).eval().to(memory_format=torch.channels_last)
         frame = _frame(Path(wanted.validation))
         inputs = to_batch(frame, replace(wanted, model=model.config)).inputs()
         flops = cost.operations(model, *inputs)

@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--only-table", action="store_true", help="train nothing, gather what is there")
     group.add_argument("--variants", type=int, default=0, metavar="K", help="of every frame; one per epoch if 0")
     group.add_argument("--answers-gb", type=float, default=24.0, metavar="G", help="limit of the teachers' answers")
+    group.add_argument(
+        "--kept",
+        type=Path,
+        metavar="DIR",
+        help="goes on from the results and teachers there, and adds its own",
+    )
     group.add_argument("--plot", type=Path, metavar="FILE", help="write the table as a picture, too: .svg, .png")
     group.add_argument(
         "--set", nargs="+", default=[], metavar="key=value", help="settings to change in all runs, e.g. workers=0"
@@ -40,7 +46,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
             raise ValueError(f"{name.replace('_', '-')} = {value}; must be at least {lowest}")
     bench = Bench(
         options.benchmark, options.runs or Path("out/distill"), options.steps or 0, options.variants,
-        options.answers_gb, tuple(options.set),
+        options.answers_gb, tuple(options.set), options.kept,
     )  # fmt: skip
     left = []
     if not options.only_table:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from mapkd_core.bench import distill, distill_config, distill_table
 from mapkd_core.bench.distill_config import Bench
@@ -57,6 +60,21 @@ def test_rows_are_trained_once_and_gathered(bench, monkeypatch, tmp_path):
     assert "student alone" in "\n".join(markdown(found)) and (tmp_path / "plot.svg").stat().st_size > 1000
     monkeypatch.setattr(distill, "train", lambda *_: pytest.fail("trained again"))
     assert distill.run(bench, ["student", "mapkd"], seeds=1) == []
+
+
+def test_what_is_kept_goes_on_on_another_machine(bench, monkeypatch, tmp_path):
+    here = replace(bench, kept=tmp_path / "kept")
+    assert distill.run(here, ["student", "feature"], seeds=1) == []
+    before = distill_table.table(here, repeats=1)["rows"]
+    files = {str(path.relative_to(here.kept / "smoke")) for path in here.kept.rglob("*.*")}
+    told = {f"{row}/0/{file}.json" for row in ("teacher", "student", "feature") for file in ("config", "result")}
+    assert files == told | {"teacher/0/student.json", "teacher/0/student.safetensors"}
+    kinds = {tensor.dtype for tensor in load_file(bench.weights("teacher")).values() if tensor.ndim > 1}
+    assert kinds == {torch.float16}, "who learned from the teacher learned from what is kept"
+    shutil.rmtree(bench.out)
+    monkeypatch.setattr(distill, "train", lambda *_: pytest.fail("trained again"))
+    assert distill.run(here, ["student", "feature"], seeds=1) == []
+    assert distill_table.table(here, repeats=1)["rows"] == before
 
 
 def test_a_damaged_or_unfinished_set_is_not_trained_on(bench, tmp_path):
