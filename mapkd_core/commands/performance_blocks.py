@@ -147,6 +147,7 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "gpu": ("docs/results/gpu.json", device_table.markdown),
     "executors": ("docs/results/executors.json", executors.markdown),
     "ways": ("docs/results/ways.json", ways),
+    "ways-avx2": ("docs/results/ways_avx2.json", ways),
     "scaling": ("docs/results/scaling.json", scaling),
     "fleet": ("docs/results/fleet.json", fleet),
     "reduced": ("docs/results/reduced.json", reduced_table.markdown),
