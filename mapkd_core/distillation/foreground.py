@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mapkd_core import over_ranks
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.batch import Batch
-from mapkd_core.distillation.losses import adapter, masked_mean
+from mapkd_core.distillation.losses import adapter, masked_mean, single_precision
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel, MapOutput
 
@@ -49,8 +50,10 @@ def relation_loss(student: Tensor, teacher: Tensor, labels: Tensor, points: int)
         if len(at):
             at = at[torch.linspace(0, len(at) - 1, min(points, len(at)), device=at.device).round().long()]
             s, t = (functional.normalize(x.flatten(1)[:, at].float(), dim=0) for x in (own, wanted))  # C N
-            losses.append((s.T @ s - t.T @ t).abs().mean())
-    return torch.stack(losses).mean() if losses else student.sum() * 0.0
+            with single_precision(s):
+                losses.append((s.T @ s - t.T @ t).abs().mean())
+    frames = over_ranks.divisor(student.new_tensor(len(losses)))
+    return (torch.stack(losses).sum() if losses else student.sum() * 0.0) / frames
 
 
 class Distil(Scheme):

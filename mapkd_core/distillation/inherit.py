@@ -20,12 +20,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mapkd_core import over_ranks
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.batch import Batch
 from mapkd_core.distillation.foreground import near_lines
 from mapkd_core.distillation.losses import adapter, response_kl
 from mapkd_core.distillation.mapdistill import head_losses
-from mapkd_core.distillation.scheme import Scheme
+from mapkd_core.distillation.scheme import Scheme, check_heads
 from mapkd_core.models.map_model import MapModel, MapOutput
 
 # Of the light decoder, and of ResNet without and with a neck: they read the camera BEV first and LiDAR last.
@@ -75,7 +76,7 @@ def relative_distance(student: Tensor, teacher: Tensor, weight: Tensor) -> Tenso
     """Mean of weight (student - teacher)^2 over the mean of teacher^2. B C Y X twice; weight B Y X, of mean one."""
     own, wanted = student.float(), teacher.float()
     apart = (own - wanted).square().mean(1)
-    return (weight * apart).mean() / wanted.square().mean().clamp(min=1e-6)
+    return (weight * apart).mean() / over_ranks.mean(wanted.square().mean()).clamp(min=1e-6)
 
 
 class Distil(Scheme):
@@ -87,6 +88,7 @@ class Distil(Scheme):
         super().__init__(config, student, teacher, coach)
         if config.inherit not in INHERITED:
             raise ValueError(f"inherit.inherit = {config.inherit!r}; known: {', '.join(INHERITED)}")
+        check_heads("inherit", teacher.config, student)
         known, same = teacher.config, student.bev_width == teacher.config.bev_width
         self.adapters = nn.ModuleDict(
             {}
@@ -96,6 +98,10 @@ class Distil(Scheme):
                 "bev": adapter(student.bev_channels, known.bev_channels),
             }
         )
+
+    @property
+    def teaches_queries(self) -> bool:
+        return bool(self.config.head) or self.config.inherit != "nothing"
 
     def start(self, student: MapModel) -> None:
         """Raises ValueError where the decoders or the query heads are of two sizes."""
@@ -117,7 +123,7 @@ class Distil(Scheme):
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, teacher = self.config, self.answer("teacher", batch)
         weight = 1 + c.foreground * near_lines(batch.labels, 1).float()
-        weight = weight / weight.mean()
+        weight = weight / over_ranks.mean(weight.mean())
         away = {
             name: relative_distance(self._adapted(name, getattr(student, name)), getattr(teacher, name), weight)
             for name in ("fused", "bev")

@@ -7,6 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mapkd_core import over_ranks
+
+
+def single_precision(tensor: Tensor) -> torch.autocast:
+    """A context in which products of `tensor` keep its precision: autocast would round them to 8 bits, which is as
+    much as what relations of features differ by.
+    """
+    return torch.autocast(tensor.device.type, enabled=False)
+
 
 def adapter(channels: int, wanted: int) -> nn.Module:
     """1x1 convolution to the teacher's number of channels; learned with the student, dropped with the scheme."""
@@ -14,9 +23,9 @@ def adapter(channels: int, wanted: int) -> nn.Module:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of B K Y X over the cells where mask, B Y X, is true; 0 where it is nowhere."""
+    """Mean of B K Y X over the cells where mask, B Y X, is true; 0 where it is nowhere. See `over_ranks`."""
     chosen = mask.unsqueeze(1).to(values.dtype)
-    return (values * chosen).sum() / (chosen.sum() * values.shape[1]).clamp(min=1)
+    return (values * chosen).sum() / over_ranks.divisor(chosen.sum() * values.shape[1])
 
 
 def response_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

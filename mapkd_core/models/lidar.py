@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mapkd_core import over_ranks
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.mobilenet import ConvNorm
 
@@ -36,7 +37,8 @@ class PillarEncoder(nn.Module):
         corner = cell.floor()
         flat = (frame * rows + corner[:, 1].long()) * columns + corner[:, 0].long()
         pillars = points.new_zeros(len(points) * rows * columns, self.width)
-        if len(flat) > 1:  # a batch norm needs two
+        # A batch norm needs two, but for one over several processes, of which none may stay away.
+        if len(flat) > 1 or (self.training and over_ranks.several()):
             values = functional.relu(self.norm(self.point(self._features(inside, cell - corner))))
             # No value is negative, so the zero that a cell starts from changes no maximum.
             values = values.to(pillars.dtype)

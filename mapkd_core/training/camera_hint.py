@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mapkd_core import over_ranks
+
 LINE_WEIGHT = 4.0  # the cells of lines are few
 
 
@@ -31,5 +33,6 @@ class CameraHint(nn.Module):
         entropy = functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=logits.new_tensor(LINE_WEIGHT))
         probability = logits.sigmoid()
         overlap, total = (probability * truth).sum((0, 2, 3)), (probability + truth).sum((0, 2, 3))
+        overlap, total = over_ranks.total(torch.stack([overlap, total]))
         dice = (2 * overlap + 1) / (total + 1)
         return entropy + (1 - dice).mean()

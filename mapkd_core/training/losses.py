@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Map losses: {name: value}, unweighted.
+"""Map losses: {name: value}, unweighted; of several processes' losses the mean is that of all their frames.
 
 B batch, K classes, E embedding, Q queries, M elements, P points, V variants.
 """
@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
 
+from mapkd_core import over_ranks
 from mapkd_core.data.batch import Batch
 from mapkd_core.models.map_model import MapOutput
 
@@ -44,7 +45,7 @@ def layer_loss(logits: Tensor, truth: Tensor) -> Tensor:
     wanted = truth.clamp(min=0).to(logits.dtype)
     entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     focal_loss = (logits.sigmoid() - wanted).abs() ** FOCAL_GAMMA * entropy * known
-    return (focal_loss.sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp(min=1)).sum()
+    return (focal_loss.sum((0, 2, 3)) / over_ranks.divisor(known.sum((0, 2, 3)))).sum()
 
 
 def semantic_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,12 +53,14 @@ def semantic_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     log_probability = logits.log_softmax(1)
     weights = logits.new_full((logits.shape[1],), FOREGROUND_WEIGHT)
     weights[0] = 1.0
-    entropy = functional.nll_loss(log_probability, labels, weights)
+    entropy = functional.nll_loss(log_probability, labels, weights, reduction="sum")
+    entropy = entropy / over_ranks.divisor(weights[labels].sum())
     probability = log_probability.exp()
     right = probability.gather(1, labels.unsqueeze(1)).flatten()  # probability of the true class, cell by cell
     classes = logits.shape[1]
     overlap = right.new_zeros(classes).index_add(0, labels.flatten(), right)
     total = probability.sum((0, 2, 3)) + torch.bincount(labels.flatten(), minlength=classes)
+    overlap, total = over_ranks.total(torch.stack([overlap, total]))
     return entropy, (1 - (2 * overlap + 1) / (total + 1))[1:].mean()
 
 
@@ -78,14 +81,15 @@ def discriminative_loss(embedding: Tensor, instances: Tensor) -> Tensor:
         apart = (means.unsqueeze(0) - means.unsqueeze(1)).square().sum(-1).add(1e-8).sqrt()
         close = functional.relu(PUSH_MARGIN - apart).square().triu(1)
         losses.append(pull + 2 * close.sum() / max(1, count * (count - 1)))
-    return torch.stack(losses).mean() if losses else embedding.sum() * 0.0
+    frames = over_ranks.divisor(embedding.new_tensor(len(losses)))
+    return (torch.stack(losses).sum() if losses else embedding.sum() * 0.0) / frames
 
 
 def direction_loss(direction: Tensor, target: Tensor) -> Tensor:
     """1 - cosine between predicted and true (cos 2a, sin 2a) on the lines."""
     on_line = target.abs().sum(1) > 0
     agreement = (functional.normalize(direction, dim=1) * target).sum(1)
-    return ((1 - agreement) * on_line).sum() / on_line.sum().clamp(min=1)
+    return ((1 - agreement) * on_line).sum() / over_ranks.divisor(on_line.sum())
 
 
 def query_losses(layers: list[tuple[Tensor, Tensor]], batch: Batch, groups: int) -> dict[str, Tensor]:
@@ -97,14 +101,15 @@ def query_losses(layers: list[tuple[Tensor, Tensor]], batch: Batch, groups: int)
         scores, points = scores.view(b * groups, -1, scores.shape[-1]), points.view(b * groups, -1, p, 2)
         rows, queries, elements, which = match(scores, points, batch.element_classes, variants, real, groups)
         truth = torch.zeros_like(scores)
-        count = max(1, len(rows))
-        if len(rows):
+        count = over_ranks.divisor(scores.new_tensor(len(rows)))
+        # Of several processes all have the same graph, since gradients are sent in its order.
+        if len(rows) or over_ranks.several():
             frames = rows // groups
             truth[rows, queries, batch.element_classes[frames, elements]] = 1.0
             wanted, found = variants[frames, elements, which], points[rows, queries]
             sums["point"].append((wanted - found).abs().sum((1, 2)).sum() / (count * p))
             edges = functional.cosine_similarity(wanted.diff(dim=1), found.diff(dim=1), dim=-1, eps=1e-4)
-            sums["edge"].append((1 - edges).mean())
+            sums["edge"].append((1 - edges).sum() / (count * (p - 1)))
         sums["class"].append(focal(scores, truth) / count)
     zero = layers[0][0].sum() * 0.0
     return {name: torch.stack(values).mean() if values else zero for name, values in sums.items()}

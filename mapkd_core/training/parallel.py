@@ -2,7 +2,8 @@
 """Several processes that train one network, started by torchrun; without it, the one process is rank 0 of 1.
 
 `batch` is the frames of a step over all processes: a run takes the same steps on the same frames however many share
-them. Gradients are averaged by DistributedDataParallel, batch norms are synchronised on GPUs.
+them. Gradients are averaged by DistributedDataParallel, batch norms are synchronised, and losses are normalised by what
+all processes count (`over_ranks`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.nn.parallel import DistributedDataParallel
+
+from mapkd_core.over_ranks import SharedNorm
+
+PATIENCE = timedelta(hours=24)  # the first process computes the teachers' answers to all frames while the others wait
 
 
 @dataclass(frozen=True)
@@ -41,15 +48,20 @@ class Group:
         if self.size == 1:
             return network
         places = [self.device] if self.device.type == "cuda" else None
-        # A frame without lines leaves some parameters without a gradient.
+        # A network of layers has heads that nobody asks, and a frame may have no LiDAR points.
         return DistributedDataParallel(network, device_ids=places, find_unused_parameters=True)
 
     def norms(self, network: nn.Module) -> nn.Module:
-        """Batch norms over all processes: GPUs only, PyTorch has none for the CPU."""
-        if self.size == 1 or self.device.type != "cuda":
+        """Batch norms over all processes, in place; parameters and their names stay."""
+        if self.size == 1:
             return network
-        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return synchronised
+        if self.device.type == "cuda":
+            synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            return synchronised
+        for layer in network.modules():
+            if isinstance(layer, BatchNorm):
+                layer.__class__ = SharedNorm  # which has the same parameters and buffers
+        return network
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over the processes, in place."""
@@ -82,7 +94,7 @@ def group() -> Iterator[Group]:
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if has_gpu else torch.device("cpu")
     if has_gpu:
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if has_gpu else "gloo")
+    distributed.init_process_group("nccl" if has_gpu else "gloo", timeout=PATIENCE)
     try:
         yield Group(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
