@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     from mapkd_core.config import TrainConfig, load
     from mapkd_core.training.checkpoint import load_training
+    from mapkd_core.training.checks import check_taught
     from mapkd_core.training.loop import train
     from mapkd_core.training.refine import pretrain
 
@@ -65,10 +66,13 @@ def run(options: argparse.Namespace) -> Result:
         raise ValueError(f"{options.out} holds a run already; go on with --resume, or choose another --out")
     if options.worlds < 1 or options.frames < 1:
         raise ValueError(f"worlds = {options.worlds}, frames = {options.frames}; both must be at least 1")
+    # Told before minutes of rendering.
+    check_taught(config)
     if options.resume:
-        load_training(options.out / "last.pt")  # a damaged one is told before minutes of rendering
+        load_training(options.out / "last.pt")
     _render_where_absent(config, options.worlds, options.frames)
-    weights = pretrain(config, options.out) if options.refinement else train(config, options.out, options.resume)
+    learn = pretrain if options.refinement else train
+    weights = learn(config, options.out, options.resume)
     card = json.loads(weights.with_suffix(".json").read_text())
     summary = {"weights": str(weights), "sha256": card["sha256"], "validation": card["validation"]}
     scores = ", ".join(f"{name} {value}" for name, value in card["validation"].items()) or "none"
@@ -87,6 +91,7 @@ def _staged(options: argparse.Namespace, files: list[str]) -> Result:
         )
     changes = [s for s in options.settings if "=" in s]
     configs = {name: load(TrainConfig, file, changes) for name, file in zip(names, files, strict=True)}
+    stages.check(configs, options.out)  # before minutes of rendering
     for config in configs.values():
         _render_where_absent(config, options.worlds, options.frames)
     weights = stages.run(configs, options.out)

@@ -9,9 +9,11 @@ there, so that a killed run goes on and another scheme adds its fields. Of `quer
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from mapkd_core.models.map_model import MapModel, MapOutput
 from mapkd_core.training.autocast import autocast, precision_of
 from mapkd_core.writing import aside
 
-_AUGMENTATION = ("mirror", "turn", "shift", "calibration_noise", "camera_dropout", "modality_dropout", "variants")
+_AUGMENTATION = ("mirror", "turn", "shift", "calibration_noise", "camera_dropout", "variants")
 
 
 class AnswerStore:
@@ -116,15 +118,25 @@ def filled(
     store = AnswerStore(
         Path(config.answers) / _name(network, sha256, config, sets[0], device), len(sets) * len(sets[0])
     )
-    missing = store.missing(fields)
-    if len(missing):
-        _check_size(network, config, store, missing, fields, sets[0], device)
-        frames = Subset(ConcatDataset(sets), missing.tolist())
-        loader = DataLoader(frames, config.batch, num_workers=config.workers, collate_fn=collate)
-        for batch in tqdm(loader, "teacher's answers", unit="batch", mininterval=2.0):
-            assert batch.rows is not None
-            store.write(batch.rows.numpy(), _answer(network, batch.to(device), config, device), fields)
+    with _locked(store.folder):
+        missing = store.missing(fields)
+        if len(missing):
+            _check_size(network, config, store, missing, fields, sets[0], device)
+            frames = Subset(ConcatDataset(sets), missing.tolist())
+            loader = DataLoader(frames, config.batch, num_workers=config.workers, collate_fn=collate)
+            for batch in tqdm(loader, "teacher's answers", unit="batch", mininterval=2.0):
+                assert batch.rows is not None
+                store.write(batch.rows.numpy(), _answer(network, batch.to(device), config, device), fields)
     return store
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time: another run with this teacher waits until the answers are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @torch.no_grad()

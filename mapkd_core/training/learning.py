@@ -37,7 +37,7 @@ class Learning(nn.ModuleDict):
         """What is to be made small, and the parts of it by name: a scheme's are weighted already, the map's are not."""
         config = self.config
         with autocast(config, batch.images.device):
-            output = self["model"](*batch.inputs())
+            output = self["model"](*batch.learner_inputs())
             camera = self["hint"](output.camera, batch.camera_lines)
             taught = self["scheme"](batch, output) if "scheme" in self else {}
         losses = map_losses(output, batch, config.model.query_groups) | {"camera": camera}

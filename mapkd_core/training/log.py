@@ -9,15 +9,20 @@ from typing import Any
 
 from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.training.parallel import Group
-from mapkd_core.writing import write_json
+from mapkd_core.writing import write_json, write_text
 
 
 class Log:
-    """Of the first process of a group; the others write nothing. Curves lie in `out`/curves."""
+    """Of the first process of a group; the others write nothing. Curves lie in `out`/curves.
 
-    def __init__(self, out: Path, config: TrainConfig, group: Group) -> None:
+    step: from which the run goes on. What was told of later ones is dropped: they are taken again.
+    """
+
+    def __init__(self, out: Path, config: TrainConfig, group: Group, step: int = 0) -> None:
         self._file = out / "log.jsonl" if group.is_first else None
-        self._curves = _curves(out / "curves") if group.is_first else None
+        if self._file is not None and self._file.is_file():
+            _cut(self._file, step)
+        self._curves = _curves(out / "curves", step) if group.is_first else None
         if group.is_first:
             write_json(out / "config.json", to_dict(config))
 
@@ -36,10 +41,23 @@ class Log:
             self._curves.close()
 
 
-def _curves(folder: Path) -> Any:
+def _cut(file: Path, step: int) -> None:
+    """Leaves the lines up to a step, without a final one, which is to come again, and one that a kill cut short."""
+    kept = []
+    for line in file.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["step"] <= step and "final" not in row:
+            kept.append(line + "\n")
+    write_text(file, "".join(kept))
+
+
+def _curves(folder: Path, step: int) -> Any:
     """A writer of TensorBoard's, or None without the package."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), flush_secs=30)
+    return SummaryWriter(str(folder), flush_secs=30, purge_step=step + 1)

@@ -8,10 +8,8 @@ the maps it will read are soft. B batch, K classes, Y X canvas cells.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +27,12 @@ from mapkd_core.data.rasterise import rasterise
 from mapkd_core.data.samples import Sample, SampleFolder
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.models.refinement import Refinement
-from mapkd_core.training.autocast import autocast
 from mapkd_core.training.checkpoint import read_weights, save_weights
-from mapkd_core.training.losses import semantic_losses
-from mapkd_core.training.optim import make_optimizer, schedule
-from mapkd_core.training.run_state import Progress
+from mapkd_core.training.descent import names
+from mapkd_core.training.joined import by_the_first, own_device
+from mapkd_core.training.log import Log
+from mapkd_core.training.parallel import ALONE
+from mapkd_core.training.refine_state import KIND, RefinementState, check_same
 
 SIDES_M = (1.2, 1.5, 3.0, 3.75)  # of a hidden square: P-MapNet's 8, 10, 20 and 25 cells of 0.15 m
 SHARES = (0.2, 0.7)  # of the map that is hidden
@@ -42,36 +41,48 @@ FILE = "refinement.safetensors"
 _NO_CAMERAS = Prepared(np.zeros((0, 3, 1, 1), np.uint8), np.zeros((0, 3, 3)), np.zeros((0, 4, 4)), np.zeros(0, bool))
 
 
-def pretrain(config: TrainConfig, out: Path) -> Path:
+def pretrain(config: TrainConfig, out: Path, resume: bool = False) -> Path:
     """Learn from the maps in `config.data`; returns the path of the weights, beside which lies their card.
 
-    Raises ValueError where the network has no refinement, FloatingPointError on a loss that is not finite.
+    resume: go on from `out`/last.pt. Under torchrun the first process trains and the others wait. Raises ValueError
+    where the network has no refinement, FloatingPointError on a loss that is not finite, naming the frames.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = _fresh(config.model).train().to(device)
-    optimizer, progress = make_optimizer(model, config), Progress(config)
-    folder, rng = SampleFolder(config.data), np.random.default_rng(config.seed)
-    check_reach(folder, config)
-    out.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(total=1000, desc="refinement", unit="‰", mininterval=2.0)
-    while not progress.done:
-        share = progress.share
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * schedule(progress.step, share, config)
-        chosen = rng.integers(0, len(folder), config.batch)
-        labels = torch.stack([true_map(folder, int(i), config, rng) for i in chosen]).to(device)
-        loss = _step(model, optimizer, labels, config, rng)
-        progress.advance()
-        bar.n = round(1000 * share)
-        if progress.step % 50 == 0:
-            bar.set_postfix(step=progress.step, loss=round(loss, 4))
-            with (out / "log.jsonl").open("a") as file:
-                file.write(json.dumps({"step": progress.step, "loss": round(loss, 4)}) + "\n")
-    bar.close()
-    card = {"classes": list(config.model.classes), "kind": "refinement", "training": to_dict(config)}
-    card["validation"] = score(model, config) if Path(config.validation).is_dir() else {}
-    save_weights(out / FILE, model.state_dict(), config.model, card)
+    by_the_first(lambda: _pretrain(config, out, resume))
     return out / FILE
+
+
+def _pretrain(config: TrainConfig, out: Path, resume: bool) -> None:
+    torch.manual_seed(config.seed)
+    folder, run = SampleFolder(config.data), RefinementState(config, own_device())
+    check_reach(folder, config)
+    progress = run.progress
+    if resume:
+        run.restore(out / "last.pt")
+    log = Log(out, config, ALONE, progress.step)
+    bar = tqdm(total=1000, desc="refinement", unit="‰", mininterval=2.0)
+    is_done = progress.done  # already, where it was killed before the weights were written
+    while not is_done:
+        loss = _step(run, folder)
+        is_done = progress.done
+        bar.n = round(1000 * progress.share)
+        if progress.step % 50 == 0:
+            log.write({"step": progress.step, "seconds": round(progress.seconds, 1), "loss": round(loss, 4)})
+            bar.set_postfix(step=progress.step, loss=round(loss, 4))
+        if progress.step % config.checkpoint_every == 0 or is_done:
+            run.save(out / "last.pt")
+    bar.close()
+    log.close()
+    card = {"classes": list(config.model.classes), "kind": KIND, "training": to_dict(config)}
+    card["validation"] = score(run.network, config) if Path(config.validation).is_dir() else {}
+    save_weights(out / FILE, run.network.state_dict(), config.model, card)
+
+
+def _step(run: RefinementState, folder: SampleFolder) -> float:
+    config, rng = run.config, run.drawn()
+    chosen = rng.integers(0, len(folder), config.batch).tolist()
+    labels = torch.stack([true_map(folder, i, config, rng) for i in chosen]).to(run.device)
+    told, _ = hide(labels, len(config.model.classes), config.model.grid.cell, rng)
+    return run.step(told, labels, lambda: names(config.data, chosen))
 
 
 def start(model: MapModel, path: Path) -> None:
@@ -82,13 +93,9 @@ def start(model: MapModel, path: Path) -> None:
     if model.refinement is None:
         raise ValueError(f"refinement = {path}, but the network has none; set model.refinement_layers, or leave it out")
     state, card = read_weights(path)
-    if card.get("kind") != "refinement":
+    if card.get("kind") != KIND:
         raise ValueError(f"{path} holds a whole network and no refinement; make one by `mapkd train --refinement`")
-    theirs = from_dict(ModelConfig, card["model"], "model.")
-    for what in ("grid", "classes", "refinement_layers", "refinement_width"):
-        one, other = getattr(theirs, what), getattr(model.config, what)
-        if one != other:
-            raise ValueError(f"refinement {path} and the network differ in {what}: {one} and {other}; pretrain it anew")
+    check_same(from_dict(ModelConfig, card["model"], "model."), model.config, path)
     model.refinement.load_state_dict(state)
 
 
@@ -140,25 +147,3 @@ def score(model: Refinement, config: TrainConfig, limit: int = 64) -> dict[str, 
 def masked_loss(logits: Tensor, labels: Tensor, hidden: Tensor) -> Tensor:
     """Cross entropy of the hidden cells; ln(1 + K) for one that knows nothing."""
     return functional.cross_entropy(logits, labels, reduction="none")[hidden].mean()
-
-
-def _fresh(config: ModelConfig) -> Refinement:
-    if not config.refinement_layers:
-        raise ValueError(
-            "model.refinement_layers = 0: the network has no refinement to pretrain; set it, 3 for example"
-        )
-    return Refinement(len(config.classes), config.refinement_width, config.refinement_layers)
-
-
-def _step(model: Refinement, optimizer: Any, labels: Tensor, config: TrainConfig, rng: np.random.Generator) -> float:
-    told, _ = hide(labels, len(config.model.classes), config.model.grid.cell, rng)
-    with autocast(config, labels.device):
-        answer = model(told)
-    total = torch.stack(semantic_losses(answer, labels)).sum()
-    if not math.isfinite(value := float(total.detach())):
-        raise FloatingPointError(f"loss of the refinement is not finite: {value}; lower learning_rate")
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    optimizer.step()
-    return value

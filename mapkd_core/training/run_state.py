@@ -13,9 +13,11 @@ from torch import nn
 from mapkd_core import distillation
 from mapkd_core.config import TrainConfig, from_dict, to_dict
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.training import randomness
 from mapkd_core.training.answers import attach
 from mapkd_core.training.autocast import precision_of
 from mapkd_core.training.checkpoint import load_training, load_weights, save_training
+from mapkd_core.training.checks import check_queries, check_taught
 from mapkd_core.training.learning import Learning
 from mapkd_core.training.optim import make_optimizer
 from mapkd_core.training.parallel import Group
@@ -30,16 +32,18 @@ class RunState:
     """
 
     def __init__(self, model: MapModel, config: TrainConfig, group: Group) -> None:
+        check_taught(config)
         self.config, self.group = config, group
         self.precision = precision_of(config, group.device)
         self.model = model.to(group.device, memory_format=torch.channels_last)
         learning = Learning(config, self.model).to(group.device)
+        self.teachers: dict[str, str] = {}  # name -> sha256 of its weights
         if config.scheme:
-            scheme, hashes = _scheme(config)
+            scheme, self.teachers = _scheme(config)
             scheme.start(self.model)
-            learning["scheme"] = scheme.to(group.device, memory_format=torch.channels_last)
+            learning["scheme"] = group.norms(scheme.to(group.device, memory_format=torch.channels_last))
             if config.answers:
-                _attach(scheme, hashes, config, group)
+                _attach(scheme, self.teachers, config, group)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
         learning["model"] = self.model = group.norms(self.model)
         self.learning, self.stepping = learning, group.wrapped(learning)
@@ -57,24 +61,34 @@ class RunState:
         tensors = {"learning": learning, "average": self.average.state_dict()}
         progress = {"step": self.progress.step, "seconds": self.progress.seconds}
         content = tensors | progress | {"optimizer": self.optimizer.state_dict(), "config": to_dict(self.config)}
-        content["random"] = torch.get_rng_state()
-        save_training(path, content)
+        content["teachers"] = self.teachers
+        save_training(path, content | randomness.state(self.group.device))
 
     def restore(self, path: Path) -> None:
-        """Raises ValueError where the run was of another network."""
+        """Raises ValueError where the run was of another network, or taught in another way."""
         state = load_training(path)
-        if from_dict(TrainConfig, state["config"]).model != self.config.model:
+        if "kind" in state:
+            raise ValueError(f"{path} is of a {state['kind']} and no whole network: add --refinement, or start afresh")
+        found = from_dict(TrainConfig, state["config"])
+        if found.model != self.config.model:
             raise ValueError(
                 f"{path} was trained with another network: {state['config']['model']}; start afresh or use its settings"
             )
+        if (theirs := _scheme_told(found)) != (ours := _scheme_told(self.config)):
+            raise ValueError(f"{path} was trained with {theirs}, this run has {ours}; start afresh or use its settings")
+        for name, sha256 in state.get("teachers", {}).items():
+            if self.teachers.get(name) != sha256:
+                raise ValueError(
+                    f"{path} learned from another {name}, of sha256 {sha256}, this one has {self.teachers.get(name)}; "
+                    "start afresh, or give it that one"
+                )
         missing, unexpected = self.learning.load_state_dict(state["learning"], strict=False)
         if wrong := [*unexpected, *(name for name in missing if not name.startswith(_TEACHERS))]:
             raise ValueError(f"{path} was trained with another scheme: {wrong[0]} does not fit; start afresh")
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress.restore(state["step"], state["seconds"])
-        if "random" in state:
-            torch.set_rng_state(state["random"])
+        randomness.restore(state, self.group.device)
 
 
 def _attach(scheme: distillation.Scheme, hashes: dict[str, str], config: TrainConfig, group: Group) -> None:
@@ -88,13 +102,20 @@ def _attach(scheme: distillation.Scheme, hashes: dict[str, str], config: TrainCo
 
 def _scheme(config: TrainConfig) -> tuple[distillation.Scheme, dict[str, str]]:
     """The scheme, and the sha256 of the weights of each teacher."""
-    if not config.teacher:
-        raise ValueError(f"scheme = {config.scheme!r} needs a teacher: teacher=FILE.safetensors of `mapkd train`")
     paths = {name: Path(getattr(config, name)) for name in ("teacher", "coach") if getattr(config, name)}
     given = {name: load_weights(path) for name, path in paths.items()}
     networks = [network for network, _ in given.values()]
     scheme = distillation.make(config.scheme, config.scheme_settings, config.model, *networks)
+    check_queries(config.scheme, scheme.teaches_queries, given["teacher"][1])
     return scheme, {name: card["sha256"] for name, (_, card) in given.items()}
+
+
+def _scheme_told(config: TrainConfig) -> str:
+    """Scheme and all of its settings, the defaults too: a run is the same whether or not they were written out."""
+    if not config.scheme:
+        return "no scheme"
+    settings = from_dict(distillation.load(config.scheme).Config, dict(config.scheme_settings))
+    return f"scheme {config.scheme} ({settings})"
 
 
 @torch.no_grad()

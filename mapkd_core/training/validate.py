@@ -38,9 +38,7 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Grou
     device = next(model.parameters()).device
     classes = config.model.classes
     counts = torch.zeros(2, len(classes), dtype=torch.float64)  # intersections, unions
-    model.eval()
-    for buffer in model.buffers():
-        group.first_says(buffer)  # batch norms of processes on CPUs differ a little
+    _settle(model, group)
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
     for i in chosen[group.rank :: group.size]:
         batch = to_batch(samples[int(i)], config).to(device)
@@ -68,7 +66,7 @@ def validate_layers(model: MapModel, config: TrainConfig, limit: int, group: Gro
     samples = TrainingSet(config.validation, config).samples
     device = next(model.parameters()).device
     accumulator = IouAtThresholds(config.model.classes)
-    model.eval()
+    _settle(model, group)
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
     for i in chosen[group.rank :: group.size]:
         batch = to_batch(samples[int(i)], config).to(device)
@@ -82,3 +80,10 @@ def validate_layers(model: MapModel, config: TrainConfig, limit: int, group: Gro
     known = {name: round(value, 2) for name, value in best.items() if not np.isnan(value)}
     mean = round(sum(known.values()) / max(1, len(known)), 2)
     return {"miou_at_max": mean} | {f"iou_{name}": value for name, value in known.items()}
+
+
+def _settle(model: MapModel, group: Group) -> None:
+    """The same network in all processes: batch norms of those on CPUs differ a little."""
+    model.eval()
+    for buffer in model.buffers():
+        group.first_says(buffer)

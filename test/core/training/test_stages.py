@@ -41,6 +41,70 @@ def test_a_scheme_for_all_stages_is_not_meant_for_the_teacher(configs):
     assert stages.handed_on("student", asked, {"teacher": Path("t"), "coach": Path("c")}).coach == "c"
 
 
+def test_a_coach_teaches_schemes_that_listen_to_one(configs):
+    done = {"teacher": Path("t"), "coach": Path("c")}
+    for scheme, coach in {"mapkd": "c", "feature": "", "inherit": ""}.items():
+        found = stages.handed_on("student", replace(configs["student"], scheme=scheme), done)
+        assert (found.teacher, found.coach) == ("t", coach)
+
+
+def test_mapkds_coach_learns_with_the_weights_of_its_own_script(configs):
+    """0.8 and 0.8 unless the user says otherwise; a student has those of the scheme, other schemes their own."""
+    done = {"teacher": Path("t")}
+    assert stages.handed_on("coach", configs["coach"], done).scheme_settings == stages.COACH_LEARNS
+    assert stages.COACH_LEARNS == {"tgpd_teacher": 0.8, "msrd_teacher": 0.8}
+    own = replace(configs["coach"], scheme_settings={"tgpd_teacher": 0.1, "token": False})
+    wanted = {"tgpd_teacher": 0.1, "msrd_teacher": 0.8, "token": False}
+    assert stages.handed_on("coach", own, done).scheme_settings == wanted
+    assert stages.handed_on("student", configs["student"], done).scheme_settings == {}
+    assert stages.handed_on("coach", replace(configs["coach"], scheme="feature"), done).scheme_settings == {}
+
+
+def test_a_stages_refinement_comes_before_the_one_that_a_yaml_names(configs):
+    refined = replace(configs["teacher"], model=replace(configs["teacher"].model, refinement_layers=1), refinement="y")
+    assert stages.handed_on("teacher", refined, {"refinement": Path("r")}).refinement == "r"
+    assert stages.handed_on("teacher", refined, {}).refinement == "y"
+    assert stages.handed_on("refinement", refined, {}).refinement == ""
+
+
+LATER = {
+    "an unknown scheme": ("student", {"scheme": "mapkdd"}, "unknown scheme 'mapkdd'; known: "),
+    "an unknown setting": (
+        "student",
+        {"scheme_settings": {"betta": 1}},
+        "stage student: .*mapkd.'betta'; did you",
+    ),
+    "no dual view": ("student", {"scheme": "mapdistill"}, "stage student: .*it needs a student with view dual"),
+    "settings alone": ("student", {"scheme": "", "scheme_settings": {"beta": 1}}, "stage student: .*without a scheme"),
+    "a coach unheard": ("student", {"scheme": "feature", "coach": "c"}, "stage student: coach = 'c', but scheme 'fe"),
+    "weights not there": ("student", {"coach": "nobody.safetensors"}, "stage student: nobody.safetensors is missing"),
+    "an optimizer": ("coach", {"optimizer": "sgd"}, "stage coach: optimizer = 'sgd'"),
+    "a precision": ("coach", {"precision": "fp8"}, "stage coach: precision = 'fp8'"),
+    "frames": ("student", {"data": "nowhere"}, "stage student: nowhere holds no samples"),
+}
+
+
+@pytest.mark.parametrize("what", LATER)
+def test_what_a_later_stage_would_refuse_is_refused_before_the_first(configs, what, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "train", lambda *_, **__: pytest.fail("a stage was trained"))
+    name, change, message = LATER[what]
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        stages.run(configs | {name: replace(configs[name], **change)}, tmp_path / "run")
+
+
+def test_networks_that_do_not_fit_are_refused_before_the_first_stage(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "train", lambda *_, **__: pytest.fail("a stage was trained"))
+    other = replace(configs["coach"], model=replace(configs["coach"].model, heights=(0.0, 1.0)))
+    with pytest.raises(ValueError, match=r"stage coach: teacher and student differ in heights: \(0.0,\) and"):
+        stages.run(configs | {"coach": other}, tmp_path / "run")
+    bare = configs["teacher"]
+    one, two = (replace(bare, model=replace(bare.model, refinement_layers=layers)) for layers in (1, 2))
+    with pytest.raises(ValueError, match=r"stage teacher: refinement .* differ in refinement_layers: 2 and 1"):
+        stages.run({"refinement": two, "teacher": one}, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"stage refinement: model\.refinement_layers = 0"):
+        stages.run({"refinement": bare, "teacher": one}, tmp_path / "run")
+
+
 def test_each_stage_learns_from_those_before(configs, tmp_path, monkeypatch):
     done = stages.run(configs, tmp_path / "run")
     told = {name: load_training(tmp_path / "run" / name / "last.pt")["config"] for name in done}

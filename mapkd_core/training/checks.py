@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is refused before the first step: teachers that nobody asks, and frames that do not fit the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mapkd_core import distillation
+from mapkd_core.config import TrainConfig, from_dict
+from mapkd_core.data.batch import TrainingSet
+from mapkd_core.data.fit import check_apart
+from mapkd_core.training.validate import plain
+
+
+def uses_coach(scheme: str) -> bool:
+    """Whether a scheme listens to a coach beside the teacher. Raises ValueError for an unknown scheme."""
+    return bool(getattr(distillation.load(scheme).Distil, "uses_coach", False))
+
+
+def check_taught(config: TrainConfig) -> None:
+    """Raises ValueError for a teacher, coach or settings without a scheme, a scheme without a teacher or with unknown
+    settings, a coach whom the scheme does not listen to, and answers of frames without fixed variants.
+    """
+    if not config.scheme:
+        for name in ("teacher", "coach", "scheme_settings"):
+            if given := getattr(config, name):
+                raise ValueError(
+                    f"{name} = {given!r} without a scheme, nobody would learn from it: set scheme to one of "
+                    f"{', '.join(distillation.available())}, or leave {name} out"
+                )
+        return
+    from_dict(distillation.load(config.scheme).Config, dict(config.scheme_settings), f"{config.scheme}.")
+    if not config.teacher:
+        raise ValueError(f"scheme = {config.scheme!r} needs a teacher: teacher=FILE.safetensors of `mapkd train`")
+    if config.coach and not uses_coach(config.scheme):
+        listening = ", ".join(name for name in distillation.available() if uses_coach(name))
+        raise ValueError(
+            f"coach = {config.coach!r}, but scheme {config.scheme!r} learns from the teacher alone: leave coach out, "
+            f"or take a scheme that listens to one ({listening})"
+        )
+    if config.answers and config.variants < 1:
+        raise ValueError(
+            f"answers = {config.answers!r} needs variants >= 1, not {config.variants}: answers of frames that look new "
+            "in every epoch cannot be kept"
+        )
+
+
+def check_queries(scheme: str, is_taught: bool, card: Mapping[str, Any]) -> None:
+    """card: of the teacher. Raises ValueError where a scheme teaches polylines that the teacher never learned."""
+    weights = card.get("training", {}).get("weights", {})
+    if is_taught and any(weights.get(name) == 0 for name in ("class", "point")):
+        raise ValueError(
+            f"{scheme} teaches the answers of the teacher's query head, which learned nothing: it had the weights "
+            f"class = {weights.get('class')} and point = {weights.get('point')}; take a teacher with both, or "
+            "scheme_settings.head=0 (of inherit also scheme_settings.inherit=nothing)"
+        )
+
+
+def check_frames(config: TrainConfig, modalities: Iterable[str]) -> None:
+    """Refuses training and validation frames that lack something; validation is looked at where it is there.
+
+    modalities: what student and teachers want of every training frame. Raises FileNotFoundError, ValueError.
+    """
+    training = TrainingSet(config.data, config, tuple(modalities)).samples
+    if Path(config.validation).is_dir():
+        check_apart(training, TrainingSet(config.validation, plain(config)).samples)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is refused before the first step."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from mapkd_core import cli
+from mapkd_core.config import TrainConfig
+from mapkd_core.models.build import build
+from mapkd_core.training.checkpoint import save_weights
+from mapkd_core.training.loop import train
+from mapkd_core.training.parallel import ALONE
+from mapkd_core.training.run_state import RunState
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"teacher": "t"}, "teacher = 't' without a scheme, nobody would learn from it: set scheme to one of .*mapkd"),
+        ({"coach": "c"}, "coach = 'c' without a scheme"),
+        ({"scheme_settings": {"beta": 1}}, "scheme_settings = {'beta': 1} without a scheme.*or leave scheme_settings"),
+        ({"scheme": "feature"}, "scheme = 'feature' needs a teacher"),
+        ({"scheme": "feature", "teacher": "t", "coach": "c"}, "'feature' learns from the teacher alone.*\\(mapkd"),
+        ({"scheme": "feature", "teacher": "t", "answers": "a"}, "answers = 'a' needs variants >= 1, not 0"),
+    ],
+)
+def test_teachers_whom_nobody_asks_are_refused(settings, message, tmp_path, capsys):
+    """By the command before it renders any worlds, too."""
+    with pytest.raises(ValueError, match=message):
+        train(TrainConfig(**settings), tmp_path / "run")
+    given = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+    assert cli.main(["train", *given, f"data={tmp_path}/data", "--out", str(tmp_path / "run")]) == 1
+    assert re.search(message, capsys.readouterr().err) and not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("scheme", "settings", "refused"), [
+    ("inherit", {}, True), ("inherit", {"inherit": "nothing"}, True), ("inherit", {"head": 0.0}, True),
+    ("inherit", {"inherit": "nothing", "head": 0.0}, False), ("feature", {}, False),
+])  # fmt: skip
+def test_polylines_that_the_teacher_never_learned_are_not_taught(tiny, tmp_path, scheme, settings, refused):
+    """As of the networks of config/train/paper, whose queries learn nothing."""
+    path = tmp_path / "teacher.safetensors"
+    weights = TrainConfig().weights | {"class": 0.0, "point": 0.0}
+    save_weights(path, build(tiny).state_dict(), tiny, {"training": {"weights": weights}})
+    config = TrainConfig(tiny, scheme=scheme, scheme_settings=settings, teacher=str(path))
+    if not refused:
+        assert RunState(build(tiny), config, ALONE).teachers["teacher"]
+        return
+    with pytest.raises(
+        ValueError, match=f"{scheme} teaches the answers of .* weights class = 0.0 and point = 0.0; take"
+    ):
+        RunState(build(tiny), config, ALONE)
+
+
+def test_a_run_does_not_go_on_with_another_teacher(tiny, tmp_path):
+    path = tmp_path / "teacher.safetensors"
+    config = TrainConfig(tiny, scheme="feature", teacher=str(path))
+    save_weights(path, build(tiny).state_dict(), tiny, {})
+    RunState(build(tiny), config, ALONE).save(tmp_path / "last.pt")
+    RunState(build(tiny), config, ALONE).restore(tmp_path / "last.pt")
+    save_weights(path, build(tiny).state_dict(), tiny, {})
+    with pytest.raises(ValueError, match=r"last.pt learned from another teacher, of sha256 .*, this one has .*; start"):
+        RunState(build(tiny), config, ALONE).restore(tmp_path / "last.pt")

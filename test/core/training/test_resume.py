@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that was killed goes on as if it had not been: weights, log and speed; and never as another run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mapkd_core.config import TrainConfig
+from mapkd_core.data.samples import write
+from mapkd_core.models.build import build
+from mapkd_core.training import loop, refine, run_state
+from mapkd_core.training.checkpoint import load_training, read_weights
+from mapkd_core.training.log import Log
+from mapkd_core.training.loop import train
+from mapkd_core.training.parallel import ALONE, Group
+from mapkd_core.training.validate import validate
+
+
+@pytest.fixture
+def config(tmp_path, tiny, make_sample) -> TrainConfig:
+    write(tmp_path / "data", "a", [make_sample(0.0), make_sample(0.6)])
+    data = str(tmp_path / "data")
+    return TrainConfig(tiny, data, data, batch=1, steps=4, warmup=1, precision="fp32", workers=0, checkpoint_every=3)
+
+
+def _rows(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def _killed(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_killed_before_the_weights_are_written_it_takes_no_further_step(config, tmp_path, monkeypatch):
+    whole = read_weights(train(config, tmp_path / "whole"))[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_weights", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "parts")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_step", lambda *_: pytest.fail("a step too many"))
+        parts = read_weights(train(config, tmp_path / "parts", resume=True))[0]
+    assert whole.keys() == parts.keys() and all(torch.equal(parts[name], value) for name, value in whole.items())
+    assert _rows(tmp_path / "parts") == _rows(tmp_path / "whole")  # validated twice, told once
+
+
+def test_the_log_forgets_steps_that_are_taken_again(tmp_path):
+    log = Log(tmp_path, TrainConfig(), ALONE)
+    for step in (50, 100, 150):
+        log.write({"step": step, "total": 1.0})
+    log.write({"step": 100, "miou": 3.0})
+    log.write({"step": 100, "final": True})
+    log.close()
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 200, "tot')  # the kill
+    log = Log(tmp_path, TrainConfig(), ALONE, step=100)
+    log.write({"step": 150, "total": 0.5})
+    log.close()
+    told = [(row["step"], row.get("total", row.get("miou"))) for row in _rows(tmp_path)]
+    assert told == [(50, 1.0), (100, 1.0), (100, 3.0), (150, 0.5)]
+    Log(tmp_path, TrainConfig(), ALONE).close()  # a run from nothing
+    assert _rows(tmp_path) == []
+
+
+def test_the_first_speed_counts_the_steps_since_the_checkpoint(config, tmp_path, monkeypatch):
+    train(replace(config, steps=38), tmp_path / "run")
+    asked, report = [], loop.Timed.report
+    monkeypatch.setattr(loop.Timed, "report", lambda timed, frames: asked.append(frames) or report(timed, frames))
+    train(replace(config, steps=50), tmp_path / "run", resume=True)
+    assert asked == [12]
+
+
+@pytest.mark.parametrize(
+    ("change", "sides"),
+    [
+        ({"scheme_settings": {"weight": 2.0}}, r"scheme feature \(.*weight=1.0.*\), this run has .*weight=2.0"),
+        ({"scheme": "attention"}, r"scheme feature \(.*\), this run has scheme attention"),
+        ({"scheme": "", "teacher": ""}, r"scheme feature \(.*\), this run has no scheme; start afresh"),
+    ],
+)
+def test_another_way_of_teaching_cannot_be_resumed(config, change, sides, tmp_path):
+    teacher = train(replace(config, steps=1), tmp_path / "teacher")
+    taught = replace(config, scheme="feature", teacher=str(teacher), steps=1)
+    train(taught, tmp_path / "run")
+    with pytest.raises(ValueError, match=f"last.pt was trained with {sides}"):
+        train(replace(taught, **change), tmp_path / "run", resume=True)
+    train(replace(taught, scheme_settings={"weight": 1.0}, steps=2), tmp_path / "run", resume=True)  # the default
+
+
+def test_a_refinement_and_a_network_do_not_go_on_as_each_other(config, tmp_path):
+    refined = replace(config, model=replace(config.model, refinement_layers=1, refinement_width=32), steps=1)
+    train(refined, tmp_path / "network")
+    refine.pretrain(refined, tmp_path / "refinement")
+    with pytest.raises(ValueError, match="is of a refinement and no whole network: add --refinement"):
+        train(refined, tmp_path / "refinement", resume=True)
+    with pytest.raises(ValueError, match="is of a whole network and no refinement: leave --refinement out"):
+        refine.pretrain(refined, tmp_path / "network", resume=True)
+
+
+def test_layers_are_validated_with_the_buffers_of_the_first_process(config, make_sample, monkeypatch):
+    """As networks of lines are; the first process is told here by a group that says zero of everything."""
+    asked = []
+
+    class Told(Group):
+        def first_says(self, values):
+            asked.append(values)
+            return values.zero_()
+
+    lines = build(config.model)
+    validate(lines, config, group=Told(0, 1, torch.device("cpu")))
+    assert len(asked) == len(list(lines.buffers())) > 10
+    layers = replace(config.model, classes=("drivable_area", "divider"))
+    network = build(layers)
+    with pytest.raises(ValueError, match="learns from samples that know them"):  # these frames have no layers
+        validate(network, replace(config, model=layers), group=Told(0, 1, torch.device("cpu")))
+    assert all(not buffer.any() for buffer in network.buffers())
+    assert not network.training
+
+
+def test_checkpoints_keep_the_random_numbers(config, tmp_path):
+    train(replace(config, steps=1), tmp_path / "run")
+    state = load_training(tmp_path / "run" / "last.pt")
+    torch.set_rng_state(state["random"])
+    wanted = torch.rand(3)
+    run = run_state.RunState(loop._initial(config), config, ALONE)
+    torch.manual_seed(5)
+    run.restore(tmp_path / "run" / "last.pt")
+    assert torch.equal(torch.rand(3), wanted)
