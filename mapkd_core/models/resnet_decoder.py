@@ -73,10 +73,24 @@ class Basic(nn.Module):
         self.first = ConvNorm(inp, out, 3, stride)
         self.second = ConvNorm(out, out, 3, act=False)
         is_same = stride == 1 and inp == out
-        self.shortcut = nn.Identity() if is_same else ConvNorm(inp, out, 1, stride, act=False)
+        self.shortcut = nn.Identity() if is_same else Shortcut(inp, out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(self.shortcut(x) + self.second(self.first(x)))
+
+
+class Shortcut(ConvNorm):
+    """A 1x1 convolution of every `stride`-th cell, taken before it.
+
+    oneDNN 3.12's gradient of a strided one, of channels that are no multiple of 8, crashes on processors of AVX2.
+    """
+
+    def __init__(self, inp: int, out: int, stride: int) -> None:
+        super().__init__(inp, out, 1, act=False)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[..., :: self.stride, :: self.stride])
 
 
 class TwoConvs(nn.Sequential):

@@ -96,6 +96,15 @@ def test_mapkds_rows_from_samples_to_the_report(far, tmp_path):
         assert list(content["scenes"]) == ["procedural-100000"] and len(content["frames"]) == 2
 
 
+def test_mapdistills_networks_learn_by_their_queries(far, tmp_path):
+    given = [*SMALL, *far, f"model.grid={GRIDS['60x30']}"]
+    assert trained("mapdistill_teacher", [*given, "model.lidar_width=8"], tmp_path / "teacher") == 0
+    taught = [f"teacher={tmp_path / 'teacher' / 'student.safetensors'}", "scheme=mapdistill"]
+    assert trained("mapdistill", [*given, *taught], tmp_path / "student") == 0
+    alone = ["model.view=ground", "steps=1"]
+    assert trained("mapdistill", [*given, *alone], tmp_path / "alone") == 0
+
+
 def test_networks_of_layers_learn(samples, tmp_path):
     given = [*SMALL, *samples("bridgeta_bevfusion_teacher"), f"model.grid={AREA}", "model.lidar_width=8"]
     for name in ("bridgeta_bevfusion_teacher", "bridgeta_bevfusion"):
