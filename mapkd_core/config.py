@@ -108,7 +108,7 @@ class TrainConfig:
     validate_every: int = 1500  # steps
     checkpoint_every: int = 500  # steps
     camera_dropout: float = 0.15  # probability that a frame loses one or two cameras
-    modality_dropout: float = 0.1  # teachers: probability that a frame loses its LiDAR, SD or HD prior, each
+    modality_dropout: float = 0.1  # probability that a teacher that learns loses a frame's LiDAR, SD or HD prior, each
     mirror: bool = True
     turn: float = 0.15  # rad, random yaw of the ego frame
     shift: float = 1.5  # m, random shift of the ego frame

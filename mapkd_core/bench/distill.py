@@ -8,6 +8,7 @@ variants of the same frames, in an order that the seed alone decides. out/<size>
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,17 @@ def is_done(bench: Bench, name: str, seed: int) -> bool:
     for teacher, sha256 in found["teachers"].items():
         if read_card(bench.weights(teacher))["sha256"] != sha256:
             raise ValueError(f"{folder} learned from another {teacher}: remove it, so that it is trained again")
+    if found.get("camera") not in (None, "", _camera(config(bench, name, seed))):
+        raise ValueError(
+            f"{folder} began with another camera encoder than {bench.camera}: put that one there, of which the sha256 "
+            f"is {found['camera']}, or remove the run, so that it is trained again"
+        )
     return True
+
+
+def _camera(wanted: TrainConfig) -> str:
+    """sha256 of the weights that its camera encoder begins with; empty where it begins with nothing."""
+    return hashlib.sha256(Path(wanted.camera).read_bytes()).hexdigest() if wanted.camera else ""
 
 
 def _run(bench: Bench, name: str, seed: int, runs: Sequence[tuple[str, int]]) -> None:
@@ -72,7 +83,8 @@ def _run(bench: Bench, name: str, seed: int, runs: Sequence[tuple[str, int]]) ->
     if wanted.answers:
         _store_answers(bench, wanted, runs)
     if wanted.refinement and not Path(wanted.refinement).is_file():
-        refine.pretrain(network(bench, "refinement", wanted), Path(wanted.refinement).parent)
+        out = Path(wanted.refinement).parent
+        refine.pretrain(network(bench, "refinement", wanted), out, resume=(out / "last.pt").is_file())
     if not weights.is_file():
         train(wanted, folder, resume=(folder / "last.pt").is_file())
     if name in NETWORKS:
@@ -81,7 +93,7 @@ def _run(bench: Bench, name: str, seed: int, runs: Sequence[tuple[str, int]]) ->
     taught = {t: read_card(Path(getattr(wanted, t)))["sha256"] for t in NETWORKS if getattr(wanted, t)}
     write_json(folder / "result.json", {
         "row": name, "seed": seed, "steps": wanted.steps, "sha256": card["sha256"], "teachers": taught,
-        "seconds": card.get("seconds"), "precision": card.get("precision"),
+        "seconds": card.get("seconds"), "precision": card.get("precision"), "camera": _camera(wanted),
         "machine": describe(torch.get_num_threads()), "scores": scores(weights, Path(wanted.validation).parent),
     })  # fmt: skip
     keep(bench, name, seed)

@@ -15,9 +15,8 @@ from mapkd_core.data import roads_v1
 from mapkd_core.data.roads_v1 import CONFIGS, SIZES
 from mapkd_core.data.samples import SampleFolder
 from mapkd_core.training import refine
+from mapkd_core.training.stages import COACH_LEARNS
 from mapkd_core.writing import aside
-
-COACH_LEARNS = {"tgpd_teacher": 0.8, "msrd_teacher": 0.8}  # weights of MapKD's coach script
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mapkd_core import distillation
+from mapkd_core.training.checks import uses_coach
 
 NETWORKS = ("teacher", "coach")  # rows of their own, trained once: students of all seeds learn from the same
 # What each thing that the teacher knows is worth; trained where asked for by name, nobody learns from them.
@@ -57,6 +58,8 @@ COLD: dict[str, Row] = {
     "cold_inherit": Row("from nothing: inherit (ours)", "inherit", cold=True),
 }
 FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # the last layer's answers, a point no more than a score
+_NO_LOSS = dict.fromkeys(("fused", "bev", "response", "head"), 0.0)
+_EIGHTFOLD = {"tgpd_teacher": 4.0, "tgpd_coach": 0.08, "msrd_teacher": 6.0, "msrd_coach": 0.08}
 _OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
 ABLATIONS: dict[str, Row] = {
     "mapkd_no_tgpd": Row("without TGPD", "mapkd", {"tgpd_teacher": 0.0, "tgpd_coach": 0.0}, True, of="mapkd"),
@@ -64,6 +67,7 @@ ABLATIONS: dict[str, Row] = {
     "mapkd_no_coach": Row("without coach", "mapkd", of="mapkd"),
     "mapkd_no_token": Row("without token", "mapkd", {"token": False}, True, of="mapkd"),
     "mapkd_as_released": Row("as released", "mapkd", {"as_released": True}, True, of="mapkd"),
+    "mapkd_heavy": Row("eight times as heavy", "mapkd", _EIGHTFOLD, True, of="mapkd"),
     "mapdistill_relation": Row("relation only", "mapdistill", _OFF_FEATURE | _OFF_HEAD, of="mapdistill"),
     "mapdistill_feature": Row("feature only", "mapdistill", _OFF_RELATION | _OFF_HEAD, of="mapdistill"),
     "mapdistill_head": Row("head only", "mapdistill", _OFF_RELATION | _OFF_FEATURE, of="mapdistill"),
@@ -71,7 +75,9 @@ ABLATIONS: dict[str, Row] = {
     "bridgeta_no_assistant": Row("without assistant", "bridgeta", {"assistant": False}, of="bridgeta"),
     "bridgeta_epsilon_half": Row("epsilon 0.5", "bridgeta", {"epsilon": 0.5}, of="bridgeta"),
     "bridgeta_epsilon_two": Row("epsilon 2", "bridgeta", {"epsilon": 2.0}, of="bridgeta"),
-    "bridgeta_pull": Row("assistant drawn to the student", "bridgeta", {"pull": True}, of="bridgeta"),
+    "bridgeta_heavy": Row("eight times as heavy", "bridgeta", {"feature": 4.0, "response": 16.0}, of="bridgeta"),
+    "bridgeta_no_pull": Row("assistant not drawn to the student", "bridgeta", {"pull": False}, of="bridgeta"),
+    "inherit_weights": Row("weights alone, no loss", "inherit", _NO_LOSS, of="inherit"),
     "inherit_nothing": Row("nothing handed over", "inherit", {"inherit": "nothing"}, of="inherit"),
     "inherit_faint": Row("answers faint", "inherit", FAINT, of="inherit"),
     "inherit_all": Row("answers faint, camera handed over", "inherit", FAINT | {"inherit": "all"}, of="inherit"),
@@ -82,7 +88,7 @@ ABLATIONS: dict[str, Row] = {
 def rows() -> dict[str, Row]:
     """All students by name, main ones first; schemes that have a file and no row here follow the main ones."""
     named = {row.scheme for row in MAIN.values()}
-    more = {name: Row(name, name, coach=True) for name in distillation.available() if name not in named}
+    more = {name: Row(name, name, coach=uses_coach(name)) for name in distillation.available() if name not in named}
     return MAIN | more | COLD | ABLATIONS
 
 

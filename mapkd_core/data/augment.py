@@ -14,7 +14,6 @@ from mapkd_core import geometry
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.data.samples import Sample
-from mapkd_core.data.teacher_inputs import lose_modalities
 from mapkd_core.types import MapElement
 
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])  # left and right of the ego frame change places
@@ -30,8 +29,7 @@ def augment(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sa
     prepared = disturb(sample.prepared, config.calibration_noise, rng)
     if rng.random() < config.camera_dropout:
         prepared = lose_cameras(prepared, int(rng.integers(1, 3)), rng)
-    sample = replace(sample, prepared=recolour(prepared, rng))
-    return lose_modalities(sample, config.modality_dropout, rng)
+    return replace(sample, prepared=recolour(prepared, rng))
 
 
 def mirror(sample: Sample) -> Sample:

@@ -21,7 +21,14 @@ from mapkd_core.data.fit import check_pictures, check_reach
 from mapkd_core.data.layers import layer_masks
 from mapkd_core.data.rasterise import DIRECTION_BINS, raster_targets
 from mapkd_core.data.samples import Sample, SampleFolder
-from mapkd_core.data.teacher_inputs import as_tensors, check_there, stack_points, teacher_inputs
+from mapkd_core.data.teacher_inputs import (
+    as_tensors,
+    check_there,
+    lost_modalities,
+    stack_points,
+    teacher_inputs,
+    without,
+)
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import plan
 from mapkd_core.types import MapElement
@@ -39,6 +46,7 @@ class Batch:
     rows B: which variant of which frame, see `TrainingSet`; None outside of a training set.
     layers B K Y X int8: truth of a network of layers (`data.layers`), which has no line truth; None for all others.
     frustum B N D h w: cells of the pictures' frustum points, for a coach; see `teacher_inputs`.
+    lost B 3: which of LiDAR, SD and HD prior the network that learns does not get; None outside of a training set.
     """
 
     images: Tensor
@@ -56,10 +64,16 @@ class Batch:
     frustum: Tensor | None = None
     rows: Tensor | None = None
     layers: Tensor | None = None
+    lost: Tensor | None = None
 
     def inputs(self) -> tuple[Tensor | None, ...]:
         """What MapModel takes, in its order."""
         return self.images, self.plan, self.points, self.sd, self.hd, self.frustum
+
+    def learner_inputs(self) -> tuple[Tensor | None, ...]:
+        """The same for the network that learns, without what it has lost."""
+        known = (self.points, self.sd, self.hd)
+        return self.images, self.plan, *(known if self.lost is None else without(self.lost, *known)), self.frustum
 
     def to(self, device: torch.device | str) -> Batch:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -89,7 +103,8 @@ class TrainingSet(Dataset):
         seed, variant = (0, self.epoch % fixed) if fixed else (self.config.seed, self.epoch)
         rng = np.random.default_rng((seed, variant, i))
         batch = to_batch(augment(self.samples[i], self.config, rng), self.config, self.modalities)
-        return replace(batch, rows=torch.tensor([variant * len(self) + i]))
+        lost = torch.from_numpy(lost_modalities(self.config.modality_dropout, rng))[None]
+        return replace(batch, rows=torch.tensor([variant * len(self) + i]), lost=lost)
 
 
 def to_batch(sample: Sample, config: TrainConfig, modalities: Sequence[str] = ()) -> Batch:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -75,19 +74,24 @@ def stack_points(clouds: Sequence[Tensor]) -> Tensor:
     return stacked
 
 
-def lose_modalities(sample: Sample, probability: float, rng: np.random.Generator) -> Sample:
-    """LiDAR, SD and HD prior are lost, each with `probability`; a teacher must not live by one of them alone.
+def lost_modalities(probability: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """3: whether LiDAR, SD and HD prior are lost, each with `probability`: a teacher must not live by one of them.
 
     P-MapNet's users saw it copy its SD map and ignore the pictures; losing the prior now and then is the remedy its
-    authors name. A sample without any of them draws no random number.
+    authors name. What is lost is lost to the network that learns, not to those that teach it.
     """
-    if sample.points is not None and rng.random() < probability:
-        sample = replace(sample, points=sample.points[:0])
-    if sample.sd and rng.random() < probability:
-        sample = replace(sample, sd=())
-    if sample.hd and rng.random() < probability:
-        sample = replace(sample, hd=())
-    return sample
+    return rng.random(3) < probability
+
+
+def without(
+    lost: Tensor, points: Tensor | None, sd: Tensor | None, hd: Tensor | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """points B P 5, sd and hd B l Y X without what is lost, B 3: points that lie nowhere, maps without a line."""
+    if points is not None:
+        points = points.clone()
+        points[lost[:, 0], :, 0] = NO_POINT_M
+    kept = (~lost[:, 1:]).float()[:, :, None, None, None]
+    return points, None if sd is None else sd * kept[:, 0], None if hd is None else hd * kept[:, 1]
 
 
 def as_tensors(arrays: dict[str, NDArray]) -> dict[str, Tensor]:

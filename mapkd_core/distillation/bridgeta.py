@@ -9,9 +9,11 @@ and its cost stay as they are. The rest is ours: for features T, A, S of teacher
     |T - S|^2 <= (1 + e) |T - A|^2 + (1 + 1/e) |A - S|^2,
 
 with equality where A divides the way in the ratio 1 : e. The right side is the loss, for features and for class
-probabilities. An assistant free to follow that bound alone ends on the straight line between T and S, where it is
-plain distillation; so it also has to draw the map itself, and by default the student does not pull it (`pull`). The
-probabilities are those of lines, which exclude each other, or of BEVFusion's layers, which may overlap.
+probabilities, and both of its terms draw A, as the bound says. An assistant free to follow that bound alone ends on the
+straight line between T and S, where it is plain distillation; so it also has to draw the map itself. Not drawn to the
+student (`pull=false`, an ablation) it ends at the teacher, and the bound is plain distillation, too. The probabilities
+are those of lines, which exclude each other, or of BEVFusion's layers, which may overlap; what of a layer is unknown
+is not compared.
 
 B batch, C channels, Y X cells.
 """
@@ -44,7 +46,7 @@ class Config:
     feature: float = 0.5
     response: float = 2.0
     own_map: float = 0.5
-    pull: bool = False
+    pull: bool = True
     assistant: bool = True
 
 
@@ -99,16 +101,21 @@ class Distil(Scheme):
         c, teacher = self.config, self.answer("teacher", batch)
         own = self.adapter(student.bev)
         if self.assistant is None:
-            near, far = (likelihood(x.semantic, self.overlapping) for x in (student, teacher))
+            near, far = self._likelihoods(batch, student.semantic, teacher.semantic)
             return {
                 "bridge_feature": c.feature * square_distance(own, teacher.bev),
                 "bridge_response": c.response * square_distance(near, far),
             }
         # The assistant sees the student but does not teach it through this door.
         mixture, logits = self.assistant(teacher.bev.to(own.dtype), own.detach())
-        probabilities = [likelihood(x, self.overlapping) for x in (teacher.semantic, logits, student.semantic)]
+        probabilities = self._likelihoods(batch, teacher.semantic, logits, student.semantic)
         return {
             "bridge_feature": c.feature * young_bound(teacher.bev, mixture, own, c.epsilon, c.pull),
             "bridge_response": c.response * young_bound(*probabilities, c.epsilon, c.pull),
             "bridge_own_map": c.own_map * own_map_loss(logits, batch),
         }
+
+    def _likelihoods(self, batch: Batch, *logits: Tensor) -> list[Tensor]:
+        """Zero for all alike where truth does not know a layer: there the teacher learned nothing either."""
+        found = [likelihood(x.float(), self.overlapping) for x in logits]
+        return found if batch.layers is None else [x * (batch.layers >= 0) for x in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from mapkd_core.data.batch import Batch
@@ -28,12 +29,13 @@ def channel_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
 
 
 class Distil(Scheme):
-    """Only the teacher is used; nothing is learned beside the student."""
+    """Only the teacher is used; nothing is learned beside the student. Unknown cells of layers say nothing."""
 
     reads = ("semantic",)
     knows_layers = True
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)
-        loss = channel_loss(student.semantic, teacher.semantic, self.config.temperature)
+        known = torch.ones_like(teacher.semantic) if batch.layers is None else (batch.layers >= 0).float()
+        loss = channel_loss(student.semantic * known, teacher.semantic * known, self.config.temperature)
         return {"channelwise": self.config.weight * loss}

@@ -4,10 +4,14 @@
 As the authors mean it, with defects of the released code mended; `as_released` brings them back:
   - the projections to tokens are made once, and the student's learns; released: new random ones at every step,
   - tokens have length one, so that the attention does not saturate; released: raw, where it is the identity,
-  - one softmax; released: a second one over the first.
+  - one softmax; released: a second one over the first, and rows of the attention are summed,
+  - responses are compared as the maps are made: by a softmax over background and classes; released: by a sigmoid each,
+    which tells something of networks that were trained with sigmoids, as the authors' were.
 The released scripts also leave the coach in training mode, where its batch norms go on moving; this is not brought
 back, no teacher changes here. The last of them has TGPD commented out: tgpd_teacher=0 tgpd_coach=0.
-The teacher's projection is fixed: were it learned, both could agree on saying nothing.
+The teacher's projection is fixed: were it learned, both could agree on saying nothing. The student's begins as the
+teacher's and learns slowly (`Projection`): a free one would fit the teacher's few tokens by itself, and leave the
+student nothing to learn.
 
 B batch, C channels, y x bottleneck cells, P patches, D token width.
 """
@@ -22,9 +26,11 @@ from torch.nn import functional
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.data.batch import Batch
-from mapkd_core.distillation.losses import adapter, masked_mean, row_kl, square_distance
+from mapkd_core.distillation.losses import adapter, masked_mean, row_kl, single_precision, square_distance
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel, MapOutput
+
+RELEASED_WIDTH = 512  # of a token
 
 
 @dataclass(frozen=True)
@@ -45,19 +51,41 @@ class Config:
     as_released: bool = False
 
 
+class Projection(nn.Module):
+    """Linear without bias, of weights in -1 .. 1 that are divided where they are used.
+
+    nn.Linear's weights of 21,600 inputs are so small that a few steps of any optimizer make others of them.
+    """
+
+    def __init__(self, inp: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out, inp))
+        self.renew()
+
+    def renew(self) -> None:
+        """Other random weights, distributed as nn.Linear's."""
+        nn.init.uniform_(self.weight, -1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight) / self.weight.shape[1] ** 0.5
+
+
 class Tokens(nn.Module):
     """B C y x -> B 1+P D: a token of the whole map and one of each square patch, as wide as the map is high."""
 
     def __init__(self, channels: int, size: tuple[int, int], config: Config) -> None:
         super().__init__()
         self.side, self.config = min(size), config
-        self.whole = nn.Linear(channels, config.token_width)
-        self.patch = nn.Linear(channels * self.side**2, config.token_width)
+        width = RELEASED_WIDTH if config.as_released else config.token_width
+        self.whole = Projection(channels, width)
+        self.patch = Projection(channels * self.side**2, width)
+        if config.as_released:
+            self.requires_grad_(False)  # they are thrown away
 
     def renew(self) -> None:
         """Other random projections."""
-        self.whole.reset_parameters()
-        self.patch.reset_parameters()
+        self.whole.renew()
+        self.patch.renew()
 
     def forward(self, features: Tensor) -> Tensor:
         patches = functional.unfold(features, self.side, stride=self.side).transpose(1, 2)  # B P (C side side)
@@ -75,24 +103,35 @@ def token_attention(tokens: Tensor, config: Config) -> Tensor:
     return (pairs / config.temperature).softmax(-1)
 
 
-def masked_response(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """MSRD: cross entropy of every class's sigmoid with the teacher's, on the cells of true lines (labels > 0)."""
-    soft = functional.binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="none")
-    return masked_mean(soft, labels > 0)
+def masked_response(student: Tensor, teacher: Tensor, labels: Tensor, as_released: bool = False) -> Tensor:
+    """MSRD: KL(T || S) of the classes of a cell, mean over the cells of true lines (labels > 0). Logits B 1+K Y X.
+
+    as_released: cross entropy of each class's sigmoid with the teacher's, mean over classes, too.
+    """
+    if as_released:
+        soft = functional.binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="none")
+        return masked_mean(soft, labels > 0)
+    own, wanted = student.log_softmax(1), teacher.log_softmax(1)
+    return masked_mean((wanted.exp() * (wanted - own)).sum(1, keepdim=True), labels > 0)
 
 
 class Distil(Scheme):
     """Teacher and, where given, coach; each has an adapter of its own."""
 
     reads = ("bottleneck", "semantic")
+    uses_coach = True
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
         rows, columns = student.decoder_grid.coarser(4).shape
+        if max(rows, columns) % min(rows, columns):
+            raise ValueError(f"mapkd: square patches do not cover the bottleneck of {rows} x {columns} cells")
         widths = {name: network.config.bottleneck_width for name, network in self.frozen.items()}
-        self.adapters = nn.ModuleDict(
-            {name: adapter(student.bottleneck_width, width) for name, width in widths.items()}
-        )
+        self.adapters = nn.ModuleDict({
+            name: nn.Identity() if config.as_released and width == student.bottleneck_width
+            else adapter(student.bottleneck_width, width)
+            for name, width in widths.items()
+        })  # fmt: skip
         self.tokens = nn.ModuleDict({name: Tokens(width, (rows, columns), config) for name, width in widths.items()})
         self.targets = nn.ModuleDict({name: Tokens(width, (rows, columns), config) for name, width in widths.items()})
         for name, target in self.targets.items():
@@ -100,12 +139,13 @@ class Distil(Scheme):
         self.targets.requires_grad_(False)
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
-        losses = {}
+        c, losses = self.config, {}
         for name in self.frozen:
             answer = self.answer(name, batch)
-            tgpd, msrd = getattr(self.config, f"tgpd_{name}"), getattr(self.config, f"msrd_{name}")
+            tgpd, msrd = getattr(c, f"tgpd_{name}"), getattr(c, f"msrd_{name}")
             losses[f"tgpd_{name}"] = tgpd * self._tgpd(name, student.bottleneck, answer.bottleneck)
-            losses[f"msrd_{name}"] = msrd * masked_response(student.semantic, answer.semantic, batch.labels)
+            response = masked_response(student.semantic.float(), answer.semantic.float(), batch.labels, c.as_released)
+            losses[f"msrd_{name}"] = msrd * response
         return losses
 
     def _tgpd(self, name: str, student: Tensor, answer: Tensor) -> Tensor:
@@ -114,6 +154,8 @@ class Distil(Scheme):
         if self.config.as_released:
             targets = tokens  # both sides through the same projections, for this one step
             tokens.renew()
-        own = token_attention(tokens(adapted.float()), self.config)
-        target = token_attention(targets(answer.float()), self.config)
-        return row_kl(own, target) + self.config.beta * square_distance(adapted, answer)
+        with single_precision(adapted):
+            own = token_attention(tokens(adapted.float()), self.config)
+            target = token_attention(targets(answer.float()), self.config)
+            apart = row_kl(own, target) * (own.shape[1] if self.config.as_released else 1)
+        return apart + self.config.beta * square_distance(adapted, answer)

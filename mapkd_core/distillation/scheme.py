@@ -22,11 +22,13 @@ class Scheme(nn.Module):
     `forward(batch, student)` gives {name: loss}, weighted by the scheme's own Config; the loop adds the map losses.
     reads: what of a teacher's MapOutput the scheme looks at; nothing else is kept of answers that are stored.
     knows_layers: whether its losses also hold for layers that may overlap, and not for lines alone.
+    uses_coach: whether a coach has something to say in it.
     stored: teacher's name -> rows of the batch to those fields, where the answers are on disk (`training.answers`).
     """
 
     reads: ClassVar[tuple[str, ...]] = ("bev", "semantic")
     knows_layers: ClassVar[bool] = False
+    uses_coach: ClassVar[bool] = False
 
     def __init__(self, config: Any, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__()
@@ -41,6 +43,11 @@ class Scheme(nn.Module):
             _check(name, network.config, student)
         self.frozen = nn.ModuleDict(given).requires_grad_(False).eval()
         self.stored: dict[str, Callable[[Tensor], dict[str, Any]]] = {}
+
+    @property
+    def teaches_queries(self) -> bool:
+        """Whether the teacher's query head must have learned something."""
+        return False
 
     def train(self, mode: bool = True) -> Scheme:
         """Teachers stay in eval mode: their batch norms must not move."""
@@ -66,6 +73,16 @@ class Scheme(nn.Module):
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         raise NotImplementedError
+
+
+def check_heads(scheme: str, teacher: ModelConfig, student: ModelConfig) -> None:
+    """Raises ValueError where the heads' polylines are not as many, or not of as many points."""
+    ours, theirs = ((c.queries, c.points) for c in (student, teacher))
+    if ours != theirs:
+        raise ValueError(
+            f"{scheme}: queries and points of the teacher are {theirs}, the student's {ours}; polylines are compared "
+            "query by query: train them with the same"
+        )
 
 
 def _check(name: str, teacher: ModelConfig, student: ModelConfig) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from mapkd_core.bench import distill, distill_config, distill_table
 from mapkd_core.bench.distill_config import Bench
@@ -21,6 +21,7 @@ from mapkd_core.bench.distill_rows import ABLATIONS, COLD, MAIN, order, rows
 from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data import set_manifest
 from mapkd_core.data.samples import write
+from mapkd_core.models.build import build
 from mapkd_core.types import MapElement
 
 
@@ -116,6 +117,16 @@ def test_other_settings_in_a_folder_are_refused(bench):
         distill.run(replace(bench, steps=3), ["student"], seeds=1)
     with pytest.raises(FileNotFoundError, match="holds no finished run"):
         distill_table.table(replace(bench, out=bench.out / "none"))
+
+
+def test_another_camera_encoder_is_noticed(bench, tiny, tmp_path):
+    path, start = tmp_path / "roads_v1_smoke.yaml", tmp_path / "start.safetensors"
+    save_file(build(tiny).state_dict(), start)
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"camera": str(start)}))
+    distill.run(bench, ["student"], seeds=1)
+    save_file(build(tiny).state_dict(), bench.camera)  # other random weights
+    with pytest.raises(ValueError, match=r"student/0 began with another camera encoder than .*camera.safetensors: put"):
+        distill.run(bench, ["student"], seeds=1)
 
 
 def test_all_settings_of_a_scheme_are_kept_so_that_other_defaults_are_noticed(bench):

@@ -13,6 +13,7 @@ from mapkd_core.config import ModelConfig, TrainConfig
 from mapkd_core.data.batch import MAX_ELEMENTS, TrainingSet, clip, collate, normalise, resample, to_batch
 from mapkd_core.data.samples import Sample, write
 from mapkd_core.grid import BevGrid
+from mapkd_core.models.lidar import NO_POINT_M
 from mapkd_core.types import MapElement
 
 GRID = BevGrid(-6.0, 6.0, -3.0, 3.0, 0.15)
@@ -129,3 +130,19 @@ def test_default_sizes_are_the_papers():
     config = ModelConfig()
     assert (config.image_height, config.image_width, config.grid.shape) == (128, 352, (200, 400))
     assert config.decoder_grid.shape == (100, 200)
+
+
+def test_what_a_learner_loses_its_teachers_keep(make_sample):
+    """LiDAR of the first frame, the HD prior of the second."""
+    config = TrainConfig(ModelConfig(grid=GRID, modalities=("camera", "lidar", "sd", "hd")))
+    sample = make_sample(0.0)
+    road = (MapElement("road", np.array([(-6.0, 0.0), (6.0, 0.0)])),)
+    rich = replace(sample, points=np.ones((7, 5), np.float32), sd=road, hd=sample.elements)
+    batch = collate([to_batch(rich, config), to_batch(rich, config)])
+    lost = torch.tensor([[True, False, False], [False, False, True]])
+    images, plan, points, sd, hd, _ = replace(batch, lost=lost).learner_inputs()
+    assert images is batch.images and plan is batch.plan and torch.equal(sd, batch.sd)
+    assert (points[0, :, 0] == NO_POINT_M).all() and torch.equal(points[1], batch.points[1])
+    assert torch.equal(hd[0], batch.hd[0]) and batch.hd[1].any() and not hd[1].any()
+    assert (batch.points == 1).all(), "what teachers get is not touched"
+    assert all(a is b for a, b in zip(batch.learner_inputs(), batch.inputs())), "outside of a training set"

@@ -25,8 +25,8 @@ PINNED: dict[str, dict[str, float]] = {
         "inherit_response": 0.024919,
         "inherit_head": 0.315099,
     },
-    "mapdistill": {"relation": 0.000936, "feature": 0.050187, "head": 0.061461},
-    "mapkd": {"tgpd_teacher": 0.005425, "msrd_teacher": 0.522465, "tgpd_coach": 0.000121, "msrd_coach": 0.00694},
+    "mapdistill": {"relation": 0.799911, "feature": 0.050187, "head": 0.061461},
+    "mapkd": {"tgpd_teacher": 0.06903, "msrd_teacher": 0.008686, "tgpd_coach": 0.000825, "msrd_coach": 6.8e-05},
     "response": {"response": 0.01246},
 }
 

@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
 from mapkd_core.distillation import attention, bridgeta, channelwise, foreground, mapdistill, mapkd
 from mapkd_core.distillation.losses import masked_mean, response_kl, row_kl
@@ -33,13 +34,34 @@ def test_masked_mean_of_no_cell_is_zero():
 
 
 def test_msrd_looks_at_true_lines_only():
-    """Cross entropy of sigmoid(0) = 1/2 with anything is log 2; off the lines nothing counts."""
-    student = torch.zeros(1, 4, 2, 2)
-    teacher = torch.randn(1, 4, 2, 2) * 5
+    """T = (1/2, 1/6, 1/6, 1/6) on the line and S = 1/4 each; released: sigmoid(0) = 1/2 with anything is log 2."""
+    student, teacher = torch.zeros(1, 4, 2, 2), torch.randn(1, 4, 2, 2) * 5
+    teacher[0, :, 0, 1] = torch.tensor([math.log(3.0), 0.0, 0.0, 0.0])
     labels = torch.tensor([[[0, 2], [0, 0]]])
-    assert mapkd.masked_response(student, teacher, labels).item() == pytest.approx(math.log(2))
-    student[..., 0, 0] = 1e3
-    assert mapkd.masked_response(student, teacher, labels).item() == pytest.approx(math.log(2))
+    wanted = {False: 0.5 * math.log(2) + 0.5 * math.log(2 / 3), True: math.log(2)}
+    for released, loss in wanted.items():
+        assert mapkd.masked_response(student, teacher, labels, released).item() == pytest.approx(loss)
+    student[0, 1, 0, 0] = 1e3
+    for released, loss in wanted.items():
+        assert mapkd.masked_response(student, teacher, labels, released).item() == pytest.approx(loss)
+
+
+def test_msrd_asks_nothing_of_what_a_softmax_ignores():
+    """The same number added to all logits of a cell changes no map; sigmoids see it."""
+    teacher, labels = torch.randn(1, 4, 2, 2), torch.ones(1, 2, 2, dtype=torch.long)
+    assert mapkd.masked_response(teacher + 3.0, teacher, labels).item() == pytest.approx(0.0, abs=1e-6)
+    released = mapkd.masked_response(teacher + 3.0, teacher, labels, True)
+    assert released > mapkd.masked_response(teacher, teacher, labels, True)
+
+
+def test_a_step_changes_the_students_projection_by_little():
+    """Else it would fit the teacher's few tokens by itself: 21,600 inputs give nn.Linear weights of 0.004."""
+    tokens = mapkd.Tokens(96, (15, 30), mapkd.Config())
+    muon_step = 0.2 * 3e-3  # root of the mean square, at the learning rate of the benchmark
+    for projection in (tokens.whole, tokens.patch):
+        assert muon_step < 0.002 * projection.weight.square().mean().sqrt()
+        out = projection(torch.randn(500, projection.weight.shape[1]))
+        assert out.std().item() == pytest.approx(3**-0.5, rel=0.1), "as of nn.Linear"
 
 
 def test_released_tgpd_is_blind_where_ours_is_not():
@@ -51,8 +73,8 @@ def test_released_tgpd_is_blind_where_ours_is_not():
         config = mapkd.Config(as_released=released, token=False)
         tokens = mapkd.Tokens(8, (6, 12), config)
         if released:
+            assert tokens.patch.weight.shape[0] == 512
             tokens.patch = torch.nn.Flatten(2)  # "token-free", as in the authors' student script
-            tokens.patch.reset_parameters = lambda: None
         a, b = (mapkd.token_attention(tokens(x), config) for x in (one, other))
         assert a.shape == (2, 2, 2)
         difference[released] = (a - b).abs().max().item()
@@ -87,13 +109,26 @@ def test_channelwise_and_attention_see_places_and_not_sizes():
 
 def test_relation_is_the_same_for_the_same_maps_and_needs_no_sizes_to_fit():
     one, other = torch.randn(2, 3, 4, 6), torch.randn(2, 3, 4, 6)
-    found = mapdistill.relation(one, other, 2)
+    found = mapdistill.relation(one, other, 2, 0.5)
     assert found.shape == (2, 6, 6)
     torch.testing.assert_close(found.sum(-1), torch.ones(2, 6))
-    a, b = one[0, :, :2, :2].flatten(), other[0, :, 2:, 4:].flatten()  # the first patch and the last
-    logits = torch.stack([(a * other[0, :, y : y + 2, x : x + 2].flatten()).sum() for y in (0, 2) for x in (0, 2, 4)])
-    torch.testing.assert_close(found[0, 0, 5], (logits / 12**0.5).softmax(0)[5])
-    assert (a * b).sum() == logits[5]
+    a, b = ((x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True) for x in (one, other))
+    first = a[0, :, :2, :2].flatten()
+    others = [b[0, :, y : y + 2, x : x + 2].flatten() for y in (0, 2) for x in (0, 2, 4)]
+    cosines = torch.stack([torch.cosine_similarity(first, patch, dim=0) for patch in others])
+    torch.testing.assert_close(found[0, 0], (cosines / 0.5).softmax(0))
+
+
+def test_a_relation_tells_something_whatever_the_scale_of_the_features():
+    """Not the same for every patch, as it would be of features as small as random projections make them."""
+    torch.manual_seed(0)
+    one = functional.interpolate(torch.randn(2, 8, 6, 6), size=(40, 40), mode="bilinear")  # smooth, as features are
+    other = one + 0.5 * torch.randn_like(one)
+    found = mapdistill.relation(one, other, 10, 0.2)
+    scaled = mapdistill.relation(one * 0.01 + 5.0, other * 30.0, 10, 0.2)
+    torch.testing.assert_close(scaled, found, rtol=1e-3, atol=1e-5)
+    entropy = -(found * found.log()).sum(-1).mean()
+    assert 0.2 * math.log(16) < entropy < 0.95 * math.log(16)
 
 
 def test_queries_are_paired_by_what_they_say_and_not_by_number():
@@ -101,11 +136,22 @@ def test_queries_are_paired_by_what_they_say_and_not_by_number():
     scores = torch.tensor([[4.0, -4.0, -4.0], [-4.0, -4.0, 4.0]])
     points = torch.tensor([[[0.1, 0.1], [0.2, 0.1], [0.3, 0.1]], [[0.5, 0.9], [0.5, 0.8], [0.5, 0.7]]])
     swapped = (scores.flip(0)[None], torch.stack([points[1].flip(0), points[0]])[None])
-    chosen = mapdistill.pairs(scores, points, swapped[0][0], swapped[1][0], False)
+    chosen = mapdistill.pairs(scores, points, swapped[0][0], mapdistill.orders_of(swapped[1][0]), False)
     assert chosen.tolist() == [1, 0]
     student = (scores[None], points[None])
     assert mapdistill.head_losses(student, swapped, False).item() == pytest.approx(0.0, abs=1e-6)
     assert mapdistill.head_losses(student, swapped, True).item() > 1.0
+
+
+def test_a_ring_may_begin_anywhere_and_a_line_may_not():
+    angle = torch.arange(8) * (2 * math.pi / 8)
+    ring = 0.5 + 0.2 * torch.stack([angle.cos(), angle.sin()], -1)
+    line = torch.stack([torch.linspace(0.1, 0.8, 8), torch.full((8,), 0.3)], -1)
+    points, scores = torch.stack([ring, line])[None], torch.full((1, 2, 3), 3.0)
+    moved = torch.stack([ring.roll(3, 0).flip(0), line.flip(0)])[None]
+    assert mapdistill.head_losses((scores, moved), (scores, points), True).item() == pytest.approx(0.0, abs=1e-6)
+    odd = torch.stack([ring, line.roll(3, 0)])[None]
+    assert mapdistill.head_losses((scores, odd), (scores, points), True).item() > 0.01
 
 
 def test_released_tokens_of_equal_features_agree_at_every_step():
