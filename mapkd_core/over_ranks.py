@@ -77,11 +77,14 @@ class SharedNorm(BatchNorm):
         channels = [1, -1, *(1 for _ in x.shape[2:])]
         others = [axis for axis in range(x.ndim) if axis != 1]
         values = x.float()
-        count = _sum(values.new_tensor(values.numel() / self.num_features))
+        # All shares may be empty, as of LiDAR points that every frame has lost.
+        found = _sum(values.new_tensor(values.numel() / self.num_features))
+        count = found.clamp(min=1)
         mean = all_reduce(values.sum(others)) / count
         away = values - mean.view(channels)
         variance = all_reduce(away.square().sum(others)) / count
-        self._remember(mean.detach(), variance.detach() * count / (count - 1))
+        if found > 1:
+            self._remember(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
         return (away * scale.view(channels) + self.bias.view(channels)).to(x.dtype)
 

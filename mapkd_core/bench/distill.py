@@ -44,6 +44,9 @@ def run(
     if taken := take_over(bench):
         print(f"from {bench.kept}: {', '.join(taken)}", flush=True)
     left = [one for one in runs if not is_done(bench, *one)]
+    for one in runs:
+        if one not in left:
+            keep(bench, *one)  # of before there was a place to keep it
     if left:
         check_set(bench)
     while left and not 0 < 60 * minutes < time.monotonic() - started:
@@ -61,7 +64,7 @@ def is_done(bench: Bench, name: str, seed: int) -> bool:
     for teacher, sha256 in found["teachers"].items():
         if read_card(bench.weights(teacher))["sha256"] != sha256:
             raise ValueError(f"{folder} learned from another {teacher}: remove it, so that it is trained again")
-    if found.get("camera") not in (None, "", _camera(config(bench, name, seed))):
+    if found.get("camera") and found["camera"] != _camera(config(bench, name, seed)):
         raise ValueError(
             f"{folder} began with another camera encoder than {bench.camera}: put that one there, of which the sha256 "
             f"is {found['camera']}, or remove the run, so that it is trained again"
@@ -127,6 +130,9 @@ def _same_settings(folder: Path, bench: Bench, name: str, seed: int) -> None:
     wanted = to_dict(config(bench, name, seed))
     # They change nothing of what is learned, but for rounding.
     free = ("answers", "answers_gb", "workers", "checkpoint_every", "precision")
+    for key in ("teacher", "coach", "camera", "refinement"):  # wherever the runs are: their hashes are compared, too
+        if wanted[key] and found.get(key):
+            wanted[key] = found[key] = "/".join(Path(found[key]).parts[-3:])
     other = [key for key, value in wanted.items() if key not in free and found.get(key) != value]
     if other:
         raise ValueError(

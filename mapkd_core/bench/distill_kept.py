@@ -32,8 +32,8 @@ def take_over(bench: Bench) -> list[str]:
 
 
 def keep(bench: Bench, name: str, seed: int) -> None:
-    """Copy a finished run to what is kept, where something is."""
-    if bench.kept:
+    """Copy a finished run to what is kept, where something is, and it is not there yet."""
+    if bench.kept and not (bench.kept / bench.size / name / str(seed) / "result.json").is_file():
         _copy(bench.run_folder(name, seed), bench.kept / bench.size / name / str(seed), name in NETWORKS)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from mapkd_core.bench import cost
 from mapkd_core.bench.distill import is_done
-from mapkd_core.bench.distill_config import Bench, config
+from mapkd_core.bench.distill_config import Bench, config, keep_camera
 from mapkd_core.bench.distill_kept import take_over
 from mapkd_core.bench.distill_rows import LESSER, NETWORKS, Row, rows
 from mapkd_core.bench.distill_scores import SPLITS, VECTORS
@@ -32,6 +32,7 @@ def table(bench: Bench, repeats: int = 10) -> dict[str, Any]:
 
     Raises FileNotFoundError where no run is finished.
     """
+    keep_camera(bench)
     take_over(bench)
     found = {name: results for name in (*LESSER, *NETWORKS, *rows()) if (results := _results(bench, name))}
     if not found:

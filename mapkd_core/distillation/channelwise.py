@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from mapkd_core.data.batch import Batch
 from mapkd_core.distillation.losses import row_kl
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapOutput
+
+NOWHERE = -1e4  # logit of a cell that has no share in its layer
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Distil(Scheme):
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)
-        known = torch.ones_like(teacher.semantic) if batch.layers is None else (batch.layers >= 0).float()
-        loss = channel_loss(student.semantic * known, teacher.semantic * known, self.config.temperature)
+        own, wanted = student.semantic, teacher.semantic
+        if batch.layers is not None:
+            own, wanted = (x.masked_fill(batch.layers < 0, NOWHERE) for x in (own, wanted))
+        loss = channel_loss(own, wanted, self.config.temperature)
         return {"channelwise": self.config.weight * loss}

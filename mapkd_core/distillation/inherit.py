@@ -88,7 +88,8 @@ class Distil(Scheme):
         super().__init__(config, student, teacher, coach)
         if config.inherit not in INHERITED:
             raise ValueError(f"inherit.inherit = {config.inherit!r}; known: {', '.join(INHERITED)}")
-        check_heads("inherit", teacher.config, student)
+        if self.teaches_queries:
+            check_heads("inherit", teacher.config, student)
         known, same = teacher.config, student.bev_width == teacher.config.bev_width
         self.adapters = nn.ModuleDict(
             {}

@@ -87,9 +87,10 @@ def pairs(scores: Tensor, points: Tensor, wanted_scores: Tensor, orders: Tensor,
 def orders_of(points: Tensor) -> Tensor:
     """Q V 2 -> Q W V 2: all orders of points that tell the same polyline, W = 2 V; of a line its two, again and again.
 
-    A ring, which may begin anywhere, is what ends about as far from where it begins as its points are from each other.
+    A ring, which may begin anywhere, is what ends about as far from where it begins as its points are from each other
+    at most: axes of 0..1 over the range stretch steps.
     """
-    step = points.diff(dim=1).norm(dim=-1).mean(1)
+    step = points.diff(dim=1).norm(dim=-1).amax(1)
     closed = (points[:, 0] - points[:, -1]).norm(dim=-1) < RING_GAP * step
     orders, real = point_variants(points[None], closed[None])
     return torch.where(real[0, :, :, None, None], orders[0], points[:, None])
@@ -128,7 +129,8 @@ class Distil(Scheme):
             )
         if any(size % config.patch for size in student.decoder_grid.shape):
             raise ValueError(f"mapdistill.patch = {config.patch} does not divide {student.decoder_grid.shape} cells")
-        check_heads("mapdistill", teacher.config, student)
+        if self.teaches_queries:
+            check_heads("mapdistill", teacher.config, student)
         known = teacher.config
         self.widths = (student.camera_channels, student.camera_width)
         self.camera_channels = known.camera_channels

@@ -126,7 +126,7 @@ def auto_runner(model: MapModel, card: Card, threads: int | None = None, device:
     candidates = [name for name in good if not missing(name) and not table[name].lacks()]
     key = choice.key(card["sha256"], threads, device)
     known = choice.read(key, candidates)
-    if known is not None and known in table and not missing(known):
+    if known is not None and known in table and not missing(known) and not table[known].lacks():
         return runner(known, model, card, threads, device)
     if not candidates:
         logger.warning(

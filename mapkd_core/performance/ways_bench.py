@@ -56,6 +56,8 @@ def run(
     installed = [name for name in names or ways.WAYS if not ways.missing(name)]
     lacking = {name: told for name in installed if (told := ways.WAYS[name].lacks())}
     tried = [name for name in installed if name not in lacking]
+    if not tried:
+        raise RuntimeError(f"none of {', '.join(names or ways.WAYS)} can run here: {lacking or 'not installed'}")
     before = machine.load()
     with torch_threads(count):
         roofs = machine.ceilings() | ceilings.less_precise()

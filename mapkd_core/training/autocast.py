@@ -23,11 +23,19 @@ def precision_of(config: TrainConfig, device: torch.device) -> str:
         raise ValueError(f"precision = {config.precision!r}; known: {AUTO}, {BF16}, {FP32}")
     if config.precision != AUTO:
         return config.precision
-    return BF16 if device.type != "cpu" or computes_bf16() else FP32
+    return BF16 if (_gpu_computes_bf16() if device.type == "cuda" else computes_bf16()) else FP32
 
 
 @cache
 def computes_bf16() -> bool:
     """Whether this processor has instructions for it; others take six times as long as for single precision."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # from PyTorch 2.12 on
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16"))  # the last is Arm's
+    if hasattr(torch.cpu, "get_capabilities"):
+        known = torch.cpu.get_capabilities()
+        return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16"))  # the last is Arm's
+    older = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(older and older())
+
+
+def _gpu_computes_bf16() -> bool:
+    """Older ones than Ampere emulate it."""
+    return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +13,15 @@ from mapkd_core.data.samples import SampleFolder
 
 
 def descend(
-    total: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, clip: float, *, told: Any,
+    total: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, clip: float, *, told: Mapping[str, float],
     frames: Callable[[], str],
 ) -> None:  # fmt: skip
     """One step down `total`, with gradients cut to the norm `clip`.
 
-    told: what an error says of the loss. frames: their names, asked for only then. Raises FloatingPointError, before
-    any weight changes, for a loss and for a norm of its gradient that are not finite.
+    told: the losses of all processes, with their `total`. frames: their names, asked for only by an error. Raises
+    FloatingPointError, before any weight changes, for a loss and for a norm of its gradient that are not finite.
     """
-    if not math.isfinite(float(total.detach())):
+    if not math.isfinite(told["total"]):  # not this process's own: all stop together
         raise FloatingPointError(f"loss is not finite: {told} {_remedy(frames)}")
     optimizer.zero_grad(set_to_none=True)
     total.backward()

@@ -14,15 +14,15 @@ from pathlib import Path
 import torch
 
 from mapkd_core import distillation
-from mapkd_core.config import TrainConfig
+from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data.fit import check_reach
 from mapkd_core.data.samples import SampleFolder
 from mapkd_core.models.build import build
 from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.autocast import precision_of
 from mapkd_core.training.beginning import initial
-from mapkd_core.training.checkpoint import load_weights
-from mapkd_core.training.checks import check_frames, check_taught
+from mapkd_core.training.checkpoint import load_weights, read_card
+from mapkd_core.training.checks import check_frames, check_queries, check_taught
 from mapkd_core.training.optim import make_optimizer
 from mapkd_core.training.refine import start
 from mapkd_core.training.refine_state import check_same, fresh
@@ -35,6 +35,7 @@ def check_networks(configs: Mapping[str, TrainConfig], weights: Mapping[str, Pat
     to be. Raises ValueError and FileNotFoundError, with the stage's name, for what the stage would refuse.
     """
     coming: dict[str, MapModel] = {}
+    trained = {str(weights[name]): config for name, config in configs.items()}
     wanted: dict[str, list[str]] = {}
     for name, config in configs.items():
         path, found = weights[name], list[str]()
@@ -45,7 +46,7 @@ def check_networks(configs: Mapping[str, TrainConfig], weights: Mapping[str, Pat
                 coming[str(path)] = build(config.model)
             else:
                 _check_refinement(config, configs, weights)
-                coming[str(path)], found = _check(config, coming)
+                coming[str(path)], found = _check(config, coming, trained)
         if not path.is_file():
             wanted[name] = found
     return wanted
@@ -70,7 +71,9 @@ def _named(stage: str) -> Iterator[None]:
         raise kind(f"stage {stage}: {error}") from error
 
 
-def _check(config: TrainConfig, coming: Mapping[str, MapModel]) -> tuple[MapModel, list[str]]:
+def _check(
+    config: TrainConfig, coming: Mapping[str, MapModel], trained: Mapping[str, TrainConfig]
+) -> tuple[MapModel, list[str]]:
     """The stage's network as it begins, and what it and its teachers want of a frame."""
     check_taught(config)
     precision_of(config, torch.device("cpu"))
@@ -79,7 +82,11 @@ def _check(config: TrainConfig, coming: Mapping[str, MapModel]) -> tuple[MapMode
     paths = [path for path in (config.teacher, config.coach) if path]
     teachers = [coming[path] if path in coming else load_weights(Path(path))[0] for path in paths]
     if config.scheme:
-        distillation.make(config.scheme, config.scheme_settings, config.model, *teachers).start(model)
+        scheme = distillation.make(config.scheme, config.scheme_settings, config.model, *teachers)
+        scheme.start(model)
+        teacher = trained.get(config.teacher)
+        card = {"training": to_dict(teacher)} if teacher else read_card(Path(config.teacher))
+        check_queries(config.scheme, scheme.teaches_queries, card)
     return model, sorted({m for network in (model, *teachers) for m in network.config.modalities})
 
 

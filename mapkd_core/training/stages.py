@@ -105,5 +105,8 @@ def _found(folder: Path, weights: Path) -> dict[str, Any]:
 
 
 def _changed(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
-    wanted, free = to_dict(config), ("workers", "checkpoint_every")
+    wanted, free = (
+        to_dict(config),
+        ("workers", "checkpoint_every", "precision"),
+    )  # of what is learned they change rounding alone
     return [key for key, value in wanted.items() if found and key not in free and found.get(key) != value]

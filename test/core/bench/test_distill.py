@@ -72,6 +72,8 @@ def test_what_is_kept_goes_on_on_another_machine(bench, monkeypatch, tmp_path):
     assert files == told | {"teacher/0/student.json", "teacher/0/student.safetensors"}
     kinds = {tensor.dtype for tensor in load_file(bench.weights("teacher")).values() if tensor.ndim > 1}
     assert kinds == {torch.float16}, "who learned from the teacher learned from what is kept"
+    there = replace(here, out=tmp_path / "elsewhere")
+    assert distill_table.table(there, repeats=1)["rows"] == before, "wherever the runs are"
     shutil.rmtree(bench.out)
     monkeypatch.setattr(distill, "train", lambda *_: pytest.fail("trained again"))
     assert distill.run(here, ["student", "feature"], seeds=1) == []

@@ -150,6 +150,11 @@ def test_a_ring_may_begin_anywhere_and_a_line_may_not():
     points, scores = torch.stack([ring, line])[None], torch.full((1, 2, 3), 3.0)
     moved = torch.stack([ring.roll(3, 0).flip(0), line.flip(0)])[None]
     assert mapdistill.head_losses((scores, moved), (scores, points), True).item() == pytest.approx(0.0, abs=1e-6)
+    long = torch.tensor(
+        [[0.1, 0.1], [0.5, 0.1], [0.9, 0.1], [0.9, 0.2], [0.9, 0.3], [0.5, 0.3], [0.1, 0.3], [0.1, 0.2]]
+    )
+    orders = mapdistill.orders_of(long[None])[0]
+    assert any(torch.equal(order, long.roll(3, 0)) for order in orders), "steps of 0.4 and of 0.1"
     odd = torch.stack([ring, line.roll(3, 0)])[None]
     assert mapdistill.head_losses((scores, odd), (scores, points), True).item() > 0.01
 

@@ -130,6 +130,8 @@ def test_a_way_that_this_processor_would_run_as_another_is_refused_and_not_tried
     make_runner(build(tiny).eval(), "auto", "cpu", card, 1)(*inputs(tiny, 2))
     (kept,) = json.loads((tmp_path / "mapkd" / "ways.json").read_text()).values()
     assert set(kept["tried"]) == {"onnx", "openvino"}
+    choice.write(choice.key(DIGEST, 1), "openvino-bf16", {}, tried=["onnx", "openvino"])  # by another processor
+    make_runner(build(tiny).eval(), "auto", "cpu", card, 1)(*inputs(tiny, 2))
 
 
 @pytest.mark.parametrize(("name", "precision"), GPU_BACKENDS.items())

@@ -24,7 +24,10 @@ def test_auto_is_what_the_processor_computes(monkeypatch, capabilities, expected
     autocast.computes_bf16.cache_clear()
     try:
         assert autocast.precision_of(TrainConfig(), CPU) == expected
-        assert autocast.precision_of(TrainConfig(), torch.device("cuda")) == "bf16"
+        for generation, best in ((7, "fp32"), (9, "bf16")):
+            monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+            monkeypatch.setattr(torch.cuda, "get_device_capability", lambda g=generation: (g, 0))
+            assert autocast.precision_of(TrainConfig(), torch.device("cuda")) == best
         assert autocast.precision_of(TrainConfig(precision="bf16"), CPU) == "bf16", "who asks gets it"
         with autocast.autocast(TrainConfig(), CPU):
             assert (torch.ones(1, 1) @ torch.ones(1, 1)).dtype == (

@@ -31,7 +31,13 @@ norm.__class__ = over_ranks.SharedNorm
 points = torch.arange(15.0).view(5, 3).sin()[: 5 if rank == 0 else 0].requires_grad_()
 normed = norm(points)
 (normed ** 3).sum().backward()
-found = {"normed": normed.detach(), "gradient": points.grad, "of_weight": norm.weight.grad, **norm.state_dict()}
+found = {n: t.clone() for n, t in norm.state_dict().items()}
+found |= {"normed": normed.detach(), "gradient": points.grad, "of_weight": norm.weight.grad}
+before = {n: t.clone() for n, t in norm.state_dict().items() if "running" in n}
+norm.weight.grad = None
+norm(points[:0]).sum().backward()
+found["remembered"] = torch.stack([t - before[n] for n, t in norm.state_dict().items() if n in before])
+found["of_empty"] = norm.weight.grad
 ones = torch.ones(2, requires_grad=True)
 whole = over_ranks.total(ones * (rank + 1))
 (whole[0] * whole[1]).backward()
@@ -98,3 +104,10 @@ def test_alone_nothing_changes():
     assert over_ranks.total(x) is x is over_ranks.mean(x)
     assert over_ranks.divisor(torch.tensor([0, 3])).tolist() == [1, 3]
     assert masked_mean(x, torch.ones(2, 4, 5, dtype=torch.bool)).item() == pytest.approx(x.mean().item(), abs=1e-6)
+
+
+def test_shares_that_are_all_empty_change_nothing(ranks):
+    """As of LiDAR points that every frame of a step has lost."""
+    for found in ranks:
+        assert not found["remembered"].any() and not found["of_empty"].any()
+        assert torch.isfinite(found["running_var"]).all()

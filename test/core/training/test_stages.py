@@ -92,6 +92,15 @@ def test_what_a_later_stage_would_refuse_is_refused_before_the_first(configs, wh
         stages.run(configs | {name: replace(configs[name], **change)}, tmp_path / "run")
 
 
+def test_polylines_nobody_taught_are_refused_before_the_first_stage(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "train", lambda *_, **__: pytest.fail("a stage was trained"))
+    weights = configs["teacher"].weights | {"class": 0.0}
+    given = configs | {"teacher": replace(configs["teacher"], weights=weights)}
+    given["student"] = replace(configs["student"], scheme="inherit", scheme_settings={"inherit": "nothing"})
+    with pytest.raises(ValueError, match="stage student: inherit teaches the answers of the teacher's query head"):
+        stages.run(given, tmp_path / "run")
+
+
 def test_networks_that_do_not_fit_are_refused_before_the_first_stage(configs, tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "train", lambda *_, **__: pytest.fail("a stage was trained"))
     other = replace(configs["coach"], model=replace(configs["coach"].model, heights=(0.0, 1.0)))
