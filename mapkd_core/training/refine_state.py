@@ -44,7 +44,7 @@ class RefinementState:
             answer = self.network(told)
         total = torch.stack(semantic_losses(answer, labels)).sum()
         value = float(total.detach())
-        descend(total, self.network, self.optimizer, self.config.clip, told=value, frames=frames)
+        descend(total, self.network, self.optimizer, self.config.clip, told={"total": value}, frames=frames)
         self.progress.advance()
         return value
 

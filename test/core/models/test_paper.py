@@ -14,6 +14,7 @@ import torch
 from mapkd_core.bench.cost import hdmapnet_cost, parameters
 from mapkd_core.config import TrainConfig, load
 from mapkd_core.data.batch import collate, to_batch
+from mapkd_core.distillation import mapdistill
 from mapkd_core.grid import RANGES
 from mapkd_core.models.build import build
 from mapkd_core.training.losses import map_losses
@@ -21,6 +22,7 @@ from mapkd_core.types import LAYERS
 
 FOLDER = Path(__file__).resolve().parents[3] / "config" / "train" / "paper"
 FILES = ["hdmapnet", "mapkd_coach", "mapkd_student", "pmapnet"]
+MAPDISTILL = ["mapdistill", "mapdistill_teacher"]
 LAYERED = ["bridgeta_bevfusion", "bridgeta_bevfusion_teacher"]
 PAPER = {"view": "perspective", "decoder": "resnet"}
 
@@ -53,7 +55,16 @@ def _inputs(config):
 
 
 def test_all_are_there():
-    assert sorted(path.stem for path in FOLDER.glob("*.yaml")) == sorted(FILES + LAYERED)
+    assert sorted(path.stem for path in FOLDER.glob("*.yaml")) == sorted(FILES + MAPDISTILL + LAYERED)
+
+
+def test_mapdistills_networks_give_maptrs_polylines():
+    """100 of 20 points from 40 x 80 cells, by the released configuration; one is the other's teacher."""
+    student, teacher = (load(TrainConfig, FOLDER / f"{name}.yaml").model for name in MAPDISTILL)
+    assert student.decoder_grid.shape == (40, 80) and (student.queries, student.points) == (100, 20)
+    assert replace(student, view="ground", modalities=teacher.modalities, lidar_width=teacher.lidar_width) == teacher
+    torch.manual_seed(0)
+    assert mapdistill.Distil(mapdistill.Config(), student, build(teacher)).teaches_queries
 
 
 @pytest.mark.parametrize("name", LAYERED)
