@@ -7,7 +7,8 @@ The roof of a roofline (Williams et al., CACM 2009) is the least of peak operati
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,21 +32,57 @@ def measured(model: MapModel, images: NDArray, plan: NDArray, repeats: int = 5) 
     return machine.ceilings(2 * repeats) | less_precise() | own_convolutions(model, images, plan, repeats)
 
 
-@torch.inference_mode()
 def less_precise(repeats: int = 10) -> dict[str, float | None]:
-    """conv_gflops_bf16, conv_gflops_int8: the convolutions of `machine.ceilings` there; None where PyTorch has none."""
-    roofs: dict[str, float | None] = {}
-    for precision, prepared in (("bf16", _bf16), ("int8", _int8)):
-        try:
-            calls = {str(shape): prepared(shape) for shape in _LARGE}
-            best = {name: min(times) for name, times in interleaved(calls, repeats, warm_up=2).items()}
-        except (AttributeError, NotImplementedError, RuntimeError) as error:  # no oneDNN, another processor
-            logger.warning("convolutions in %s are not measured: %s", precision, " ".join(str(error).split())[:200])
-            roofs[f"conv_gflops_{precision}"] = None
-            continue
-        rates = [_operations(s, (s[1], s[1], 3, 3), (1, 1), (1, 1), (1, 1), 1) / best[str(s)] / 1e6 for s in _LARGE]
-        roofs[f"conv_gflops_{precision}"] = round(max(rates), 1)
-    return roofs
+    """conv_gflops_bf16, conv_gflops_int8: the best round of the convolutions there; None where PyTorch has none."""
+    calls = large(("bf16", "int8"))
+    times = interleaved({name: call.run for name, call in calls.items()}, repeats, warm_up=2) if calls else {}
+    found = rates(calls, times, min)
+    return {ROOFS[precision]: found.get(ROOFS[precision]) for precision in ("bf16", "int8")}
+
+
+@dataclass(frozen=True)
+class Large:
+    """A large convolution. run: does it once. gflop: its operations. precision: a key of ROOFS."""
+
+    run: Callable[[], object]
+    gflop: float
+    precision: str
+
+
+@torch.inference_mode()
+def large(precisions: Iterable[str] = ROOFS) -> dict[str, Large]:
+    """By name, those that this machine's PyTorch runs: to be timed in turns with what is to be under their roof."""
+    calls = {}
+    for precision in precisions:
+        for shape in _LARGE:
+            try:
+                run = torch.inference_mode()(_PREPARED[precision](shape))
+                run()
+            except (AttributeError, NotImplementedError, RuntimeError) as error:  # no oneDNN, another processor
+                told = " ".join(str(error).split())[:200]
+                logger.warning("convolutions in %s are not measured: %s", precision, told)
+                break
+            gflop = _operations(shape, (shape[1], shape[1], 3, 3), (1, 1), (1, 1), (1, 1), 1) / 1e9
+            calls[f"{precision} {shape}"] = Large(run, gflop, precision)
+    return calls
+
+
+def rates(
+    calls: Mapping[str, Large], times: Mapping[str, Sequence[float]], of: Callable[[Sequence[float]], float]
+) -> dict[str, float]:
+    """GFLOP/s by ROOFS: of the best convolution in each precision. of: the round that counts, min or median, of ms."""
+    found: dict[str, float] = {}
+    for name, call in calls.items():
+        rate = round(1e3 * call.gflop / of(times[name]), 1)
+        found[ROOFS[call.precision]] = max(rate, found.get(ROOFS[call.precision], 0.0))
+    return found
+
+
+def _fp32(shape: tuple[int, ...]) -> Callable[[], object]:
+    x, kernel = torch.randn(shape), torch.randn(shape[1], shape[1], 3, 3)
+    if shape[0] > 1:  # as `machine.ceilings` has it
+        x, kernel = (array.contiguous(memory_format=torch.channels_last) for array in (x, kernel))
+    return lambda: functional.conv2d(x, kernel, padding=1)
 
 
 def _bf16(shape: tuple[int, ...]) -> Callable[[], object]:
@@ -63,6 +100,9 @@ def _int8(shape: tuple[int, ...]) -> Callable[[], object]:
     packed = ops.qconv_prepack(kernel, scales, 0.05, 128, one, one, one, 1, list(shape))
     after = (None, one, one, one, 1, 1.0, 128, torch.uint8, "none", [], "")
     return lambda: ops.qconv2d_pointwise(x, 0.05, 128, packed, scales, zeros, *after)
+
+
+_PREPARED = {"fp32": _fp32, "bf16": _bf16, "int8": _int8}
 
 
 @torch.inference_mode()

@@ -28,7 +28,7 @@ from mapkd_core.performance.ceilings import ROOFS
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Frame
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def run(
@@ -60,9 +60,8 @@ def run(
         raise RuntimeError(f"none of {', '.join(names or ways.WAYS)} can run here: {lacking or 'not installed'}")
     before = machine.load()
     with torch_threads(count):
-        roofs = machine.ceilings() | ceilings.less_precise()
         runners = _running(tried, model, card, count, looked_at[0])
-        times = _times(runners, looked_at[0], repeats)
+        times, roofs = _times(runners, looked_at[0], repeats)
         after = machine.load()
         found, reference = ways_scores.judged(runners, model, card.get("vectors", "raster"), every)
     gflop = _gflop(model, looked_at[0])
@@ -99,9 +98,17 @@ def _running(
     return able
 
 
-def _times(runners: dict[str, Runner], given: ways_scores.Given, repeats: int) -> dict[str, list[float]]:
+def _times(
+    runners: dict[str, Runner], given: ways_scores.Given, repeats: int
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Milliseconds of the ways; and their roofs, measured in the same turns.
+
+    Medians of both are compared: a roof of a quiet moment before would blame the ways for what neighbours took later.
+    """
+    roofs = ceilings.large()
     calls = {name: (lambda run=run: run(given.images, given.plan)) for name, run in runners.items()}  # type: ignore[misc]
-    return interleaved(calls, repeats, warm_up=2)
+    times = interleaved(calls | {name: call.run for name, call in roofs.items()}, repeats, warm_up=2)
+    return {name: times[name] for name in runners}, ceilings.rates(roofs, times, median)
 
 
 def _gflop(model: Any, given: ways_scores.Given) -> float:

@@ -56,9 +56,10 @@ def _notes(result: dict[str, Any]) -> list[str]:
         for suffix, precision in (("", "single precision"), ("_bf16", "bf16"), ("_int8", "int8"))
     ]
     compared = result.get("compared_frames")
+    turns = "turns" if result.get("schema", 0) > 2 else "run, at their best"  # and the ways at their median
     frames = f"{compared['rendered']} rendered and {compared['recorded']} recorded frames" if compared else "no frames"
     return [
-        f"{result['gflop']:.2f} GFLOP a frame. Roofs, GFLOP/s of large convolutions in PyTorch in the same run: "
+        f"{result['gflop']:.2f} GFLOP a frame. Roofs, GFLOP/s of large convolutions in PyTorch in the same {turns}: "
         f"{', '.join(told)}. PyTorch's own mIoU {_number(result['reference_miou'], '{:.2f}')}, mAP "
         f"{_number(result.get('reference_map'), '{:.2f}')}, over {result['scored_frames']} frames; largest differences "
         f"from it over {frames}.",
