@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,14 @@ def test_other_weights_and_other_variants_have_other_answers(config, teacher):
     assert answers.filled(teacher, "b" * 64, config, ["semantic"], CPU).folder != first
     assert answers.filled(teacher, "a" * 64, replace(config, turn=0.3), ["semantic"], CPU).folder != first
     assert answers.filled(teacher, "a" * 64, replace(config, seed=5), ["semantic"], CPU).folder == first
+
+
+def test_frames_that_were_written_again_have_other_answers(config, teacher):
+    first = answers.filled(teacher, "a" * 64, config, ["semantic"], CPU).folder
+    assert answers.filled(teacher, "a" * 64, config, ["semantic"], CPU).folder == first
+    path = Path(config.data) / "a.images.npy"
+    np.save(path, 255 - np.load(path))
+    assert answers.filled(teacher, "a" * 64, config, ["semantic"], CPU).folder != first
 
 
 def test_what_cannot_be_kept_is_refused(config, teacher, tiny):
