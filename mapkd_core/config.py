@@ -28,6 +28,7 @@ class ModelConfig:
     modalities: tuple[str, ...] = ("camera",)  # what the network gets; models.build.MODALITIES
     lidar_width: int = 32  # channels of the LiDAR features
     prior_width: int = 64  # channels of a map prior's tokens
+    hd_width: int = 0  # > 0: an HD prior is laid into the BEV, too, in so many channels (models.prior.LaidPrior)
     refinement_layers: int = 0  # > 0: models.refinement corrects the semantic map
     refinement_width: int = 128  # channels of the refinement's tokens
     view: str = "ground"  # view transform: a key of models.build.VIEWS; "perspective" and its dual: HDMapNet's trunk

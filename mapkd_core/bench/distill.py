@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,7 +22,7 @@ from mapkd_core.bench.distill_kept import halve, keep, take_over
 from mapkd_core.bench.distill_rows import NETWORKS, order, rows
 from mapkd_core.bench.distill_scores import scores
 from mapkd_core.bench.machine import describe
-from mapkd_core.config import TrainConfig, to_dict
+from mapkd_core.config import TrainConfig, from_dict, to_dict
 from mapkd_core.training import refine
 from mapkd_core.training.answers import filled
 from mapkd_core.training.checkpoint import load_weights, read_card
@@ -126,7 +125,8 @@ def _add_seconds(path: Path, teacher: str, seconds: float) -> None:
 
 
 def _same_settings(folder: Path, bench: Bench, name: str, seed: int) -> None:
-    found: Mapping[str, Any] = json.loads((folder / "config.json").read_text())
+    # A setting that came later had its default.
+    found = to_dict(from_dict(TrainConfig, json.loads((folder / "config.json").read_text())))
     wanted = to_dict(config(bench, name, seed))
     # They change nothing of what is learned, but for rounding.
     free = ("answers", "answers_gb", "workers", "checkpoint_every", "precision")

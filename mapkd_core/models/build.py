@@ -14,7 +14,7 @@ from mapkd_core.models.camera import CameraEncoder
 from mapkd_core.models.decoder import BevDecoder
 from mapkd_core.models.lidar import PillarEncoder
 from mapkd_core.models.map_model import MapModel
-from mapkd_core.models.prior import LAYERS, PriorAttention, PriorEncoder
+from mapkd_core.models.prior import LAYERS, LaidPrior, PriorAttention, PriorEncoder
 from mapkd_core.models.query_head import QueryHead
 from mapkd_core.models.raster_head import RasterHead
 from mapkd_core.models.refinement import Refinement
@@ -45,7 +45,7 @@ def build(config: ModelConfig) -> MapModel:
     width = config.bev_width
     lidar = _lidar(config)
     priors = {m: PriorEncoder(LAYERS[m], config.prior_width) for m in LAYERS if m in config.modalities}
-    inputs = view.out_channels + PLACE_CHANNELS + (config.lidar_width if lidar else 0)
+    inputs = view.out_channels + PLACE_CHANNELS + (config.lidar_width if lidar else 0) + config.hd_width
     attention = PriorAttention(config.bottleneck_width, config.prior_width) if priors else None
     return MapModel(
         config,
@@ -57,6 +57,7 @@ def build(config: ModelConfig) -> MapModel:
         lidar=lidar,
         priors=dict(priors),
         refinement=_refinement(config),
+        laid=LaidPrior(LAYERS["hd"], config.hd_width) if config.hd_width else None,
     )
 
 
@@ -75,7 +76,8 @@ def observed(config: ModelConfig, plan_: NDArray[Any]) -> NDArray[np.bool_]:
 
 # A card comes with the weights, perhaps from a stranger: what it asks for must not fill the memory.
 _MOST = {
-    "image_height": 4096, "image_width": 4096, "lidar_width": 1024, "prior_width": 1024, "refinement_layers": 64,
+    "image_height": 4096, "image_width": 4096, "lidar_width": 1024, "prior_width": 1024, "hd_width": 1024,
+    "refinement_layers": 64,
     "refinement_width": 2048, "neck_width": 2048, "camera_width": 2048, "detail_width": 1024, "bev_width": 1024,
     "embedding": 256, "queries": 1000, "points": 200, "query_width": 2048, "query_layers": 32, "query_groups": 32,
 }  # fmt: skip
@@ -104,6 +106,8 @@ def _check_modalities(config: ModelConfig) -> None:
         raise ValueError(f"modalities = {config.modalities}; know {', '.join(MODALITIES)}, and camera is always one")
     if {"lidar", "simulated_lidar"} <= set(config.modalities):
         raise ValueError(f"modalities = {config.modalities}: lidar and simulated_lidar stand in one place; take one")
+    if config.hd_width and "hd" not in config.modalities:
+        raise ValueError(f"hd_width = {config.hd_width}, but modalities = {config.modalities} have no hd; use 0")
 
 
 def _camera(config: ModelConfig) -> CameraEncoder | TrunkEncoder:

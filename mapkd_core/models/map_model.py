@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mapkd_core.config import ModelConfig
 from mapkd_core.models.camera import CameraEncoder
+from mapkd_core.models.prior import LAYERS
 from mapkd_core.models.simulated_lidar import SimulatedLidar
 from mapkd_core.models.trunk import TrunkEncoder
 
@@ -50,7 +51,8 @@ class MapModel(nn.Module):
     """Student, coach or teacher, by the parts it is given: pictures and their plan in, and what more it may know.
 
     lidar: LiDAR points -> B L Y X, or a coach's SimulatedLidar. priors: name -> encoder of that prior's raster, read by
-    the decoder's attention. refinement: semantic logits -> semantic logits, B 1+K 2Y 2X.
+    the decoder's attention. refinement: semantic logits -> semantic logits, B 1+K 2Y 2X. laid: the HD prior's raster ->
+    B W Y X beside the other inputs of the decoder.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class MapModel(nn.Module):
         lidar: nn.Module | None = None,
         priors: dict[str, nn.Module] | None = None,
         refinement: nn.Module | None = None,
+        laid: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.laid = laid
         self.lidar, self.priors, self.refinement = lidar, nn.ModuleDict(priors or {}), refinement
         self.config = config
         self.camera, self.view, self.decoder, self.raster, self.query = camera, view, decoder, raster, query
@@ -96,6 +100,9 @@ class MapModel(nn.Module):
         lidar_bev = self._lidar_bev(images, points, frustum)
         if lidar_bev is not None:
             parts.append(lidar_bev.to(camera_bev.dtype))
+        if self.laid is not None:
+            no_line = camera_bev.new_zeros(len(images), LAYERS["hd"], *where.shape[2:])
+            parts.append(self.laid(no_line if hd is None else hd).to(camera_bev.dtype))
         given = {name: raster for name, raster in (("sd", sd), ("hd", hd)) if raster is not None}
         tokens = [encoder(given[name]) for name, encoder in self.priors.items() if name in given]
         full, half, quarter, fused, bottleneck = self.decoder(torch.cat(parts, 1), tokens)

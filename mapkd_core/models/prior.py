@@ -32,6 +32,22 @@ class PriorEncoder(nn.Module):
         return result
 
 
+class LaidPrior(nn.Module):
+    """B l Y X, 0 or 1 on the decoder grid -> B W Y X: a prior laid into the BEV where it says that its lines are.
+
+    For one that is nearly right about that, an older HD map. Attention alone made little of it: it sees the BEV at a
+    quarter of the resolution, and has to find out first that it should look at its own place.
+    """
+
+    def __init__(self, layers: int, width: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(ConvNorm(layers, width, 3), ConvNorm(width, width, 3))
+
+    def forward(self, raster: Tensor) -> Tensor:
+        result: Tensor = self.net(raster * 2 - 1)
+        return result
+
+
 class PriorAttention(nn.Module):
     """BEV features B C y x ask the tokens of the priors, each B D y x; starts as the identity."""
 

@@ -121,6 +121,18 @@ def test_other_settings_in_a_folder_are_refused(bench):
         distill_table.table(replace(bench, out=bench.out / "none"))
 
 
+def test_a_setting_that_came_after_a_run_had_its_default(bench):
+    distill.run(bench, ["student"], seeds=1)
+    path = bench.run_folder("student", 0) / "config.json"
+    told = json.loads(path.read_text())
+    del told["model"]["hd_width"], told["clip"]
+    path.write_text(json.dumps(told))
+    assert distill.run(bench, ["student"], seeds=1) == [] and distill.is_done(bench, "student", 0)
+    path.write_text(json.dumps(told | {"clip": 3.0}))
+    with pytest.raises(ValueError, match=r"holds a run with clip = 3.0, now 10.0 is asked for"):
+        distill.run(bench, ["student"], seeds=1)
+
+
 def test_another_camera_encoder_is_noticed(bench, tiny, tmp_path):
     path, start = tmp_path / "roads_v1_smoke.yaml", tmp_path / "start.safetensors"
     save_file(build(tiny).state_dict(), start)

@@ -50,7 +50,7 @@ def test_each_knows_what_its_name_says_and_is_no_dearer_than_allowed(name):
 def test_variants_of_the_teacher_differ_in_what_they_know_alone():
     whole = _load("_teacher").model
     for name in ("_teacher_c", "_teacher_c_l", "_teacher_c_l_sd"):
-        bare = replace(whole, modalities=KNOWS[name], refinement_layers=0, refinement_width=128)
+        bare = replace(whole, modalities=KNOWS[name], hd_width=0, refinement_layers=0, refinement_width=128)
         assert _load(name).model == bare
 
 

@@ -59,6 +59,23 @@ def test_every_modality_reaches_the_map(teacher, rich):
     assert torch.isfinite(_answer(model, batch, points=None, sd=None, hd=None)).all()
 
 
+def test_an_hd_prior_laid_into_the_bev_is_there_from_the_start_and_in_its_place(teacher, rich):
+    """Attention, which starts as the identity, tells nothing of it yet; what is absent is a map without a line."""
+    model = build(replace(teacher, hd_width=6))
+    batch = to_batch(rich(), TrainConfig(model=teacher))
+    whole, without = _answer(model, batch), _answer(model, batch, hd=None)
+    assert not torch.allclose(whole, without, atol=1e-5)
+    torch.testing.assert_close(without, _answer(model, batch, hd=torch.zeros_like(batch.hd)))
+    cell = torch.zeros_like(batch.hd)
+    cell[..., 2, 3] = 1
+    moved = (model.laid(cell) - model.laid(torch.zeros_like(cell))).abs().sum((0, 1)).nonzero()
+    assert len(moved) and moved.min(0).values.tolist() >= [0, 1] and moved.max(0).values.tolist() <= [4, 5]
+    plain = build(teacher)
+    assert plain.laid is None and not any(name.startswith("laid") for name in plain.state_dict())
+    with pytest.raises(ValueError, match=r"hd_width = 6, but modalities = .* have no hd; use 0"):
+        build(replace(teacher, hd_width=6, modalities=("camera", "lidar", "sd")))
+
+
 def test_attention_to_priors_starts_as_the_identity():
     attention, bev = PriorAttention(12, 16), torch.randn(2, 12, 3, 5)
     torch.testing.assert_close(attention(bev, [torch.randn(2, 16, 3, 5)]), bev)
