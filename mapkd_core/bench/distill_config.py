@@ -59,12 +59,12 @@ def config(bench: Bench, name: str, seed: int) -> TrainConfig:
     if name in NETWORKS or name in LESSER:
         return _started(bench, network(bench, name, base))
     row = rows()[name]
-    steps = bench.steps or base.steps
+    steps = round(row.times * (bench.steps or base.steps))
     model = distillation.student_of(row.scheme, base.model) if row.scheme else base.model
     begun = replace(base, camera="") if row.cold else _started(bench, base)
     alone = replace(
         begun, model=replace(model, view=row.view or model.view), seed=seed, steps=steps,
-        variants=bench.variants or base.variants or _epochs(base, steps), modality_dropout=0.0,
+        variants=bench.variants or row.variants or base.variants or _epochs(base, steps), modality_dropout=0.0,
     )  # fmt: skip
     if not row.scheme:
         return alone

@@ -26,13 +26,12 @@ def markdown(result: Mapping[str, Any]) -> list[str]:
 
 def _main(rows: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
     scores = [f"{_SPLIT[s]} {score}" for s in splits for score in ("mIoU", "mAP", "raster mAP")]
-    head = ["", *scores, "seeds", "training"]
+    head = ["", *scores, "seeds", "steps", "training"]
     lines = []
     for name, row in rows.items():
         numbers = [cell for s in splits for cell in _scores(row, s)]
-        lines.append(
-            [_label(name, row), *numbers, str(len(row["seeds"])), f"{(row['seconds']['mean'] or 0) / 60:.0f} min"]
-        )
+        told = [str(len(row["seeds"])), str(row["steps"]), f"{(row['seconds']['mean'] or 0) / 60:.0f} min"]
+        lines.append([_label(name, row), *numbers, *told])
     return table(head, lines)
 
 

@@ -18,7 +18,8 @@ LESSER = {"teacher_c": "teacher, C", "teacher_c_l": "teacher, C+L", "teacher_c_l
 @dataclass(frozen=True)
 class Row:
     """One student. of: the row it is an ablation of, empty for others. coach: whether one helps. cold: its camera
-    encoder, too, starts from nothing.
+    encoder, too, starts from nothing. times: how often the size's steps it takes. variants: of every frame; the size's
+    if 0.
     """
 
     label: str
@@ -28,6 +29,8 @@ class Row:
     view: str = ""  # instead of the student's own
     of: str = ""
     cold: bool = False
+    times: float = 1.0
+    variants: int = 0
 
     @property
     def is_main(self) -> bool:
@@ -48,20 +51,23 @@ MAIN: dict[str, Row] = {
     "bridgeta": Row("BridgeTA (reconstructed)", "bridgeta"),
     "inherit": Row("inherit (ours)", "inherit"),
 }
+LONGER: dict[str, Any] = {"times": 7 / 3, "variants": 2}
 # With an encoder that has seen nothing a student has far more to learn, as the papers' students, who start from
-# photographs, have: whether a teacher saves it the way there.
+# photographs, have: whether a teacher saves it the way there. One epoch would teach none of them anything.
 COLD: dict[str, Row] = {
-    "cold_student": Row("from nothing: student alone", cold=True),
-    "cold_feature": Row("from nothing: feature MSE", "feature", cold=True),
-    "cold_mapkd": Row("from nothing: MapKD without coach", "mapkd", cold=True),
-    "cold_bridgeta": Row("from nothing: BridgeTA (reconstructed)", "bridgeta", cold=True),
-    "cold_inherit": Row("from nothing: inherit (ours)", "inherit", cold=True),
+    "cold_student": Row("from nothing: student alone", cold=True, **LONGER),
+    "cold_feature": Row("from nothing: feature MSE", "feature", cold=True, **LONGER),
+    "cold_mapkd": Row("from nothing: MapKD without coach", "mapkd", cold=True, **LONGER),
+    "cold_bridgeta": Row("from nothing: BridgeTA (reconstructed)", "bridgeta", cold=True, **LONGER),
+    "cold_inherit": Row("from nothing: inherit (ours)", "inherit", cold=True, **LONGER),
 }
 FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # the last layer's answers, a point no more than a score
 _NO_LOSS = dict.fromkeys(("fused", "bev", "response", "head"), 0.0)
 _EIGHTFOLD = {"tgpd_teacher": 4.0, "tgpd_coach": 0.08, "msrd_teacher": 6.0, "msrd_coach": 0.08}
 _OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
 ABLATIONS: dict[str, Row] = {
+    # What training for longer is worth: whether a teacher gives anything that patience does not.
+    "student_long": Row("trained 2.3 times as long", **LONGER, of="student"),
     "mapkd_no_tgpd": Row("without TGPD", "mapkd", {"tgpd_teacher": 0.0, "tgpd_coach": 0.0}, True, of="mapkd"),
     "mapkd_no_msrd": Row("without MSRD", "mapkd", {"msrd_teacher": 0.0, "msrd_coach": 0.0}, True, of="mapkd"),
     "mapkd_no_coach": Row("without coach", "mapkd", of="mapkd"),
@@ -93,14 +99,14 @@ def rows() -> dict[str, Row]:
 
 
 def order(names: Sequence[str], seeds: int, ablation_seeds: int) -> list[tuple[str, int]]:
-    """(row, seed) in the order of training: networks that teach, then seed 0 of all rows, then seed 1.
+    """(row, seed) in the order of training: networks that teach, then seed 0 of all rows, as named, then seed 1.
 
     Raises ValueError for an unknown row.
     """
     known = rows()
     if unknown := [name for name in names if name not in (*known, *NETWORKS, *LESSER)]:
         raise ValueError(f"row {unknown[0]!r} is unknown; known: {', '.join((*NETWORKS, *LESSER, *known))}")
-    wanted = [name for name in known if name in names or not names]
+    wanted = [name for name in dict.fromkeys(names or known) if name in known]
     taught = [known[name] for name in wanted if known[name].scheme]
     with_coach = not names or "coach" in names or any(row.coach for row in taught)  # which learns from the teacher
     needed = {"teacher": with_coach or bool(taught) or "teacher" in names, "coach": with_coach}

@@ -121,6 +121,12 @@ def test_other_settings_in_a_folder_are_refused(bench):
         distill_table.table(replace(bench, out=bench.out / "none"))
 
 
+def test_what_trains_for_longer_differs_in_nothing_else(bench):
+    short, long = (distill_config.config(bench, name, 0) for name in ("student", "student_long"))
+    assert (long.steps, long.variants) == (round(short.steps * 7 / 3), 2)
+    assert replace(long, steps=short.steps, variants=short.variants) == short
+
+
 def test_a_setting_that_came_after_a_run_had_its_default(bench):
     distill.run(bench, ["student"], seeds=1)
     path = bench.run_folder("student", 0) / "config.json"
