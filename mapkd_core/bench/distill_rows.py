@@ -86,7 +86,7 @@ ABLATIONS: dict[str, Row] = {
     "inherit_weights": Row("weights alone, no loss", "inherit", _NO_LOSS, of="inherit"),
     "inherit_nothing": Row("nothing handed over", "inherit", {"inherit": "nothing"}, of="inherit"),
     "inherit_faint": Row("answers faint", "inherit", FAINT, of="inherit"),
-    "inherit_all": Row("answers faint, camera handed over", "inherit", FAINT | {"inherit": "all"}, of="inherit"),
+    "inherit_all": Row("camera handed over, too", "inherit", {"inherit": "all"}, of="inherit"),
     "inherit_features": Row("features four times as heavy", "inherit", {"fused": 4.0, "bev": 4.0}, of="inherit"),
 }
 
