@@ -59,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--varied-rig", action="store_true", help="another mounting and focal length per world, as in training"
     )
+    parser.add_argument(
+        "--without", nargs="+", default=[], choices=("lidar", "sd", "hd"), metavar="INPUT",
+        help="with --data: what a teacher does not get, of lidar, sd, hd",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="W", help="processes; one per core where not given")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the whole report as JSON")
     parser.add_argument(
@@ -103,7 +107,7 @@ def run(options: argparse.Namespace) -> Result:
     detail = {
         "source": source, "weights": str(options.weights or SHIPPED), "sha256": card["sha256"], "size": options.size,
         "first_seed": options.first_seed, "varied_rig": options.varied_rig,
-        "seconds": round(time.monotonic() - started, 1),
+        "without": options.without, "seconds": round(time.monotonic() - started, 1),
         "vectors": {vectors: report.as_dict() for vectors, report in reports.items()},
         "worlds": worlds,
     }  # fmt: skip
@@ -130,8 +134,12 @@ def _how(options: argparse.Namespace) -> Predicting:
         raise ValueError(f"min-confidence = {options.min_confidence}; must be 0 to 1")
     if (options.per_frame or options.pictures) and not options.out:
         raise ValueError("--per-frame and --pictures go into the JSON file of --out FILE: name one")
+    if options.without and not options.data:
+        raise ValueError(
+            "--without is of recorded samples, which hold what a teacher gets: name their folder, --data DIR"
+        )
     rendered = None if options.size == "network" else size(options.size)
     return Predicting(
         options.weights, VECTORS[options.vectors], options.min_confidence, options.backend, rendered,
-        options.varied_rig, options.pictures is not None,
+        options.varied_rig, options.pictures is not None, tuple(options.without),
     )  # fmt: skip

@@ -111,7 +111,6 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "speed": ("docs/results/speed.json", speed),
     "students": ("docs/results/students.json", students),
     "distill": ("docs/results/distill.json", markdown),
-    "distill-anew": ("docs/results/distill_anew.json", markdown),
     "distill-plot": ("docs/results/distill.json", distill_plot),
     "demo": ("docs/results/demo.json", demo),
     "rendering": ("docs/results/rendering.json", rendering.markdown),

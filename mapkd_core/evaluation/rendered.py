@@ -45,7 +45,8 @@ class Predicting:
 
     vectors: which of query and raster give polylines; each gives a map of its own. size: width and height of the
     rendered pictures in pixels, None for the network's own. varied_rig: another mounting and focal length per world.
-    pictures: draw each frame, for those who look at the worst ones.
+    pictures: draw each frame, for those who look at the worst ones. without: of lidar, sd and hd, what a teacher does
+    not get of recorded samples, as a map node that has lost it.
     """
 
     weights: Path | None = None
@@ -55,6 +56,7 @@ class Predicting:
     size: tuple[int, int] | None = None
     varied_rig: bool = False
     pictures: bool = False
+    without: tuple[str, ...] = ()
 
 
 class Predicted(NamedTuple):
@@ -133,9 +135,15 @@ def predict_frame(
 
 
 def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> Iterator[list[Predicted]]:
-    """The samples of a folder written by `mapkd dataset`, at most `limit`, evenly spread; one frame at a time."""
+    """The samples of a folder written by `mapkd dataset`, at most `limit`, evenly spread; one frame at a time.
+
+    Raises ValueError where truth does not reach as far as the network's range, or where the network never gets what it
+    is to go without.
+    """
     mappers = mappers_of(how)
-    grid = next(iter(mappers.values())).grid
+    grid, config = next(iter(mappers.values())).grid, next(iter(mappers.values())).config
+    if unknown := [name for name in how.without if name not in config.modalities]:
+        raise ValueError(f"without {unknown[0]}: this network has {', '.join(config.modalities)}")
     samples = SampleFolder(folder)
     if not covers(samples.reach().bounds, grid.bounds):
         raise ValueError(f"truth in {folder} reaches {samples.reach().bounds} m, the network's range {grid.bounds} m: "
@@ -145,18 +153,19 @@ def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> 
         sample = samples[int(i)]
         world, number = samples.names[samples.index[int(i)][0]], samples.index[int(i)][1]
         truth, classes = clip_all(sample.elements, grid), tuple(next(iter(mappers.values())).classes)
-        known = known_inputs(sample, next(iter(mappers.values())).config)
+        known = known_inputs(sample, config, how.without)
         frame = predict_frame(sample_frame(sample), f"{world}-{number}", mappers, truth, classes, how, known)
         seen = None if sample.seen is None else on_grid(sample.seen, SEEN_GRID, grid)
         yield [frame._replace(world=world, light=sample.light, seen=seen)]
 
 
-def known_inputs(sample: Sample, config: ModelConfig) -> tuple[NDArray | None, ...]:
+def known_inputs(sample: Sample, config: ModelConfig, without: Sequence[str] = ()) -> tuple[NDArray | None, ...]:
     """points, sd, hd and frustum as a network of this config gets them; nothing for one that sees pictures alone."""
     if set(config.modalities) == {"camera"}:
         return ()
     found = teacher_inputs(sample, config, config.modalities)
-    return tuple(found.get(name) for name in ("points", "sd", "hd", "frustum"))
+    lost = {"points" if name == "lidar" else name for name in without}
+    return tuple(None if name in lost else found.get(name) for name in ("points", "sd", "hd", "frustum"))
 
 
 def sample_frame(sample: Sample) -> Frame:

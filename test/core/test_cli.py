@@ -121,6 +121,7 @@ BAD = {
     "bag without scene": (["bag", "--nuscenes", "/nonexistent", "TMP/out.mcap"], 1, "--scene NAME"),
     "bag no dataset": (["bag", "--nuscenes", "/nonexistent", "--scene", "s", "TMP/out.mcap"], 1, "/nonexistent"),
     "calibration no bag": (["calibration", "/nonexistent/a.bag"], 1, "no bag at /nonexistent/a.bag"),
+    "evaluate without": (["evaluate", "--procedural", "1", "--without", "sd", "--weights", "W"], 1, "--data DIR"),
     "evaluate pictures": (["evaluate", "--data", "TMP", "--pictures", "TMP/p", "--weights", "W"], 1, "--out FILE"),
     "report no evaluation": (["report", "/nonexistent/a.json", "TMP/a.html"], 1, "/nonexistent/a.json"),
     "render no map": (["render", "/nonexistent/a.json.gz", "TMP"], 1, "/nonexistent/a.json.gz"),
