@@ -124,7 +124,9 @@ def test_ten_cycles_leave_no_memory_thread_or_subscription_behind(bench, node):
         assert entities() == before
         gc.collect()
         memory_mb.append(resident_mb())
-    assert [reference() for reference in node.made] == [None] * 10, "cleanup frees the network"
+    # The executor keeps the callback that it ran last until it turns again; before it did so in the next cycle.
+    is_freed = lambda: gc.collect() >= 0 and not any(reference() for reference in node.made)  # noqa: E731
+    assert len(node.made) == 10 and bench.until(is_freed, 10), "cleanup frees the network"
     assert memory_mb[-1] - memory_mb[2] < 16, memory_mb
 
 
