@@ -96,13 +96,13 @@ class CameraInput(message_filters.SimpleFilter):
         return self._kept[-1][1] if self._kept else None
 
     def info_at(self, at_ns: int) -> CameraInfo | None:
-        """That of an image: of the same stamp, else the newest before it, else the newest.
+        """That of an image: of the same stamp, else the newest before it, else the newest; of equals the last to come.
 
         Where a calibration changes on the way, an image that had to wait must not get that of the images after it.
         """
         kept = tuple(self._kept)  # the executor adds while the worker reads
-        before = [(stamp, info) for stamp, info in kept if stamp <= at_ns]
-        return max(before, key=lambda pair: pair[0])[1] if before else self.info
+        before = [(stamp, order) for order, (stamp, _) in enumerate(kept) if stamp <= at_ns]
+        return kept[max(before)[1]][1] if before else self.info
 
     def close(self) -> None:
         """Free the subscriptions; what is being decoded is decoded."""

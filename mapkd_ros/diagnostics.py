@@ -100,7 +100,7 @@ class CameraHealth:
         self.missed = 0
         self.doubt = ""
         self.finding: Finding | None = None
-        self._rate, self._unstamped, self._transport = RateMeter(), GrowthMeter(), GrowthMeter()
+        self._rate, self._sync, self._transport = RateMeter(), GrowthMeter(), GrowthMeter()
 
     def used(self, skew_ms: float, doubt: str = "") -> None:
         self.last_rejection, self.last_skew_ms, self.missed = "", skew_ms, 0
@@ -115,7 +115,7 @@ class CameraHealth:
 
         Once per report: it compares with the counts of the last one.
         """
-        unstamped = self._unstamped.read({"unstamped": sync.get("unstamped", 0)})
+        new = self._sync.read({key: sync.get(key, 0) for key in ("received", "unstamped", "duplicate")})
         sent = self._transport.read({key: source.counts[key] for key in ("received", "lost")})
         lost = sent.get("lost", 0)
         age_s = None if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
@@ -130,8 +130,10 @@ class CameraHealth:
             return WARN, "waiting_camera_info", f"no CameraInfo on {self.name.lower()}/camera_info yet"
         if self.last_rejection:
             return WARN, "rejected", self.last_rejection
-        if unstamped:
+        if new.get("unstamped"):
             return WARN, "unstamped", "images have header.stamp 0 and cannot be used; the driver must stamp them"
+        if 0 < new.get("received", 0) <= new.get("duplicate", 0):
+            return WARN, "stuck", "every image has the stamp of the one before: the driver hangs, start it again"
         if self.finding is not None:
             return self.finding
         if lost > max(1.0, _LOSS * sum(sent.values())):

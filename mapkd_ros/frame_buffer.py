@@ -77,7 +77,8 @@ class FrameBuffer:
 
     def _reason_to_refuse(self, frame: Stamped, last_out_ns: int | None) -> str:
         index = bisect_left(self.frames, frame)
-        if index < len(self.frames) and self.frames[index].stamp_ns == frame.stamp_ns:
+        is_here = index < len(self.frames) and self.frames[index].stamp_ns == frame.stamp_ns
+        if is_here or frame.stamp_ns == self.track.newest_ns:
             return "duplicate"
         # Much older is not late: this camera's stamps went back, and the anchor's may follow.
         if last_out_ns is not None and self._keep_ns() <= last_out_ns - frame.stamp_ns <= self.policy.jump_back_ns:

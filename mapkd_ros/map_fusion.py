@@ -40,7 +40,7 @@ class LastingMap:
 
     def add(self, local_map: LocalMap, frame: Frame, told: InputStatus, model_id: str) -> None:
         """Fuse and publish; without a pose the frame is counted and left out. told: begins anew where it says reset."""
-        if told.temporal_reset:
+        if told.temporal_reset and len(self._fusion):
             self._fusion.reset("time jump")
         begin_s = time.monotonic()
         try:

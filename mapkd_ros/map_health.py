@@ -36,6 +36,7 @@ from mapkd_ros.worker import LatestWorker
 _LOSSES = (
     "failed",
     "out_of_memory",
+    "camera_rejected",
     "no_usable_camera",
     "dropped_busy",
     "incomplete",
@@ -63,7 +64,7 @@ class MapHealth:
         self._times_ms: dict[str, float] = {}
         self._latency_ms = 0.0
         self.counts: Counter[str] = Counter(
-            published=0, no_usable_camera=0, failed=0, out_of_memory=0, without_ego_motion=0
+            published=0, camera_rejected=0, no_usable_camera=0, failed=0, out_of_memory=0, without_ego_motion=0
         )
 
     def change(self, parameters: DiagnosticsParameters) -> None:

@@ -40,7 +40,8 @@ class MapMaker:
         settings: MapParameters,
     ) -> None:
         self._node, self._predictor, self._outputs, self._inputs = node, predictor, outputs, inputs
-        self._health, self._settings, self._applied = health, settings, settings
+        self._health, self._settings = health, settings
+        self._applied: MapParameters | None = None  # what was set since the network was loaded is still to be applied
         modalities = getattr(predictor, "modalities", ("camera",))
         self._sides = SideInputs(inputs.hear, modalities, inputs.transforms, settings)
         self._watches = CameraWatches(settings.watch, self._on_watch_error)
@@ -54,7 +55,9 @@ class MapMaker:
             is_rectified=settings.cameras.images_are_rectified,
             expect=getattr(predictor, "expect", lambda _: None),
         )
-        self._last_epoch, self._is_closed = 0, False
+        # None: what came before this activation, or this process, a consumer must not take for memory of this one's.
+        self._last_epoch: int | None = None
+        self._is_closed = False
 
     def close(self) -> None:
         """Nothing is published any more, not even the map in hand."""
@@ -86,6 +89,9 @@ class MapMaker:
         # Against the last map that went out: what fell out in between must not hide a reset.
         status = input_status(states, offsets_ns, frame_set.epoch != self._last_epoch)
         self._outputs.status(status)
+        if settings.sync.missing == "skip" and assembled.rejected:
+            self._health.dropped("camera_rejected", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
+            return
         if len(offsets_ns) < settings.sync.min_cameras:
             self._health.dropped("no_usable_camera", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
             return
@@ -122,7 +128,8 @@ class MapMaker:
         return [*self._sides.report(self._node), *lasting]
 
     def _apply(self, settings: MapParameters) -> None:
-        if settings.model != self._applied.model and hasattr(self._predictor, "set_min_confidence"):
+        is_new = self._applied is None or settings.model != self._applied.model
+        if is_new and hasattr(self._predictor, "set_min_confidence"):
             self._predictor.set_min_confidence(settings.model.confidence())
         self._applied = settings
 

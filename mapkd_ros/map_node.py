@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from mapkd_ros import device_memory, qos
@@ -51,9 +52,7 @@ class MapNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.OUTPUT)
-        self.create_timer(
-            self._settings.diagnostics.period_s, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self._timer = self._report_timer()
         self._readiness = Readiness(self)
         if self._settings.autostart:
             self._start()
@@ -134,6 +133,8 @@ class MapNode(LifecycleNode):
         values = {name: item.value for name, item in self.get_parameters_by_prefix("").items()}
         asked = {item.name: item.value for item in changed}
         fixed = fixed_names(MapParameters, [name for name in asked if asked[name] != values.get(name)])
+        if "autostart" in fixed:
+            return SetParametersResult(successful=False, reason="autostart: read when the node starts; restart it")
         if fixed and self._predictor is not None:
             reason = f"{', '.join(fixed)}: read at configuration; deactivate and clean up the node first, or restart it"
             return SetParametersResult(successful=False, reason=reason)
@@ -142,9 +143,16 @@ class MapNode(LifecycleNode):
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._settings = settings
+        if "diagnostics.period_s" in fixed:
+            self.destroy_timer(self._timer)
+            self._timer = self._report_timer()
         if self._pipeline is not None:
             self._pipeline.change(settings)
         return SetParametersResult(successful=True)
+
+    def _report_timer(self) -> Timer:
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        return self.create_timer(self._settings.diagnostics.period_s, self._report, clock=clock)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._pipeline is not None

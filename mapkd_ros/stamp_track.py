@@ -16,20 +16,22 @@ _KEPT = 6  # frames after which no other camera can be expected to follow
 
 
 class StampTrack:
-    """newest_ns: of the frames that were taken. since: the first few from the last step back on."""
+    """newest_ns: of the frames that were taken. last_ns: of the one that came last. since: the first few from the last
+    step back on.
+    """
 
     def __init__(self) -> None:
         self.newest_ns: int | None = None
         self.since: list[Stamped] = []
         self._period_ns: int | None = None
         self._top_ns: int | None = None  # as newest_ns, but survives `begin_anew`
-        self._last_ns: int | None = None
+        self.last_ns: int | None = None
         self._behind = 0
 
     def see(self, frame: Stamped, leap_ns: int) -> bool:
         """The next frame as it arrived: whether stamps began anew, with `since[0]`."""
-        at_ns, last_ns = frame.stamp_ns, self._last_ns
-        self._last_ns = at_ns
+        at_ns, last_ns = frame.stamp_ns, self.last_ns
+        self.last_ns = at_ns
         if self._top_ns is None or at_ns > self._top_ns or len(self.since) == _KEPT:
             self._top_ns = at_ns
             self.since.clear()

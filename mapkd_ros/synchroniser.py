@@ -40,10 +40,12 @@ class CameraSynchroniser:
         if camera not in self._buffers:
             raise ValueError(f"unknown camera {camera!r}; known: {', '.join(self.policy.cameras)}")
         self.camera_counts[camera]["received"] += 1
-        newest = Stamped(stamp_ns, payload)
-        is_new = self._buffers[camera].track.see(newest, self.policy.jump_back_ns)
+        newest, track = Stamped(stamp_ns, payload), self._buffers[camera].track
+        is_repeated = stamp_ns == track.last_ns
+        is_new = track.see(newest, self.policy.jump_back_ns)
         frames = self._restart(camera, newest, now_ns) if is_new else [(camera, newest)]
-        self._silence.hear(camera, now_ns)
+        if not is_repeated:  # a driver that hangs and sends its last image again is no sign of life
+            self._heard.hear(camera, now_ns)
         for name, frame in frames:
             self._take(name, frame, now_ns)
         return self.poll(now_ns)
@@ -70,7 +72,7 @@ class CameraSynchroniser:
         self.policy = policy
         for buffer in self._buffers.values():
             buffer.policy = policy
-        self._silence.limit_ns = policy.silent_ns
+        self._heard.limit_ns = self._taken.limit_ns = policy.silent_ns
 
     def reset(self) -> None:
         """Forget all frames and stamps, keep the counts."""
@@ -82,7 +84,8 @@ class CameraSynchroniser:
     def _clear(self) -> None:
         policy = self.policy
         self._buffers = {name: FrameBuffer(name, policy, self.camera_counts[name]) for name in policy.cameras}
-        self._silence = SilenceWatch(policy.cameras, policy.silent_ns)
+        # Who is heard is waited for. Who gives nothing that can be used, as where all comes late, cannot be the anchor.
+        self._heard, self._taken = (SilenceWatch(policy.cameras, policy.silent_ns) for _ in range(2))
         self._pending: list[tuple[int, int, str]] = []
         self._last_out_ns: int | None = None
         self._waited_ns = 0
@@ -119,17 +122,20 @@ class CameraSynchroniser:
 
     def _take(self, camera: str, frame: Stamped, now_ns: int) -> None:
         waited_ns = self._waited(now_ns)
-        if self._buffers[camera].insert(frame, self._last_out_ns) and camera == self._current_anchor(now_ns):
+        if not self._buffers[camera].insert(frame, self._last_out_ns):
+            return
+        self._taken.hear(camera, now_ns)
+        if camera == self._current_anchor(now_ns):
             insort(self._pending, (frame.stamp_ns, waited_ns + self.policy.wait_ns, camera))
 
     def _current_anchor(self, now_ns: int) -> str:
-        """The policy's, or while that is silent the first camera that is not."""
+        """The policy's, or while that gives nothing the first camera that does."""
         candidates = (self.policy.anchor, *self.policy.cameras)
-        return next((name for name in candidates if not self._silence.is_silent(name, now_ns)), self.policy.anchor)
+        return next((name for name in candidates if not self._taken.is_silent(name, now_ns)), self.policy.anchor)
 
     def _is_settled(self, stamp_ns: int, now_ns: int) -> bool:
         return all(
-            buffer.track.cannot_improve(stamp_ns) or self._silence.is_silent(name, now_ns)
+            buffer.track.cannot_improve(stamp_ns) or self._heard.is_silent(name, now_ns)
             for name, buffer in self._buffers.items()
         )
 

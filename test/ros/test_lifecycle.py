@@ -147,6 +147,24 @@ def test_parameters_change_together_or_not_at_all_and_hold_from_the_next_map_on(
     assert [line.confidence for line in vectors[0].polylines] == [pytest.approx(0.9)]
 
 
+def test_what_is_set_while_the_node_is_inactive_holds_from_the_first_map_on(bench, map_node):
+    process = map_node("--ros-args", "-p", "autostart:=false", "-p", "sync.wait_s:=1.0")
+    vectors, diagnostics = bench.listen(VectorMap, "map/vector_map"), bench.listen(DiagnosticArray, "/diagnostics")
+    assert bench.until(lambda: len(diagnostics) >= 2), process.output
+    assert bench.set("map_node", diagnostics__period_s=0.05).successful, "unconfigured, it may"
+    before = len(diagnostics)
+    assert bench.until(lambda: len(diagnostics) >= before + 10, 3), "and it does"
+    refused = bench.set("map_node", autostart=True)
+    assert not refused.successful and "restart" in refused.reason
+    assert change(bench, "configure"), process.output
+    assert bench.set("map_node", model__min_confidence=0.85).successful
+    assert change(bench, "activate"), process.output
+    bench.connect()
+    bench.capture(START_NS)
+    assert bench.until(lambda: vectors), process.output
+    assert [line.confidence for line in vectors[0].polylines] == [pytest.approx(0.9)]
+
+
 def test_a_reset_is_told_by_the_next_map(bench, map_node):
     process = map_node("--ros-args", "-p", "sync.wait_s:=1.0")
     vectors = bench.listen(VectorMap, "map/vector_map")
@@ -156,5 +174,8 @@ def test_a_reset_is_told_by_the_next_map(bench, map_node):
     assert bench.call(Trigger, "map_node/reset", Trigger.Request()).success
     bench.capture(START_NS - PERIOD_NS)
     assert bench.until(lambda: len(vectors) == 2), process.output
-    assert [m.input.temporal_reset for m in vectors] == [False, True]
+    bench.capture(START_NS)
+    assert bench.until(lambda: len(vectors) == 3), process.output
+    # The first of an activation has no memory of what consumers saw before, be it of another process.
+    assert [m.input.temporal_reset for m in vectors] == [True, True, False]
     assert stamp_ns(vectors[1].header.stamp) == START_NS - PERIOD_NS, "stamps may go back after it, by however little"

@@ -84,6 +84,18 @@ def test_images_without_a_stamp_are_told():
     assert rig.told()["A"][0] == OK, "none since the last report"
 
 
+def test_a_driver_that_sends_its_last_image_again_and_again_is_told():
+    rig = Rig()
+    counts = rig.sets.synchroniser.camera_counts["A"]
+    counts.update(received=12, duplicate=2)
+    assert rig.told()["A"] == (OK, "active"), "a doubled image or two do no harm"
+    counts.update(received=12, duplicate=12)
+    level, message = rig.told()["A"]
+    assert level == WARN and "the driver hangs" in message
+    counts.update(received=12)
+    assert rig.told()["A"] == (OK, "active")
+
+
 def test_images_lost_on_the_way_are_told_with_the_remedy_but_not_a_single_one():
     rig = Rig()
     rig.inputs["A"].counts.update(received=15, lost=45)

@@ -78,3 +78,15 @@ def test_an_image_gets_the_calibration_of_its_own_time(bench, inputs):
     focals = {at_ms: camera.info_at(START_NS + at_ms * MS).k[0] for at_ms in (-50, 0, 100, 199, 200, 250, 400)}
     # Before the first there is nothing better than the newest.
     assert focals == {-50: 60.0, 0: 50.0, 100: 50.0, 199: 50.0, 200: 60.0, 250: 60.0, 400: 60.0}
+
+
+def test_of_calibrations_without_a_stamp_the_last_one_is_taken(bench, inputs):
+    bench.offer(CameraInfo, "cam_front/camera_info")
+    bench.meet()
+    for focal in (50.0, 50.0, 60.0):
+        info = camera_info("CAM_FRONT", 0)
+        info.k = [focal, *info.k[1:]]
+        bench.send(CameraInfo, "cam_front/camera_info", info)
+    camera = inputs.cameras["CAM_FRONT"]
+    assert bench.until(lambda: camera.counts["infos"] == 3)
+    assert camera.info_at(START_NS).k[0] == 60.0

@@ -100,6 +100,23 @@ def test_bad_input_is_named_counted_and_survived(bench, map_node):
     assert process.interrupt()[0] == 0
 
 
+def test_skip_makes_no_map_without_a_camera_that_came_but_cannot_be_used(bench, map_node):
+    process = map_node(*FAST, "-p", "sync.missing:=skip")
+    vectors, inputs = bench.listen(VectorMap, "map/vector_map"), bench.listen(InputStatus, "map/input_status")
+    diagnostics = bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect()
+    for step, is_cut in enumerate((False, True, True)):
+        now_ns = START_NS + step * PERIOD_NS
+        bench.capture(now_ns, cameras=CAMERAS[:5])
+        image, info = compressed_image(CAMERAS[5], now_ns, 1), camera_info(CAMERAS[5], now_ns)
+        image.data = image.data[: len(image.data) // 2] if is_cut else image.data
+        bench.send(CameraInfo, f"{CAMERAS[5].lower()}/camera_info", info)
+        bench.send(CompressedImage, image_topic(CAMERAS[5], "compressed"), image)
+        assert bench.until(lambda step=step: len(inputs) > step), process.output
+    assert bench.until(lambda: newest(diagnostics, "output")[2].get("camera_rejected") == "2"), process.output
+    assert len(vectors) == 1 and "cut off" in process.output
+
+
 def test_an_exception_in_predict_costs_one_frame_and_is_counted(bench, map_node):
     process = map_node("--fail-every", "2", *FAST)
     vectors, inputs = bench.listen(VectorMap, "map/vector_map"), bench.listen(InputStatus, "map/input_status")
@@ -172,7 +189,7 @@ def test_a_jump_back_in_time_starts_again(bench, map_node):
         with bench.recovery():
             assert bench.until(lambda count=count: len(vectors) > count), process.output
     assert [stamp_ns(m.header.stamp) for m in vectors] == stamps
-    assert [m.input.temporal_reset for m in vectors] == [False, False, True, False]
+    assert [m.input.temporal_reset for m in vectors] == [True, False, True, False]
 
 
 def test_a_reset_is_told_by_the_next_map_even_where_a_frame_fell_out(bench, map_node):
@@ -183,5 +200,5 @@ def test_a_reset_is_told_by_the_next_map_even_where_a_frame_fell_out(bench, map_
         bench.capture(at_ns)
         assert bench.until(lambda count=count: len(inputs) > count), process.output
     assert bench.until(lambda: len(vectors) == 2), process.output
-    assert [m.temporal_reset for m in inputs] == [False, True, True]
+    assert [m.temporal_reset for m in inputs] == [True, True, True]
     assert vectors[1].input.temporal_reset

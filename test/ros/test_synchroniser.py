@@ -84,6 +84,32 @@ def test_another_camera_stands_in_for_a_dead_anchor():
     assert_in_order(sets)
 
 
+def test_another_camera_stands_in_for_an_anchor_that_sends_its_last_image_again_and_again():
+    last_ns = START_NS + 19 * PERIOD_NS
+    stream = [(arrival, c, min(stamp, last_ns) if c == "FRONT" else stamp) for arrival, c, stamp in events(count=60)]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, stream)
+    assert len(sets) >= 50 and sets[-1].anchor == "FRONT_RIGHT"
+    assert synchroniser.camera_counts["FRONT"]["duplicate"] == 40
+    assert_in_order(sets)
+
+
+def test_an_anchor_whose_images_come_late_after_another_stood_in_stops_no_map():
+    """Silent for a second, then 600 ms behind the others for ever, then as before."""
+    back, well = START_NS + 32 * PERIOD_NS, START_NS + 80 * PERIOD_NS
+    stream = [
+        (arrival + 600 * MS if c == "FRONT" and back <= stamp < well else arrival, c, stamp)
+        for arrival, c, stamp in events(count=120)
+        if c != "FRONT" or not START_NS + 20 * PERIOD_NS <= stamp < back
+    ]
+    synchroniser = CameraSynchroniser(policy())
+    sets = play(synchroniser, sorted(stream))
+    assert len(sets) >= 110, synchroniser.camera_counts
+    assert {s.anchor for s in sets if back < s.stamp_ns < well - 8 * PERIOD_NS} == {"FRONT_RIGHT"}
+    assert sets[-1].anchor == "FRONT", "as soon as its images are of use again"
+    assert_in_order(sets)
+
+
 def test_out_of_order_frames_find_their_set():
     stream = events(count=60)
     late = [(a + (60 * MS if c == "BACK" else 0), c, s) for a, c, s in stream]
