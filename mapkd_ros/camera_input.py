@@ -52,7 +52,8 @@ class CameraImage:
 class CameraInput(message_filters.SimpleFilter):
     """A filter that signals a `CameraImage` for every image of one camera; `close` frees its subscriptions.
 
-    transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone.
+    transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone, until
+    `look_again`.
     reduction: of the network, to whose size pictures are brought.
     counts: received, infos, qos_incompatible, decode_overload, lost (on the way, as the middleware counts).
     first_arrival_s, last_arrival_s: time.monotonic() of the oldest and the newest image.
@@ -69,16 +70,13 @@ class CameraInput(message_filters.SimpleFilter):
         self.first_arrival_s = float("inf")
         self._node, self._pool, self._reduction = node, pool, reduction
         self._undecoded: deque[Future[Any]] = deque()
-        options = {"qos_profile": qos}
-        self._images = {}
-        for kind in _KINDS[transport]:
-            topic = f"{name.lower()}/image" + ("/compressed" if kind is CompressedImage else "")
-            options["event_callbacks"] = on_mismatch(
-                node, topic, self._count_mismatch, "qos.image_reliability", lambda n: self.counts.update(lost=n)
-            )
-            self._images[topic] = message_filters.Subscriber(node, kind, topic, **options)
-            asked(node, self._images[topic].sub)
-            self._images[topic].registerCallback(self._on_image, topic)
+        self._kinds = {
+            f"{name.lower()}/image" + ("/compressed" if kind is CompressedImage else ""): kind
+            for kind in _KINDS[transport]
+        }
+        self._images: dict[str, message_filters.Subscriber] = {}
+        self._qos = qos
+        self.look_again()
         topic = f"{name.lower()}/camera_info"
         events = on_mismatch(node, topic, self._count_mismatch, "qos.image_reliability")
         self._infos = asked(
@@ -103,6 +101,24 @@ class CameraInput(message_filters.SimpleFilter):
         kept = tuple(self._kept)  # the executor adds while the worker reads
         before = [(stamp, order) for order, (stamp, _) in enumerate(kept) if stamp <= at_ns]
         return kept[max(before)[1]][1] if before else self.info
+
+    def look_again(self) -> bool:
+        """Listen to all topics that images may come on; whether that is more than before.
+
+        With `auto` a driver that starts again with another transport would not be heard otherwise.
+        """
+        missing = [topic for topic in self._kinds if topic not in self._images]
+        for topic in missing:
+            events = on_mismatch(
+                self._node, topic, self._count_mismatch, "qos.image_reliability", lambda n: self.counts.update(lost=n)
+            )
+            heard = message_filters.Subscriber(
+                self._node, self._kinds[topic], topic, qos_profile=self._qos, event_callbacks=events
+            )
+            asked(self._node, heard.sub)
+            heard.registerCallback(self._on_image, topic)
+            self._images[topic] = heard
+        return bool(missing)
 
     def close(self) -> None:
         """Free the subscriptions; what is being decoded is decoded."""

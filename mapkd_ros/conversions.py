@@ -59,6 +59,11 @@ def intrinsics(info: Any, width: int, height: int, is_rectified: bool = False) -
     K = np.array(info.p, np.float64).reshape(3, 4)[:, :3] if is_rectified and info.p[0] > 0 else _matrix_k(info)
     if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise ValueError(f"CameraInfo is not calibrated: fx {K[0, 0]:g}, fy {K[1, 1]:g}; publish K from a calibration")
+    if not is_rectified and info.distortion_model == "equidistant":  # a fish-eye lens, whatever its D
+        raise ValueError(
+            "images are of a fish-eye lens (distortion_model equidistant); feed image_proc's rectified topic and set "
+            "cameras.images_are_rectified: true"
+        )
     if not is_rectified and any(not abs(d) <= _DISTORTION_TOLERANCE for d in info.d):
         raise ValueError(
             f"images are distorted (D = {[round(float(d), 4) for d in info.d]}); feed image_proc's rectified topic "

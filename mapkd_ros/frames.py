@@ -13,8 +13,9 @@ from mapkd_core.geometry import Matrix
 from mapkd_core.types import Camera, Frame
 from mapkd_ros.conversions import intrinsics
 from mapkd_ros.frame_set import FrameSet
+from mapkd_ros.odometry_track import OdometryTrack
 from mapkd_ros.placing import CameraPlacer
-from mapkd_ros.pose_track import PoseAt, PoseTrack
+from mapkd_ros.pose_track import PoseAt
 from mapkd_ros.transforms import TransformBuffer
 
 
@@ -23,7 +24,7 @@ class AssembledFrame:
     """rejected: camera -> why its image could not be used. has_ego_motion: odometry covered the capture times.
 
     doubts: camera -> what does not fit about its mount, though it was used. waited_s: for pictures that were still
-    being decoded.
+    being decoded. odom: the frame of frame.odom_T_ego.
     """
 
     frame: Frame
@@ -31,6 +32,7 @@ class AssembledFrame:
     has_ego_motion: bool
     doubts: dict[str, str] = field(default_factory=dict)
     waited_s: float = 0.0
+    odom: str = "odom"
 
 
 class FrameAssembler:
@@ -42,15 +44,14 @@ class FrameAssembler:
     def __init__(
         self,
         transforms: TransformBuffer,
-        odometry: PoseTrack,
+        odometry: OdometryTrack,
         *,
         base_frame: str = "base_link",
-        odom_frame: str = "odom",
         frame_ids: Mapping[str, str] | None = None,
         is_rectified: bool = False,
         expect: Callable[[Sequence[Matrix]], None] = lambda _: None,
     ) -> None:
-        self._placer = CameraPlacer(transforms, odometry, base_frame, odom_frame, frame_ids or {})
+        self._placer = CameraPlacer(transforms, odometry, base_frame, frame_ids or {})
         self._is_rectified, self._expect = is_rectified, expect
 
     def assemble(
@@ -73,7 +74,7 @@ class FrameAssembler:
                 rejected[name] = str(error)
             waited_s += time.monotonic() - asked_s
         frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=placed.odom_T_ego)
-        return AssembledFrame(frame, rejected, placed.has_ego_motion, placed.doubts, waited_s)
+        return AssembledFrame(frame, rejected, placed.has_ego_motion, placed.doubts, waited_s, placed.odom)
 
     def pose_source(self, stamp_ns: int) -> PoseAt:
         """odom_T_ego over time, all from the source that covers `stamp_ns`: odometry and /tf may differ."""

@@ -17,6 +17,9 @@ from mapkd_ros.map_messages import header, lasting_map
 from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.qos_events import asked, destroy
 
+# geometry_msgs/Point32: steps of 8 mm there, of half a metre where UTM counts its northing.
+_FAR_M = 1e5
+
 
 class LastingMap:
     """Told of every map that went out; publishes what it knows then. `close` frees the publisher.
@@ -25,7 +28,7 @@ class LastingMap:
     """
 
     def __init__(self, node: Node, settings: MapParameters) -> None:
-        self._node, self._odom_frame = node, settings.frames.odom
+        self._node, self._odom = node, ""
         wanted = settings.fusion
         self._fusion = MapFusion(
             FusionOptions(radius_m=wanted.radius_m, max_misses=wanted.max_misses, min_hits=wanted.min_hits)
@@ -33,15 +36,21 @@ class LastingMap:
         self._radius_m = wanted.radius_m
         self._publisher = asked(node, node.create_publisher(VectorMap, "map/local", qos.OUTPUT))
         self._log = ThrottledLog(node.get_logger())
-        self._missing, self._why, self._spent_ms = 0, "", 0.0
+        self._missing, self._why, self._spent_ms, self._far_m = 0, "", 0.0, 0.0
 
     def close(self) -> None:
         destroy(self._node, self._publisher)
 
-    def add(self, local_map: LocalMap, frame: Frame, told: InputStatus, model_id: str) -> None:
-        """Fuse and publish; without a pose the frame is counted and left out. told: begins anew where it says reset."""
+    def add(self, local_map: LocalMap, frame: Frame, odom: str, told: InputStatus, model_id: str) -> None:
+        """Fuse and publish; without a pose the frame is counted and left out.
+
+        odom: the frame of frame.odom_T_ego; another one than before begins anew, as does `told` where it says reset.
+        """
         if told.temporal_reset and len(self._fusion):
             self._fusion.reset("time jump")
+        if odom != self._odom and len(self._fusion):
+            self._fusion.reset("odometry frame")
+        self._odom = odom
         begin_s = time.monotonic()
         try:
             if frame.odom_T_ego is None:
@@ -52,14 +61,28 @@ class LastingMap:
             self._log.warning("fusion", f"a map was not fused: {error}")
             return
         self._why = ""
-        head = header(local_map.stamp_ns, self._odom_frame)
+        head = header(local_map.stamp_ns, odom)
         place = frame.odom_T_ego[:3, 3].tolist()
+        self._far_m = max(map(abs, place))
         self._publisher.publish(lasting_map(elements, head, told, model_id, place, self._radius_m))
         self._spent_ms = 1e3 * (time.monotonic() - begin_s)
 
     def report(self) -> DiagnosticStatus:
         """How many tracks there are, how often it began anew and why, and what was left out."""
-        level, message = (WARN, f"not fused: {self._why}") if self._why else (OK, "fusing")
+        level, message = OK, "fusing"
+        if self._far_m > _FAR_M:
+            level, message = (
+                WARN,
+                f"{self._odom} begins {self._far_m / 1e3:.0f} km away: map/local is of single precision",
+            )
+        if self._why:
+            level, message = WARN, f"not fused: {self._why}"
         resets = {f"resets_{reason.replace(' ', '_')}": count for reason, count in sorted(self._fusion.resets.items())}
-        values = {"tracks": len(self._fusion), "not_fused": self._missing, "fuse_ms": self._spent_ms, **resets}
+        values = {
+            "frame": self._odom,
+            "tracks": len(self._fusion),
+            "not_fused": self._missing,
+            "fuse_ms": self._spent_ms,
+            **resets,
+        }
         return status(f"{self._node.get_name()}: fusion", level, message, values)

@@ -61,6 +61,7 @@ class MapHealth:
         self._clock_ns, self._ticked_s = -1, time.monotonic()
         self._start_s = time.monotonic()
         self._last_output_s: float | None = None
+        self._stall_s = 0.0  # the longest since the last report
         self._times_ms: dict[str, float] = {}
         self._latency_ms = 0.0
         self.counts: Counter[str] = Counter(
@@ -107,6 +108,12 @@ class MapHealth:
                 self._failure = message
             if message:
                 self._log.error(reason, message)
+
+    def stalled(self, seconds: float) -> None:
+        """The executor did not turn for so long."""
+        with self._lock:
+            self.counts["executor_stalled"] += 1
+            self._stall_s = max(self._stall_s, seconds)
 
     def report(
         self, sets: CameraSyncFilter, worker: LatestWorker, findings: Mapping[str, Finding] = MappingProxyType({})
@@ -155,8 +162,11 @@ class MapHealth:
         still_s = self._clock_still_s()
         totals = {**sync, **self.counts, "dropped_busy": worker.replaced}
         lost = self._losses.read({reason: totals.get(reason, 0) for reason in _LOSSES})
+        stall_s, self._stall_s = self._stall_s, 0.0
         inactive = [name for name, (level, _, _) in states.items() if level != OK]
         level, message = OK, "publishing"
+        if stall_s:
+            level, message = WARN, f"nothing was received for {stall_s:.1f} s: images of then may be lost, uncounted"
         if lost:
             level, message = WARN, f"no map for {', '.join(f'{n} {reason}' for reason, n in lost.items())}"
         if inactive:

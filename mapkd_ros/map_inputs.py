@@ -17,7 +17,8 @@ from mapkd_ros import qos
 from mapkd_ros.camera_input import CameraInput
 from mapkd_ros.conversions import odometry_pose, stamp_ns
 from mapkd_ros.map_parameters import MapParameters
-from mapkd_ros.pose_track import PoseTrack, PoseUnavailableError
+from mapkd_ros.odometry_track import OdometryTrack
+from mapkd_ros.pose_track import PoseUnavailableError
 from mapkd_ros.qos_events import asked, destroy, on_mismatch
 from mapkd_ros.transforms import TransformBuffer
 
@@ -33,7 +34,8 @@ class MapInputs:
 
     def __init__(self, node: Node, settings: MapParameters, dropped: Dropped, reduction: Reduction = whole) -> None:
         self._node, self._base_frame, self._dropped = node, settings.frames.base.lstrip("/"), dropped
-        self.transforms, self.odometry = TransformBuffer(), PoseTrack()
+        self.transforms, self.odometry = TransformBuffer(), OdometryTrack(settings.frames.odom)
+        self._has_odometry = False
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
         profile = qos.images(settings.qos.image_reliability, settings.qos.image_depth)
         self.cameras = {
@@ -59,15 +61,22 @@ class MapInputs:
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
     def forget(self) -> None:
-        """Motion starts anew; mounts stay."""
+        """Motion starts anew; mounts stay. A camera whose topic may be another now is looked for."""
         self.odometry.clear()
-        self.transforms.forget_motion()
+        for camera in self.cameras.values():
+            camera.look_again()
+        self.transforms.forget_motion(self._base_frame)
 
     def _on_odometry(self, message: Odometry) -> None:
         try:
-            self.odometry.add(stamp_ns(message.header.stamp), self._odom_T_base(message))
+            pose = self._odom_T_base(message)
         except (ValueError, PoseUnavailableError) as error:
             self._dropped("odometry_rejected", f"odometry not used: {error}")
+            return
+        before = self.odometry.tell(stamp_ns(message.header.stamp), pose, message.header.frame_id)
+        if before and self._has_odometry:
+            self._dropped("odometry_frame_changed", f"odometry is in {self.odometry.frame}, before in {before}: anew")
+        self._has_odometry = True
 
     def _odom_T_base(self, message: Odometry) -> Any:
         """The pose of the base, whichever of the vehicle's frames the odometry is of: an IMU's, an antenna's.

@@ -43,14 +43,13 @@ class MapMaker:
         self._health, self._settings = health, settings
         self._applied: MapParameters | None = None  # what was set since the network was loaded is still to be applied
         modalities = getattr(predictor, "modalities", ("camera",))
-        self._sides = SideInputs(inputs.hear, modalities, inputs.transforms, settings)
+        self._sides = SideInputs(inputs, modalities, settings)
         self._watches = CameraWatches(settings.watch, self._on_watch_error)
         self._lasting, self._memory = _lasting(node, settings), MapMemory(settings.memory)
         self._assembler = FrameAssembler(
             inputs.transforms,
             inputs.odometry,
             base_frame=settings.frames.base,
-            odom_frame=settings.frames.odom,
             frame_ids=settings.frame_ids(),
             is_rectified=settings.cameras.images_are_rectified,
             expect=getattr(predictor, "expect", lambda _: None),
@@ -108,7 +107,7 @@ class MapMaker:
         self._last_epoch = frame_set.epoch
         self._watches.look(frame, frame_set.epoch)
         if self._lasting is not None:
-            self._lasting.add(local_map, frame, status, model_id)
+            self._lasting.add(local_map, frame, assembled.odom, status, model_id)
 
     def counts(self) -> dict[str, int]:
         """Of the memory and of the watches, for the health report."""

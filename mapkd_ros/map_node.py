@@ -43,7 +43,7 @@ class MapNode(LifecycleNode):
 
     def __init__(self, make: Callable[[ModelParameters], Predictor] | None = None, **options: Any) -> None:
         super().__init__("map_node", automatically_declare_parameters_from_overrides=True, **options)
-        self._make = make or make_predictor
+        self._make = make or (lambda model: make_predictor(model, len(self._settings.cameras.names)))
         self._settings = declare(self, MapParameters, is_managed=True)
         self._predictor: Predictor | None = None
         self._outputs: MapOutputs | None = None

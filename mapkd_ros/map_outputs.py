@@ -19,7 +19,7 @@ class MapOutputs:
     """Publishers of a configured node; `close` frees them. What goes out bears the capture time, never now()."""
 
     def __init__(self, node: Node, classes: tuple[str, ...], base_frame: str) -> None:
-        self._node, self._base_frame = node, base_frame
+        self._node, self._base_frame = node, base_frame.lstrip("/")  # with which tf2 refuses it
         self._semantic = asked(node, node.create_publisher(BevSemanticMap, "map/semantic_map", qos.OUTPUT))
         self._vectors = asked(node, node.create_publisher(VectorMap, "map/vector_map", qos.OUTPUT))
         self._status = asked(node, node.create_publisher(InputStatus, "map/input_status", qos.OUTPUT))

@@ -27,6 +27,10 @@ from mapkd_ros.sync_filter import CameraSyncFilter
 from mapkd_ros.worker import LatestWorker
 
 _POLL_S = 0.02
+# A camera with transport `auto` that is silent for so long may have come back on its other topic.
+_LOOK_AGAIN_S = 3.0
+# So long without a turn of the executor, the middleware's queues of images may have run over, which nobody counts.
+_STALL_S = 0.3
 
 
 class MapPipeline:
@@ -43,7 +47,8 @@ class MapPipeline:
         self._worker = LatestWorker(self._maker.make, self._on_error, "inference")
         self._sets = CameraSyncFilter(self.inputs.cameras, settings.policy(), self._now_ns)
         self._sets.registerCallback(self._on_set)
-        self._timer = node.create_timer(_POLL_S, self._sets.poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._polled_s = time.monotonic()
+        self._timer = node.create_timer(_POLL_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def close(self, timeout_s: float = 1.0) -> bool:
         """Free the subscriptions, end the threads; waits for the inference in hand, but at most `timeout_s`.
@@ -71,12 +76,27 @@ class MapPipeline:
         self._maker.forget()
 
     def report(self) -> DiagnosticArray:
+        self._look_again()
         refused = {"transforms_rejected": self.inputs.transforms.rejected} if self.inputs.transforms.rejected else {}
         for name, count in (self._maker.counts() | refused).items():
             self._health.counts[name] = count
         report = self._health.report(self._sets, self._worker, self._maker.findings())
         report.status = [*report.status, *self._maker.statuses()]
         return report
+
+    def _poll(self) -> None:
+        now_s, before_s = time.monotonic(), self._polled_s
+        self._polled_s = now_s
+        if now_s - before_s > _STALL_S:
+            self._health.stalled(now_s - before_s)
+        self._sets.poll()
+
+    def _look_again(self) -> None:
+        for name, camera in self.inputs.cameras.items():
+            silent_s = time.monotonic() - (camera.last_arrival_s or float("inf"))
+            if silent_s > _LOOK_AGAIN_S and camera.look_again():
+                topics = " and ".join(camera.topics)
+                self._node.get_logger().info(f"no image of {name} for {silent_s:.1f} s: listening to {topics} again")
 
     def _on_set(self, frame_set: FrameSet) -> None:
         self._worker.submit(CompleteSet(frame_set, time.monotonic(), self._node.get_clock().now().nanoseconds))

@@ -17,7 +17,8 @@ import numpy as np
 from mapkd_core.geometry import Matrix, inverse
 from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.mount_check import doubt
-from mapkd_ros.pose_track import PoseAt, PoseTrack, PoseUnavailableError
+from mapkd_ros.odometry_track import OdometryTrack
+from mapkd_ros.pose_track import PoseAt, PoseUnavailableError
 from mapkd_ros.transforms import TransformBuffer
 
 # Odometry at 10 Hz or more may come a little after the images; constant velocity over this is good to centimetres.
@@ -30,19 +31,22 @@ _PoseOf = Callable[[int, int], Matrix]  # (stamp, most that may be extrapolated)
 class Placed:
     """ego_T_camera: camera -> 4 4, in the order of the set; the others are in `rejected`, with why.
 
-    odom_T_ego: at the set's stamp, None where unknown. has_ego_motion: odometry covered the capture times.
+    odom_T_ego: at the set's stamp, None where unknown; odom: the name of its frame. has_ego_motion: odometry covered
+    the capture times.
     doubts: camera -> what does not fit about its mount, though it is used.
     """
 
     ego_T_camera: dict[str, Matrix]
     rejected: dict[str, str]
     odom_T_ego: Matrix | None
+    odom: str
     has_ego_motion: bool
     doubts: dict[str, str] = field(default_factory=dict)
 
 
 class CameraPlacer:
-    """odometry wins over the transform odom -> base where both cover a set, which gets its motion from one of them.
+    """odometry wins over the transform odom -> base where both cover a set, which gets its motion from one of them;
+    odom is the frame that the odometry is in.
 
     frame_ids: camera -> frame id in the transform tree, for drivers that leave Image.header.frame_id empty or wrong;
     otherwise the header's is used.
@@ -51,16 +55,16 @@ class CameraPlacer:
     def __init__(
         self,
         transforms: TransformBuffer,
-        odometry: PoseTrack,
+        odometry: OdometryTrack,
         base_frame: str,
-        odom_frame: str,
         frame_ids: Mapping[str, str],
     ) -> None:
         self._transforms, self._odometry = transforms, odometry
-        self._base_frame, self._odom_frame, self._frame_ids = base_frame, odom_frame, dict(frame_ids)
+        self._base_frame, self._frame_ids = base_frame, dict(frame_ids)
 
     def place(self, frame_set: FrameSet, infos: Mapping[str, Any]) -> Placed:
         """infos: camera -> its CameraInfo. Cameras without one, or without a transform, are rejected."""
+        odom = self._odometry.frame
         source, odom_T_ego = self._source(frame_set.stamp_ns)
         placed, rejected, doubts, has_motion = {}, {}, {}, odom_T_ego is not None
         for name, stamped in frame_set.frames.items():
@@ -76,7 +80,7 @@ class CameraPlacer:
             placed[name] = ego_T_camera if motion is None else motion @ ego_T_camera
             if text:
                 doubts[name] = text
-        return Placed(placed, rejected, odom_T_ego, has_motion, doubts)
+        return Placed(placed, rejected, odom_T_ego, odom, has_motion, doubts)
 
     def pose_source(self, stamp_ns: int) -> PoseAt:
         """odom_T_ego over time, all from the source that covers `stamp_ns`: odometry and /tf may differ."""
@@ -93,7 +97,7 @@ class CameraPlacer:
 
     def _source(self, stamp_ns: int) -> tuple[_PoseOf, Matrix | None]:
         """The first source of odom_T_ego that covers the stamp, and its pose then; None where there is none."""
-        by_transform = partial(self._transforms.lookup, self._odom_frame, self._base_frame)
+        by_transform = partial(self._transforms.lookup, self._odometry.frame, self._base_frame)
         for source in (self._odometry.at, by_transform):
             if (pose := _pose_or_none(source, stamp_ns)) is not None:
                 return source, pose

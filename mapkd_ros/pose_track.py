@@ -11,6 +11,8 @@ from mapkd_core.geometry import Matrix, interpolate
 
 # Least time between the two samples that give the velocity of an extrapolation, where there are such.
 _BASELINE_NS = 50_000_000
+# So many samples in a row behind the newest are a clock that was set back, not samples that were overtaken.
+BEHIND_SAMPLES = 3
 
 PoseAt = Callable[[int], Matrix | None]  # stamp in ns -> a_T_b, None where unknown
 
@@ -21,6 +23,9 @@ class PoseUnavailableError(LookupError):
 
 class PoseTrack:
     """Samples of a_T_b of the last `keep_ns`, by stamp. A step back of more than `jump_back_ns` starts anew.
+
+    So does the third of samples that follow each other behind the newest, as where a clock was set back a little or a
+    short bag loops (`stamp_track` has the same rule for images): two pasts in one track are a motion that never was.
 
     max_gap_ns: between two samples farther apart nothing is interpolated, for a vehicle turns and stops in between.
         nuScenes' bags have one pose in 0.5 s.
@@ -33,6 +38,7 @@ class PoseTrack:
         self._keep_ns, self._jump_back_ns, self._max_gap_ns = keep_ns, jump_back_ns, max_gap_ns
         self._stamps_ns: list[int] = []
         self._poses: list[Matrix] = []
+        self._behind: list[tuple[int, Matrix]] = []  # since the newest, each later than the one before
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -46,8 +52,13 @@ class PoseTrack:
     def clear(self) -> None:
         """Forget all samples."""
         with self._lock:
-            self._stamps_ns.clear()
-            self._poses.clear()
+            self._clear()
+
+    def keep_latest(self) -> None:
+        """Forget all samples but the newest."""
+        with self._lock:
+            del self._stamps_ns[:-1], self._poses[:-1]
+            self._behind.clear()
 
     def latest(self) -> Matrix:
         """The newest sample; PoseUnavailableError when there is none."""
@@ -65,9 +76,30 @@ class PoseTrack:
             return self._at(stamp_ns, extrapolate_ns)
 
     def _add(self, stamp_ns: int, a_T_b: Matrix) -> None:
-        if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - self._jump_back_ns:
-            self._stamps_ns.clear()
-            self._poses.clear()
+        again = self._begun_anew(stamp_ns, a_T_b)
+        if again:
+            self._clear()
+        for at_ns, pose in again or [(stamp_ns, a_T_b)]:
+            self._insert(at_ns, pose)
+
+    def _begun_anew(self, stamp_ns: int, a_T_b: Matrix) -> list[tuple[int, Matrix]]:
+        """Where stamps began anew with this sample or two before it: the samples since then, with this one last."""
+        if not self._stamps_ns or stamp_ns > self._stamps_ns[-1]:
+            self._behind.clear()
+            return []
+        if self._behind and stamp_ns < self._behind[-1][0]:
+            self._behind.clear()
+        if not self._behind or stamp_ns > self._behind[-1][0]:  # one that was sent twice says nothing
+            self._behind.append((stamp_ns, a_T_b))
+        is_leap = stamp_ns < self._stamps_ns[-1] - self._jump_back_ns
+        return list(self._behind) if is_leap or len(self._behind) >= BEHIND_SAMPLES else []
+
+    def _clear(self) -> None:
+        self._stamps_ns.clear()
+        self._poses.clear()
+        self._behind.clear()
+
+    def _insert(self, stamp_ns: int, a_T_b: Matrix) -> None:
         index = bisect_left(self._stamps_ns, stamp_ns)
         if index < len(self) and self._stamps_ns[index] == stamp_ns:
             self._poses[index] = a_T_b

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -28,8 +29,8 @@ class Predictor(Protocol):
     def predict(self, frame: Frame) -> LocalMap: ...
 
 
-def make_predictor(parameters: ModelParameters) -> Predictor:
-    """The product's Mapper; ValueError or FileNotFoundError for a checkpoint that does not fit."""
+def make_predictor(parameters: ModelParameters, cameras: int = 6) -> Predictor:
+    """The product's Mapper, warm for a rig of so many; ValueError or FileNotFoundError for weights that do not fit."""
     from mapkd_core.mapper import Mapper
 
     mapper = Mapper(
@@ -41,12 +42,16 @@ def make_predictor(parameters: ModelParameters) -> Predictor:
         threads=parameters.threads or None,
     )
     if parameters.warm_up:
-        mapper.predict(black_frame())
+        mapper.predict(black_frame(cameras))
     return mapper
 
 
-def black_frame() -> Frame:
-    """The nuScenes rig at night: what the first prediction allocates and compiles does not cost a real frame."""
+def black_frame(cameras: int = 6) -> Frame:
+    """The nuScenes rig at night: what the first prediction allocates and compiles does not cost a real frame.
+
+    Of as many cameras as the vehicle has: a Mapper is fast for the largest rig that it has seen, and pays for it.
+    """
     from mapkd_core.worlds.rig import nuscenes_rig
 
-    return Frame(tuple(replace(c, image=np.zeros((c.height, c.width, 3), np.uint8)) for c in nuscenes_rig()))
+    rig = islice(cycle(nuscenes_rig()), cameras)
+    return Frame(tuple(replace(c, image=np.zeros((c.height, c.width, 3), np.uint8)) for c in rig))

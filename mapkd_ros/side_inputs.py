@@ -7,47 +7,42 @@ or missing degrades the map to what is there, and is seen in /diagnostics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from mapkd.msg import VectorMap
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
 from mapkd_core.types import Frame
 from mapkd_ros import qos
 from mapkd_ros.diagnostics import status
 from mapkd_ros.frames import FrameAssembler
+from mapkd_ros.map_inputs import MapInputs
 from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.prior_input import PriorInput
-from mapkd_ros.transforms import TransformBuffer
-
-Hear = Callable[[type, str, Callable[[Any], None], QoSProfile], None]
 
 
 class SideInputs:
     """modalities: of the network. A student's, camera alone, makes no subscription and costs nothing."""
 
-    def __init__(
-        self, hear: Hear, modalities: Collection[str], transforms: TransformBuffer, settings: MapParameters
-    ) -> None:
-        frames = settings.frames
+    def __init__(self, inputs: MapInputs, modalities: Collection[str], settings: MapParameters) -> None:
+        base, hear = settings.frames.base, inputs.hear
         self._lidar: Any = None
         self._priors: dict[str, PriorInput] = {}
         if "lidar" in modalities:
             from mapkd_ros.lidar_input import LidarInput  # with the simulated LiDAR's package: not for students
 
             age_ns = round(settings.lidar.max_age_s * 1e9)
-            self._lidar = LidarInput(transforms, frames.base, settings.lidar.turns, age_ns)
+            self._lidar = LidarInput(inputs.transforms, base, settings.lidar.turns, age_ns)
             hear(PointCloud2, "lidar_top", self._lidar.add, qos.images("best_effort", settings.qos.image_depth))
         if "sd" in modalities:
-            self._priors["sd"] = PriorInput("sd", transforms, frames.base, frames.odom)
+            self._priors["sd"] = PriorInput("sd", inputs.transforms, base, inputs.odometry)
             hear(VectorMap, "prior/sd_map", self._priors["sd"].add, qos.LATCHED)
         if "hd" in modalities:
-            self._priors["hd"] = PriorInput("hd", transforms, frames.base, frames.odom)
+            self._priors["hd"] = PriorInput("hd", inputs.transforms, base, inputs.odometry)
             hear(VectorMap, "prior/hd_map", self._priors["hd"].add, qos.LATCHED)
 
     def change(self, settings: MapParameters) -> None:

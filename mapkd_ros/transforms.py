@@ -73,10 +73,16 @@ class TransformBuffer:
         except PoseUnavailableError:
             return self.lookup(target, source, None)
 
-    def forget_motion(self) -> None:
-        """Forget the moving transforms; static ones stay."""
+    def forget_motion(self, base: str) -> None:
+        """Forget how `base` moved in the frames above it. Of others, such as mounts told on /tf, the newest stays."""
         with self._lock:
-            self._edges = {child: edge for child, edge in self._edges.items() if not isinstance(edge[1], PoseTrack)}
+            above = set(self._path_to_root(base.lstrip("/")))
+            for child, (_, motion) in list(self._edges.items()):
+                if isinstance(motion, PoseTrack):
+                    if child in above:
+                        del self._edges[child]
+                    else:
+                        motion.keep_latest()
 
     def _path_to_root(self, frame: str) -> list[str]:
         path = [frame]

@@ -80,6 +80,23 @@ def grey_image(encoding: str, level: int) -> Image:
     return message
 
 
+def test_a_driver_that_comes_back_with_another_transport_is_heard(bench, map_node):
+    process = map_node("--ros-args", "-p", "sync.wait_s:=1.0", "-p", "diagnostics.period_s:=0.2")
+    vectors = bench.listen(VectorMap, "map/vector_map")
+    for name in CAMERAS:
+        bench.offer(Image, image_topic(name, "raw"))
+    bench.connect("compressed")
+    bench.capture(START_NS, "compressed")
+    assert bench.until(lambda: vectors), process.output
+    assert bench.until(lambda: not bench.count_subscribers(image_topic("CAM_FRONT", "raw")))
+    assert bench.until(lambda: bench.count_subscribers(image_topic("CAM_FRONT", "raw")), 10), "3 s of silence later"
+    assert "no image of CAM_FRONT for" in process.output
+    bench.meet()
+    bench.capture(START_NS + 5 * 10**9, "raw")
+    assert bench.until(lambda: len(vectors) == 2), process.output
+    assert bench.until(lambda: not bench.count_subscribers(image_topic("CAM_FRONT", "compressed")))
+
+
 def test_a_remapped_camera_has_its_publisher(bench, map_node):
     """Under the name that the node was written with there is none."""
     remapped = ("-r", "cam_front/image:=rig/wide/image_raw", "-r", "cam_front/camera_info:=rig/wide/camera_info")

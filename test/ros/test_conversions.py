@@ -81,6 +81,7 @@ def test_intrinsics_pass_unchanged_and_shrink_by_whole_binning_about_pixel_centr
         ({"k": [float("nan")] * 9}, (1600, 900), "not calibrated"),
         ({"d": [-0.3, 0.1, 0.0, 0.0, 0.0]}, (1600, 900), "distorted"),
         ({"d": [float("nan")]}, (1600, 900), "distorted"),
+        ({"distortion_model": "equidistant"}, (1600, 900), "fish-eye"),
         ({"width": 0, "height": 0}, (1600, 900), "0 x 0"),
     ],
 )

@@ -15,7 +15,7 @@ from mapkd_core.geometry import apply, from_euler, inverse, planar, project, tra
 from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.frames import FrameAssembler
 from mapkd_ros.map_messages import header
-from mapkd_ros.pose_track import PoseTrack
+from mapkd_ros.odometry_track import OdometryTrack
 from mapkd_ros.transforms import TransformBuffer
 
 MS = 1_000_000
@@ -64,7 +64,7 @@ def fill(add):
 @pytest.mark.parametrize("source", ["odometry", "tf"])
 @pytest.mark.parametrize("offset_ms", [-45, 40])
 def test_a_static_point_projects_within_a_pixel_at_15_m_s(transforms, source, offset_ms):
-    odometry = PoseTrack()
+    odometry = OdometryTrack()
     fill(odometry.add if source == "odometry" else lambda at, pose: transforms.add("odom", "base_link", at, pose))
     result = FrameAssembler(transforms, odometry).assemble(
         frame_set(offset_ms), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE)
@@ -83,7 +83,7 @@ def test_a_static_point_projects_within_a_pixel_at_15_m_s(transforms, source, of
 
 
 def test_without_odometry_the_mounts_are_used_and_it_is_said(transforms):
-    result = FrameAssembler(transforms, PoseTrack()).assemble(
+    result = FrameAssembler(transforms, OdometryTrack()).assemble(
         frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE)
     )
     assert not result.has_ego_motion and result.frame.odom_T_ego is None
@@ -91,7 +91,7 @@ def test_without_odometry_the_mounts_are_used_and_it_is_said(transforms):
 
 
 def test_each_camera_fails_alone(transforms):
-    assembler = FrameAssembler(transforms, PoseTrack(), frame_ids={"LEFT": "nowhere"})
+    assembler = FrameAssembler(transforms, OdometryTrack(), frame_ids={"LEFT": "nowhere"})
     result = assembler.assemble(frame_set(), {"LEFT": info()}, lambda _: Picture(IMAGE))
     assert not result.frame.cameras
     assert "no CameraInfo" in result.rejected["FRONT"]
@@ -99,7 +99,7 @@ def test_each_camera_fails_alone(transforms):
 
 
 def test_a_changed_mount_is_used_at_once(transforms):
-    assembler = FrameAssembler(transforms, PoseTrack())
+    assembler = FrameAssembler(transforms, OdometryTrack())
     moved = transform(OPTICAL, [2.0, 0, 1.5])
     transforms.add("base_link", "front", 0, moved, is_static=True)
     result = assembler.assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE))
@@ -112,7 +112,7 @@ def test_swapped_topics_are_told_and_the_camera_is_where_its_image_says(transfor
     infos = {name: CameraInfo(width=1600, height=900, k=K.reshape(-1).tolist(), d=[0.0] * 5) for name in frames}
     infos["LEFT"].header.frame_id = "left"
     swapped = FrameSet(START_NS, "FRONT", frames, {"FRONT": "ok", "LEFT": "ok"})
-    result = FrameAssembler(transforms, PoseTrack()).assemble(swapped, infos, lambda _: Picture(IMAGE))
+    result = FrameAssembler(transforms, OdometryTrack()).assemble(swapped, infos, lambda _: Picture(IMAGE))
     assert (
         "looks to 57 degrees" in result.doubts["FRONT"]
         and "images are of front, its CameraInfo of left" in result.doubts["LEFT"]
@@ -121,7 +121,7 @@ def test_swapped_topics_are_told_and_the_camera_is_where_its_image_says(transfor
 
 
 def test_where_odometry_has_ended_the_transforms_give_the_motion(transforms):
-    odometry = PoseTrack()
+    odometry = OdometryTrack()
     for step in range(3):
         odometry.add(START_NS + step * 10 * MS, np.eye(4))
     fill(lambda at, pose: transforms.add("odom", "base_link", at, pose))
@@ -130,6 +130,22 @@ def test_where_odometry_has_ended_the_transforms_give_the_motion(transforms):
     )
     assert result.has_ego_motion
     np.testing.assert_allclose(result.frame.odom_T_ego, odom_T_ego(result.frame.stamp_ns), atol=0.02)
+
+
+def test_a_gap_in_odometry_is_not_filled_with_poses_of_another_frame(transforms):
+    """Odometry in `map`, 1000 m from the odom of /tf, and a set that only the latter covers."""
+    odometry = OdometryTrack()
+    odometry.tell(START_NS, planar(1000, 0, 0), "map")
+    fill(lambda at, pose: transforms.add("odom", "base_link", at, pose))
+    assemble = lambda: FrameAssembler(transforms, odometry).assemble(  # noqa: E731
+        frame_set(), {"FRONT": info(), "LEFT": info()}, lambda _: Picture(IMAGE)
+    )
+    without = assemble()
+    assert without.frame.odom_T_ego is None and not without.has_ego_motion and without.odom == "map"
+    transforms.add("map", "odom", 0, planar(1000, 0, 0), is_static=True)
+    result = assemble()
+    expected = planar(1000, 0, 0) @ odom_T_ego(result.frame.stamp_ns)
+    np.testing.assert_allclose(result.frame.odom_T_ego, expected, atol=0.02)
 
 
 def test_waiting_for_pictures_is_told_apart_from_the_rest(transforms, monkeypatch):
@@ -142,13 +158,15 @@ def test_waiting_for_pictures_is_told_apart_from_the_rest(transforms, monkeypatc
     look_up = transforms.lookup_or_latest
     monkeypatch.setattr(transforms, "lookup_or_latest", lambda *given: time.sleep(0.2) or look_up(*given))
     begin_s = time.monotonic()
-    result = FrameAssembler(transforms, PoseTrack()).assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, slowly)
+    result = FrameAssembler(transforms, OdometryTrack()).assemble(
+        frame_set(), {"FRONT": info(), "LEFT": info()}, slowly
+    )
     assert 0.06 <= result.waited_s <= time.monotonic() - begin_s - 0.2 and "LEFT" in result.rejected
 
 
 def test_where_the_cameras_stand_is_told_before_their_pictures_are_waited_for(transforms):
     told = []
-    odometry = PoseTrack()
+    odometry = OdometryTrack()
     fill(odometry.add)
 
     def picture_of(payload):

@@ -19,9 +19,9 @@ FAST = ("--ros-args", "-p", "diagnostics.period_s:=0.2", "-p", "sync.wait_s:=1.0
 FUSING = (*FAST, "-p", "fusion.enabled:=true", "-p", "fusion.min_hits:=2")
 
 
-def drive(bench, maps, at_ns: int, x: float) -> VectorMap:
+def drive(bench, maps, at_ns: int, x: float, frame: str = "odom") -> VectorMap:
     """One frame of the vehicle at x; the map that comes of it."""
-    pose = Odometry(header=header(at_ns, "odom"), child_frame_id="base_link")
+    pose = Odometry(header=header(at_ns, frame), child_frame_id="base_link")
     pose.pose.pose.position.x, pose.pose.pose.position.z = x, 4.0
     pose.pose.pose.orientation.w = 1.0
     bench.send(Odometry, "odom", pose)
@@ -57,6 +57,22 @@ def test_a_line_keeps_its_number_until_odometry_or_time_jump(bench, start):
     told = {"tracks": "1", "resets_odometry_jump": "1", "resets_time_jump": "1", "not_fused": "0"}
     assert bench.until(lambda: told.items() <= newest(diagnostics, "fusion")[2].items()), newest(diagnostics, "fusion")
     assert process.interrupt()[0] == 0 and "Traceback" not in process.output
+
+
+def test_what_is_fused_is_in_the_frame_that_the_odometry_is_told_in(bench, start):
+    """A localiser tells `map`, and then counts from far away: both are said, and nothing of two frames is joined."""
+    process = start(HERE / "straight_road.py", *FAST, "-p", "fusion.enabled:=true")
+    maps, diagnostics = bench.listen(VectorMap, "map/local"), bench.listen(DiagnosticArray, "/diagnostics")
+    bench.offer(Odometry, "odom")
+    bench.connect()
+    made = [drive(bench, maps, START_NS + i * PERIOD_NS, float(i), "/map") for i in range(3)]
+    assert {m.header.frame_id for m in made} == {"map"} and {p.track_id for m in made for p in m.polylines} == {1}
+    other = drive(bench, maps, START_NS + 3 * PERIOD_NS, 3.0, "odom")
+    assert other.header.frame_id == "odom" and [p.track_id for p in other.polylines] == [2]
+    assert "odometry is in odom, before in map" in process.output
+    drive(bench, maps, START_NS + 4 * PERIOD_NS, 4.4e6, "utm")
+    assert bench.until(lambda: "utm begins 4400 km away" in newest(diagnostics, "fusion")[0]), process.output
+    assert newest(diagnostics, "output")[2]["odometry_frame_changed"] == "2"
 
 
 def test_without_odometry_maps_go_out_as_ever_and_it_is_said(bench, start):

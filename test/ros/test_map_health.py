@@ -107,6 +107,15 @@ def test_images_lost_on_the_way_are_told_with_the_remedy_but_not_a_single_one():
     assert rig.told()["A"][0] == OK, "none since the last report"
 
 
+def test_a_process_that_stood_still_is_told_once():
+    rig = Rig()
+    rig.health.published({}, 40.0, True)
+    rig.health.stalled(0.4)
+    rig.health.stalled(0.7)
+    assert rig.told()["output"] == (WARN, "nothing was received for 0.7 s: images of then may be lost, uncounted")
+    assert rig.told()["output"] == (OK, "publishing") and rig.health.counts["executor_stalled"] == 2
+
+
 def test_two_drivers_on_one_topic_are_told():
     rig = Rig()
     rig.publishers = 2

@@ -24,7 +24,7 @@ from mapkd_ros.conversions import odometry_pose, stamp_ns
 from mapkd_ros.frame_set import FrameSet, Stamped
 from mapkd_ros.frames import FrameAssembler
 from mapkd_ros.map_messages import elements
-from mapkd_ros.pose_track import PoseTrack
+from mapkd_ros.odometry_track import OdometryTrack
 from mapkd_ros.transforms import TransformBuffer
 
 
@@ -102,7 +102,7 @@ def received_frame(bench, start, bag):
     replay = start(*replay_arguments(bag))
     assert bench.until(lambda: replay.process.poll() is not None, 60), replay.output
     assert static and truth and all(map(len, images.values())) and all(map(len, infos.values())), replay.output
-    transforms, track = TransformBuffer(), PoseTrack()
+    transforms, track = TransformBuffer(), OdometryTrack()
     for message in static:
         transforms.add_message(message, True)
     for message in poses:

@@ -25,7 +25,7 @@ from mapkd_ros.frames import FrameAssembler
 from mapkd_ros.map_inputs import MapInputs
 from mapkd_ros.map_messages import header
 from mapkd_ros.map_parameters import MapParameters
-from mapkd_ros.pose_track import PoseTrack
+from mapkd_ros.odometry_track import OdometryTrack
 from mapkd_ros.transforms import TransformBuffer
 
 K = np.array([[1260.0, 0, 801], [0, 1250.0, 449], [0, 0, 1]])
@@ -45,7 +45,7 @@ def assembled(message, info_size, is_reduced, see=picture):
     frame_set = FrameSet(1, "FRONT", {"FRONT": Stamped(1, payload)}, {"FRONT": "ok"})
     info = CameraInfo(width=info_size[0], height=info_size[1], k=K.reshape(-1).tolist(), d=[0.0] * 5)
     reduction = reduction_for(NETWORK, is_reduced)
-    assembler = FrameAssembler(transforms, PoseTrack())
+    assembler = FrameAssembler(transforms, OdometryTrack())
     result = assembler.assemble(frame_set, {"FRONT": info}, lambda p: see(p.message, reduction))
     return result.frame, result.rejected
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +27,7 @@ from mapkd_ros import qos
 from mapkd_ros.conversions import stamp_ns
 from mapkd_ros.lidar_input import LidarInput
 from mapkd_ros.map_messages import header
+from mapkd_ros.odometry_track import OdometryTrack
 from mapkd_ros.prior_input import PriorInput
 from mapkd_ros.transforms import TransformBuffer
 
@@ -141,7 +145,7 @@ def test_a_prior_of_any_frame_lies_where_it_is_now(transforms, frame):
         for at_ms in (0, 1000):
             transforms.add("odom", "base_link", START_NS + at_ms * MS, moving(START_NS + at_ms * MS))
     x = {"odom": 12.0, "base_link": 12.0, "town": -88.0}[frame]
-    prior = PriorInput("sd", transforms, "base_link", "odom")
+    prior = PriorInput("sd", transforms, "base_link", OdometryTrack())
     assert prior.elements_at(START_NS, moving) is None and prior.state()[1] == "no map yet"
     prior.add(vector_map(frame, [(x, -5), (x, 5)], [(x + 900, 0), (x + 950, 0)]))
     found = prior.elements_at(START_NS + 500 * MS, moving)
@@ -149,8 +153,30 @@ def test_a_prior_of_any_frame_lies_where_it_is_now(transforms, frame):
     np.testing.assert_allclose(found[0].vertices_m, [(7, -5), (7, 5)], atol=1e-6)
 
 
+def test_a_prior_is_taken_whole_while_the_executor_brings_the_next(transforms):
+    """Maps of 3 and of 2000 elements in turns: each answer is of one of them, at its own place."""
+    prior = PriorInput("hd", transforms, "base_link", OdometryTrack("map"))
+    prior._odometry.tell(START_NS, np.eye(4), "/map")
+    small, large = (vector_map("map", *[[(x, 0.0), (x, 1.0)]] * count) for x, count in ((10.0, 3), (20.0, 2000)))
+    is_over = threading.Event()
+
+    def bring():
+        while not is_over.is_set():
+            prior.add(small)
+            prior.add(large)
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(bring)
+        try:
+            answers = [prior.elements_at(START_NS, lambda _: np.eye(4)) for _ in range(30)]
+        finally:
+            is_over.set()
+    found = {(len(a), float(e.vertices_m[0, 0])) for a in answers if a for e in a}
+    assert found and found <= {(3, 10.0), (2000, 20.0)}, found
+
+
 def test_a_prior_that_nobody_can_place_is_said(transforms):
-    prior = PriorInput("hd", transforms, "base_link", "odom")
+    prior = PriorInput("hd", transforms, "base_link", OdometryTrack())
     prior.add(vector_map("mars", [(0, 0), (1, 0)]))
     assert prior.elements_at(START_NS, moving) is None
     assert "from mars to base_link" in prior.state()[1] and prior.counts["unplaced"] == 1

@@ -42,8 +42,11 @@ def test_a_forgotten_motion_leaves_the_mounts():
     buffer = TransformBuffer()
     buffer.add("odom", "base", 0, planar(5, 0, 0))
     buffer.add("base", "camera", 0, planar(1, 0, 0), is_static=True)
-    buffer.forget_motion()
+    for second in (0, 1):
+        buffer.add("base", "lidar", second * SECOND, planar(2 + second, 0, 0))
+    buffer.forget_motion("/base")
     assert buffer.lookup("base", "camera", None)[0, 3] == 1
+    assert buffer.lookup_or_latest("base", "lidar", 0)[0, 3] == 3, "of a mount told on /tf the newest"
     with pytest.raises(PoseUnavailableError):
         buffer.lookup("odom", "base", None)
 
@@ -106,3 +109,26 @@ def test_a_transform_that_is_no_rotation_is_counted_and_not_used():
     assert buffer.rejected == 1 and "base_link -> cam" in buffer.last_rejection
     with pytest.raises(PoseUnavailableError):
         buffer.lookup("base_link", "cam", 0)
+
+
+@pytest.mark.parametrize("step_ns", [1, SECOND // 50], ids=["a double-rate sensor", "50 Hz"])
+def test_a_clock_set_back_a_little_leaves_no_two_pasts_in_one_track(step_ns):
+    """20 m/s at 50 Hz, then 0.6 s back, where the vehicle is 12 m farther than it was then."""
+    track, period = PoseTrack(), SECOND // 50
+    for i in range(100):
+        track.add(i * period, planar(0.4 * i, 0, 0))
+    for i in range(100, 110):
+        track.add(i * period - 30 * period + step_ns, planar(0.4 * i, 0, 0))
+        if i >= 102:  # the third tells
+            at_ns = i * period - 30 * period + step_ns
+            moved = track.at(at_ns)[0, 3] - track.at(at_ns - period)[0, 3]
+            assert moved == pytest.approx(0.4), "and nothing of what it has heard since is lost"
+    assert len(track) == 10
+
+
+def test_samples_that_are_overtaken_or_sent_twice_are_no_clock_set_back():
+    track = PoseTrack()
+    for i in (0, 2, 1, 3, 6, 5, 4, 4, 4, 4, 7, 9, 8):
+        track.add(i * SECOND // 100, planar(i, 0, 0))
+    assert len(track) == 10
+    assert [track.at(i * SECOND // 100)[0, 3] for i in range(10)] == list(range(10))
