@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_path
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 
@@ -41,23 +41,27 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "dds_profile",
                 default_value="auto",
-                description="DDS: auto = the shipped profile where it fits, none, or the path of a profile (XML)",
+                description="DDS: none, the path of a profile (XML), or auto = the shipped one, where it fits and the "
+                "environment names no other",
+            ),
+            DeclareLaunchArgument(
+                "on_end",
+                default_value="auto",
+                choices=["auto", "nothing", "restart", "shutdown"],
+                description="When map_node ends: nothing, restart it, or shutdown = end all that was launched, even by a "
+                "file that includes this one; auto = live nothing, in a replay shutdown",
             ),
             DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
-            OpaqueFunction(function=_set_dds_profile),
             OpaqueFunction(function=_start_nodes),
         ]
     )
 
 
-def _set_dds_profile(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    profile = context.launch_configurations["dds_profile"]
-    advice = [LogInfo(msg=text)] if (text := dds_advice(profile)) else []
-    return [*advice, *(SetEnvironmentVariable(name, value) for name, value in dds_environment(profile).items())]
+def _start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """What is empty is left to the parameter files, instead of being overridden with nothing.
 
-
-def _start_nodes(context: LaunchContext) -> list[Node]:
-    """What is empty is left to the parameter files, instead of being overridden with nothing."""
+    The DDS profile is for our nodes alone: set for the launch it would be for all that a vehicle starts after it.
+    """
     chosen, share = context.launch_configurations, get_package_share_path("mapkd")
     # launch itself would only warn and go on without it.
     if chosen["params_file"] and not Path(chosen["params_file"]).is_file():
@@ -72,8 +76,9 @@ def _start_nodes(context: LaunchContext) -> list[Node]:
         "namespace": chosen["namespace"],
         "output": "screen",
         "arguments": ["--ros-args", "--log-level", chosen["log_level"]],
+        "additional_env": dds_environment(chosen["dds_profile"]),
     }
-    nodes = [Node(executable="map_node", parameters=parameters + weights, on_exit=_ended, **common)]
+    nodes = [Node(executable="map_node", parameters=parameters + weights, **_at_the_end(chosen), **common)]
     if chosen["markers"] == "true":
         nodes.append(Node(executable="marker_node", parameters=parameters, **common))
     if chosen["rviz"] == "true":
@@ -81,7 +86,15 @@ def _start_nodes(context: LaunchContext) -> list[Node]:
         nodes.append(
             Node(executable="rviz2", parameters=parameters, **common | {"package": "rviz2", "arguments": view})
         )
-    return nodes
+    return [*nodes, *([LogInfo(msg=text)] if (text := dds_advice(chosen["dds_profile"])) else [])]
+
+
+def _at_the_end(chosen: dict[str, str]) -> dict[str, object]:
+    """Of the map node: a crash of it must not end a vehicle's drivers, unless that is wanted."""
+    wanted = chosen["on_end"]
+    if wanted == "auto":
+        wanted = "shutdown" if chosen["mode"] == "replay" else "nothing"
+    return {"shutdown": {"on_exit": _ended}, "restart": {"respawn": True, "respawn_delay": 2.0}}.get(wanted, {})
 
 
 def _ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -16,6 +16,8 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
+from mapkd_ros.dds import dds_environment
+
 # Evaluation and recording complete their files when they end; launch would kill them after five seconds.
 _PATIENCE_S = "120"
 
@@ -55,6 +57,7 @@ def _start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     files = [str(share / "config/node/replay.yaml"), *filter(None, [chosen["params_file"]])]
     common = {"package": "mapkd", "namespace": chosen["namespace"], "output": "screen"}
     common["arguments"] = ["--ros-args", "--log-level", chosen["log_level"]]
+    common["additional_env"] = dds_environment(chosen["dds_profile"])
     patient = {**common, "sigterm_timeout": _PATIENCE_S, "sigkill_timeout": _PATIENCE_S}
     nodes, awaited = [], ["map_node"]
     if chosen["report"]:

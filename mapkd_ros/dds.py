@@ -10,6 +10,9 @@ from pathlib import Path
 from mapkd_ros.share import share
 
 _NEEDED_BYTES = 1_000_000_000
+# Whoever has set one of these has a network of his own in mind: interfaces, peers, a discovery server.
+_FAST_SETTINGS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+_CYCLONE = ("CYCLONEDDS_URI",)
 
 
 def dds_environment(profile: str) -> dict[str, str]:
@@ -25,7 +28,7 @@ def dds_environment(profile: str) -> dict[str, str]:
     if not path.is_file():
         raise FileNotFoundError(f"no DDS profile at {path}; use auto, none, shared_memory or the path of an XML file")
     if _is_cyclone():
-        return {"CYCLONEDDS_URI": path.resolve().as_uri()}
+        return {_CYCLONE[0]: path.resolve().as_uri()}
     # Humble and Jazzy know only the old name; newer ones warn about it.
     is_old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
     return {"FASTRTPS_DEFAULT_PROFILES_FILE" if is_old else "FASTDDS_DEFAULT_PROFILES_FILE": str(path.resolve())}
@@ -33,8 +36,15 @@ def dds_environment(profile: str) -> dict[str, str]:
 
 def dds_advice(profile: str, shared_memory: Path = Path("/dev/shm")) -> str:
     """Why `auto` leaves the shipped profile out, with the remedy; empty where it does not."""
-    if profile != "auto" or _is_cyclone():
+    if profile != "auto":
         return ""
+    if own := next((name for name in (_CYCLONE if _is_cyclone() else _FAST_SETTINGS) if os.environ.get(name)), ""):
+        return f"DDS: {own} holds, the shipped profile is left out; raw images want what it has (dds_profile)"
+    return "" if _is_cyclone() else room_advice(shared_memory)
+
+
+def room_advice(shared_memory: Path = Path("/dev/shm")) -> str:
+    """What to do where the shipped profile of Fast DDS has too little room; empty where it has enough."""
     try:
         free = shutil.disk_usage(shared_memory).free
     except OSError as error:

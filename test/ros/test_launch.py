@@ -143,9 +143,44 @@ def test_a_bag_that_cannot_be_played_fails_the_launch(install, start, tmp_path):
 
 def test_a_map_node_that_fails_fails_the_launch(install, start):
     nodes = dict.fromkeys(NODES, "#!/bin/sh\nexec sleep 600\n") | {"map_node": "#!/bin/sh\nexit 3\n"}
-    process = start(HERE / "launch_file.py", install(nodes) / "share/mapkd/launch/map.launch.py")
+    path = install(nodes) / "share/mapkd/launch/map.launch.py"
+    process = start(HERE / "launch_file.py", path, "on_end:=shutdown")
     assert process.process.wait(60) == 1
     assert "map_node ended with exit code 3" in process.output
+
+
+@pytest.mark.parametrize(("on_end", "starts"), [("auto", 1), ("restart", 2)])
+def test_a_vehicle_goes_on_without_a_map_node_that_fails(install, start, bench, tmp_path, on_end, starts):
+    """The drivers of the launch file that includes ours, started after it, and with a middleware of their own."""
+    count, driver = tmp_path / "starts", tmp_path / "driver.txt"
+    nodes = dict.fromkeys(NODES, "#!/bin/sh\nexec sleep 600\n")
+    nodes["map_node"] = f'#!/bin/sh\necho "$FASTDDS_DEFAULT_PROFILES_FILE" >> {count}\nexit 3\n'
+    ours = install(nodes) / "share/mapkd/launch/map.launch.py"
+    profile = tmp_path / "ours.xml"
+    profile.write_text("<profiles/>")
+    vehicle = tmp_path / "vehicle.launch.py"
+    vehicle.write_text(
+        f"""
+from launch import LaunchDescription
+from launch.actions import ExecuteProcess, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource as Source
+
+def generate_launch_description():
+    given = {{"on_end": "{on_end}", "dds_profile": "{profile}"}}.items()
+    script = "echo [$FASTDDS_DEFAULT_PROFILES_FILE] > {driver}; exec sleep 600"
+    return LaunchDescription([
+        IncludeLaunchDescription(Source("{ours}"), launch_arguments=given),
+        ExecuteProcess(cmd=["sh", "-c", script]),
+    ])
+"""
+    )
+    process = start(HERE / "launch_file.py", vehicle)
+    told = lambda: count.read_text().splitlines() if count.exists() else []  # noqa: E731
+    assert bench.until(lambda: len(told()) >= starts and driver.exists(), 30), process.output
+    bench.spin(3.0)
+    assert process.process.poll() is None, process.output
+    assert (len(told()) == 1) == (starts == 1) and set(told()) == {str(profile)}
+    assert driver.read_text().strip() == "[]", "our profile is for our nodes alone"
 
 
 def test_a_bag_goes_through_to_report_and_record_and_ends_the_launch(install, start, bench, bag, tmp_path):

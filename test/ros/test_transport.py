@@ -24,10 +24,10 @@ from rclpy.qos import (
 
 from mapkd_core.robustness import blocks
 from mapkd_ros import qos, transport_table
-from mapkd_ros.dds import dds_advice, dds_environment
+from mapkd_ros.dds import dds_advice, dds_environment, room_advice
 from mapkd_ros.share import share
 
-ROOM = pytest.mark.skipif(bool(dds_advice("auto")), reason=dds_advice("auto") or "enough shared memory")
+ROOM = pytest.mark.skipif(bool(room_advice()), reason=room_advice() or "enough shared memory")
 
 
 def measured(profile: str, seconds: float) -> dict:
@@ -79,6 +79,7 @@ def test_what_the_defaults_lose_is_counted():
 def test_too_little_shared_memory_is_told_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr("mapkd_ros.dds._NEEDED_BYTES", 10**18)
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
+    monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS", raising=False)
     assert "--shm-size" in dds_advice("auto", tmp_path) and dds_environment("auto") == {}
     assert "no/where" in dds_advice("auto", Path("no/where"))
     assert dds_advice("none") == dds_advice("shared_memory") == "", "who chose needs no advice"
@@ -91,6 +92,23 @@ def test_each_middleware_gets_its_own_profile(monkeypatch):
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
     name, path = next(iter(dds_environment("shared_memory").items()))
     assert name == "FASTDDS_DEFAULT_PROFILES_FILE" and path.endswith("fastdds_shared_memory.xml")
+
+
+@pytest.mark.parametrize(
+    ("rmw", "name"),
+    [
+        ("rmw_cyclonedds_cpp", "CYCLONEDDS_URI"),
+        ("rmw_fastrtps_cpp", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("rmw_fastrtps_cpp", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("", "FASTDDS_BUILTIN_TRANSPORTS"),
+    ],
+)
+def test_what_a_vehicle_has_set_for_its_middleware_holds(monkeypatch, rmw, name):
+    monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS", raising=False)
+    monkeypatch.setenv("RMW_IMPLEMENTATION", rmw)
+    monkeypatch.setenv(name, "file:///opt/vehicle/dds.xml")
+    assert dds_environment("auto") == {} and f"{name} holds" in dds_advice("auto")
+    assert dds_environment("shared_memory"), "unless it is asked for by name"
 
 
 def test_cyclone_takes_its_profile(tmp_path):
