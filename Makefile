@@ -35,7 +35,7 @@ demo: setup ## drive with six cameras through the nodes: video, pictures and sco
 bench: setup ## student against HDMapNet's shape and the roofline, node against bare network: ratios into out/bench.json
 	$(run) python -m mapkd_core.cli bench ratios --threads 2 --out out/bench.json $(ARGS)
 
-train: setup ## train the shipped weights again from nothing (hours on a CPU)
+train: setup ## train a student from nothing, by the recipe that the shipped one began with (hours on a CPU)
 	$(run) python -m mapkd_core.cli train config/train/student.yaml $(ARGS)
 
 clean: ## remove all that setup, tests and the demo made

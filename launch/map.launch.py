@@ -48,8 +48,8 @@ def generate_launch_description() -> LaunchDescription:
                 "on_end",
                 default_value="auto",
                 choices=["auto", "nothing", "restart", "shutdown"],
-                description="When map_node ends: nothing, restart it, or shutdown = end all that was launched, even by a "
-                "file that includes this one; auto = live nothing, in a replay shutdown",
+                description="When map_node ends: nothing, restart it, or shutdown = end all that was launched, by a "
+                "file that includes this one, too; auto = live nothing, in a replay shutdown",
             ),
             DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
             OpaqueFunction(function=_start_nodes),

@@ -29,8 +29,6 @@ from mapkd_core.mapper import SHIPPED, Mapper
 from mapkd_core.training.checkpoint import read_card
 from mapkd_core.types import LocalMap, MapElement
 
-RASTERS = ("npz", "png")
-
 
 @dataclass(frozen=True)
 class BagMaps:

@@ -53,7 +53,8 @@ MAIN: dict[str, Row] = {
 }
 LONGER: dict[str, Any] = {"times": 7 / 3, "variants": 2}
 # With an encoder that has seen nothing a student has far more to learn, as the papers' students, who start from
-# photographs, have: whether a teacher saves it the way there. One epoch would teach none of them anything.
+# photographs, have: whether a teacher saves it the way there. One epoch would teach none of them anything, and more of
+# it all of them would take longer than the rest of the table: trained where asked for by name.
 COLD: dict[str, Row] = {
     "cold_student": Row("from nothing: student alone", cold=True, **LONGER),
     "cold_feature": Row("from nothing: feature MSE", "feature", cold=True, **LONGER),
@@ -63,6 +64,7 @@ COLD: dict[str, Row] = {
 }
 FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # the last layer's answers, a point no more than a score
 _NO_LOSS = dict.fromkeys(("fused", "bev", "response", "head"), 0.0)
+_ANSWERS = {"fused": 0.0, "bev": 0.0}
 _EIGHTFOLD = {"tgpd_teacher": 4.0, "tgpd_coach": 0.08, "msrd_teacher": 6.0, "msrd_coach": 0.08}
 _OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
 ABLATIONS: dict[str, Row] = {
@@ -84,6 +86,8 @@ ABLATIONS: dict[str, Row] = {
     "bridgeta_heavy": Row("eight times as heavy", "bridgeta", {"feature": 4.0, "response": 16.0}, of="bridgeta"),
     "bridgeta_no_pull": Row("assistant not drawn to the student", "bridgeta", {"pull": False}, of="bridgeta"),
     "inherit_weights": Row("weights alone, no loss", "inherit", _NO_LOSS, of="inherit"),
+    "inherit_answers": Row("answers, no features", "inherit", _ANSWERS, of="inherit"),
+    "inherit_head": Row("polylines alone", "inherit", _ANSWERS | {"response": 0.0}, of="inherit"),
     "inherit_nothing": Row("nothing handed over", "inherit", {"inherit": "nothing"}, of="inherit"),
     "inherit_faint": Row("answers faint", "inherit", FAINT, of="inherit"),
     "inherit_all": Row("camera handed over, too", "inherit", {"inherit": "all"}, of="inherit"),
@@ -101,12 +105,13 @@ def rows() -> dict[str, Row]:
 def order(names: Sequence[str], seeds: int, ablation_seeds: int) -> list[tuple[str, int]]:
     """(row, seed) in the order of training: networks that teach, then seed 0 of all rows, as named, then seed 1.
 
+    names: all rows but the cold ones and the lesser teachers, if empty.
     Raises ValueError for an unknown row.
     """
     known = rows()
     if unknown := [name for name in names if name not in (*known, *NETWORKS, *LESSER)]:
         raise ValueError(f"row {unknown[0]!r} is unknown; known: {', '.join((*NETWORKS, *LESSER, *known))}")
-    wanted = [name for name in dict.fromkeys(names or known) if name in known]
+    wanted = [name for name in dict.fromkeys(names or (n for n in known if not known[n].cold)) if name in known]
     taught = [known[name] for name in wanted if known[name].scheme]
     with_coach = not names or "coach" in names or any(row.coach for row in taught)  # which learns from the teacher
     needed = {"teacher": with_coach or bool(taught) or "teacher" in names, "coach": with_coach}

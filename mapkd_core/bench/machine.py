@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 
 import torch
 from torch.nn import functional
 
+from mapkd_core.bench.processor import processor
 from mapkd_core.bench.timing import interleaved
 
 COPY_BYTES = 64 << 20  # more than the caches hold
@@ -21,7 +21,7 @@ def describe(threads: int) -> dict[str, object]:
     Virtual machines give processors of several generations one name: the vectors that PyTorch found stand behind it.
     """
     return {
-        "processor": f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})",
+        "processor": f"{processor()} ({torch.backends.cpu.get_cpu_capability()})",
         "cores": os.cpu_count(),
         "threads": threads,
         "python": platform.python_version(),
@@ -69,13 +69,6 @@ def ceilings(repeats: int = 10) -> dict[str, float]:
         "conv_gflops": round(max(work[name] / best[name] for name in work) / 1e9, 1),
         "bandwidth_gbs": round(2 * COPY_BYTES / best["copy"] / 1e9, 1),
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _onnxruntime() -> str | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from mapkd_core.evaluation.report import table
@@ -12,7 +13,7 @@ def markdown(results: dict[str, dict[str, Any]]) -> list[str]:
     """A row for each run, file name -> JSON."""
     rows, machines = [], []
     for result in results.values():
-        first, last = result["windows"][len(result["windows"]) // 5], result["windows"][-1]
+        first, last = _fifths(result["windows"])
         rows.append(
             [
                 result["predictor"], f"{result['frames']:,}", str(result["lost"]),
@@ -27,3 +28,12 @@ def markdown(results: dict[str, dict[str, Any]]) -> list[str]:
         *table(head, rows), "",
         f"Growth and drift: the last fifth over the fifth after warm-up, medians. {'; '.join(machines)}.",
     ]  # fmt: skip
+
+
+def _fifths(windows: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Medians of the fifth after warm-up and of the last: what growth and drift are of."""
+    fifth = max(len(windows) // 5, 1)
+    return [
+        {key: median(window[key] for window in part) for key in ("rss_mb", "p50_ms")}
+        for part in (windows[fifth : 2 * fifth], windows[-fifth:])
+    ]

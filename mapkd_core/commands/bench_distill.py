@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Beside those of the other measurements."""
     group = parser.add_argument_group("distill")
     group.add_argument("--benchmark", default="small", metavar="SIZE", help="size of roads-v1: smoke, small, full")
-    group.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="students to train; all if absent")
+    group.add_argument(
+        "--rows", nargs="+", default=[], metavar="ROW", help="students to train; if absent all but the cold_ ones"
+    )
     group.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of every row")
     group.add_argument("--ablation-seeds", type=int, default=1, metavar="N", help="runs of every ablation")
     group.add_argument("--minutes", type=float, default=0.0, metavar="M", help="begin no run after M; 0: no limit")

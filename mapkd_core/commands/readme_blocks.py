@@ -47,8 +47,8 @@ def students(result: dict[str, Any]) -> list[str]:
         for name, row in result["students"].items()
     ]  # fmt: skip
     head = ["student", "divider", "ped_crossing", "boundary", "mIoU", "GFLOP", "parameters", "forward"]
-    what = f"Validation IoU in percent after {result['steps']} steps of {result['batch']} frames from nothing"
-    return [*table(head, rows), "", f"{what}, seed {result['seed']}."]
+    what = f"Validation IoU in percent after {result['steps']} steps of {result['batch']} frames"
+    return [*table(head, rows), "", f"{what}, seed {result['seed']}; all but the camera encoder from nothing."]
 
 
 def demo(metrics: dict[str, Any]) -> list[str]:
@@ -100,7 +100,8 @@ def realism(summary: dict[str, Any]) -> list[str]:
 
 def distill_plot(result: dict[str, Any]) -> list[str]:
     """The picture that `mapkd bench distill --plot` makes of the same table."""
-    return [f"![Every row's scores on roads-v1 {result['size']}](images/distill.svg)"]
+    what = f"Scores of teacher, coach and every student on roads-v1 {result['size']}, without ablations"
+    return [f"![{what}](images/distill.svg)"]
 
 
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {

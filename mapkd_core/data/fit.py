@@ -11,6 +11,7 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.data import set_manifest
 from mapkd_core.data.samples import SampleFolder
 from mapkd_core.grid import RANGES, BevGrid
+from mapkd_core.types import CLASSES
 
 _ROUNDING_M = 1e-6
 
@@ -44,6 +45,16 @@ def check_pictures(samples: SampleFolder, config: TrainConfig) -> None:
             f"pictures in {samples.folder} are {found[1]} x {found[0]} px, the network's {wanted[1]} x {wanted[0]}: "
             f"set model.image_width={found[1]} model.image_height={found[0]}, or write the samples in its size"
         )
+
+
+def check_labelled(samples: SampleFolder) -> None:
+    """Raises ValueError for frames whose truth does not tell of all classes: the unknown would be learned as none."""
+    for i in range(len(samples)):
+        if unknown := [name for name in CLASSES if name not in samples.labelled(i)]:
+            raise ValueError(
+                f"{samples.folder}: the truth of {samples.token(i)} does not tell of {', '.join(unknown)}: "
+                "a network would learn that there is none; train on maps that label all, keep this one for evaluation"
+            )
 
 
 def check_apart(training: SampleFolder, validation: SampleFolder) -> None:

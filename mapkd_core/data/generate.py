@@ -87,7 +87,8 @@ def world_samples(
         pose = drive.pose_at(road_map, float(time_s))
         elements = local_elements(road_map, pose, TRUTH_GRID)
         relief = renderer.relief.seen_from(pose)
-        sample = Sample(prepare(frame, config), elements, light=renderer.look.light, relief=relief)
+        light, labelled = renderer.look.light, tuple(road_map.labelled)
+        sample = Sample(prepare(frame, config), elements, light=light, relief=relief, labelled=labelled)
         if config.overlapping:
             sample = replace(sample, layers=local_layers(road_map, pose, REACH))
         if seen:

@@ -5,7 +5,7 @@
 `<name>.truth.npz` holds K F N 3 3, ego_T_camera F N 4 4, how many points each frame has, and the elements of truth,
 SD and HD prior as flat lists (`element_lists`), and where they are known the light of the world and, in bits, which
 ground the cameras see. It is written last: a world without it is not there. How far truth reaches is told there, too,
-by sets that are not rendered. No pickles.
+by sets that are not rendered, and which classes it tells of where it does not of all. No pickles.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mapkd_core.data.layers import REACH as LAYER_REACH
 from mapkd_core.data.layers import LayerTruth
 from mapkd_core.data.prepare import Prepared
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import MapElement
+from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.worlds.relief import FLAT, Relief
 from mapkd_core.writing import aside
 
@@ -45,6 +45,7 @@ class Sample:
     and nothing hides; None where unknown.
     relief: the ground's height in the ego frame, which lies tangent on it; truth is told as seen from above.
     layers: of those that may overlap, for networks of layers; None where they were not asked for.
+    labelled: the classes that `elements` tells of; of the others nothing is known, and no score may count them.
     """
 
     prepared: Prepared
@@ -56,6 +57,7 @@ class Sample:
     seen: NDArray[np.bool_] | None = None
     relief: Relief = FLAT
     layers: LayerTruth | None = None
+    labelled: tuple[str, ...] = CLASSES
 
 
 def write(folder: Path, name: str, samples: Sequence[Sample], reach: BevGrid | None = None) -> None:
@@ -83,6 +85,8 @@ def write(folder: Path, name: str, samples: Sequence[Sample], reach: BevGrid | N
     if len(told) == len(samples):
         truth |= element_lists.pack([each.elements for each in told], "layer_")
         truth["layers_known"] = np.array([",".join(each.known) for each in told])
+    if any(s.labelled != CLASSES for s in samples):
+        truth["labelled"] = np.array([",".join(s.labelled) for s in samples])
     _save(folder / f"{name}.images.npy", np.stack([s.prepared.images for s in samples]))
     clouds = [s.points for s in samples if s.points is not None]
     if clouds:
@@ -138,7 +142,8 @@ class SampleFolder:
         if "layers_known" in truth:
             known = tuple(name for name in str(truth["layers_known"][frame]).split(",") if name)
             layers = LayerTruth(element_lists.unpack(truth, frame, "layer_"), known)
-        return Sample(prepared, elements, self._cloud(world, frame), sd, hd, light, seen, relief, layers)
+        points, labelled = self._cloud(world, frame), self.labelled(i)
+        return Sample(prepared, elements, points, sd, hd, light, seen, relief, layers, labelled)
 
     @property
     def modalities(self) -> set[str]:
@@ -157,6 +162,12 @@ class SampleFolder:
         if self._reach is not None:
             return self._reach
         return LAYER_REACH if of_layers else TRUTH_GRID
+
+    def labelled(self, i: int) -> tuple[str, ...]:
+        """The classes that the truth of frame i tells of, without reading its pictures."""
+        world, frame = self.index[i]
+        told = self._truth[world].get("labelled")
+        return CLASSES if told is None else tuple(name for name in str(told[frame]).split(",") if name)
 
     def elements(self, i: int) -> tuple[MapElement, ...]:
         """The truth of frame i, without reading its pictures."""

@@ -152,9 +152,9 @@ def predict_samples(folder: Path, how: Predicting, limit: int | None = None) -> 
     for i in np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int)):
         sample = samples[int(i)]
         world, number = samples.names[samples.index[int(i)][0]], samples.index[int(i)][1]
-        truth, classes = clip_all(sample.elements, grid), tuple(next(iter(mappers.values())).classes)
+        truth = clip_all(sample.elements, grid)
         known = known_inputs(sample, config, how.without)
-        frame = predict_frame(sample_frame(sample), f"{world}-{number}", mappers, truth, classes, how, known)
+        frame = predict_frame(sample_frame(sample), f"{world}-{number}", mappers, truth, sample.labelled, how, known)
         seen = None if sample.seen is None else on_grid(sample.seen, SEEN_GRID, grid)
         yield [frame._replace(world=world, light=sample.light, seen=seen)]
 

@@ -89,8 +89,8 @@ class MapModel(nn.Module):
         """images: B N 3 H W, values 0..255; plan: B ..., from the view transform's `plan`.
 
         points: B P 5, see PillarEncoder; sd, hd: B l Y X rasters; frustum: B N D h w, see SimulatedLidar. What the
-        network knows and does not get counts as absent (no point, no token), but for the frustum, which calibration
-        always gives; what it does not know is not looked at.
+        network knows and does not get counts as it was lost in training (no point, a map without a line), but for the
+        frustum, which calibration always gives; what it does not know is not looked at.
         """
         context, detail = self.camera(images)
         camera_bev = self.view(context, detail, plan)
@@ -100,11 +100,14 @@ class MapModel(nn.Module):
         lidar_bev = self._lidar_bev(images, points, frustum)
         if lidar_bev is not None:
             parts.append(lidar_bev.to(camera_bev.dtype))
+        maps = {
+            name: camera_bev.new_zeros(len(images), LAYERS[name], *where.shape[2:]) if raster is None else raster
+            for name, raster in (("sd", sd), ("hd", hd))
+            if name in self.priors
+        }
         if self.laid is not None:
-            no_line = camera_bev.new_zeros(len(images), LAYERS["hd"], *where.shape[2:])
-            parts.append(self.laid(no_line if hd is None else hd).to(camera_bev.dtype))
-        given = {name: raster for name, raster in (("sd", sd), ("hd", hd)) if raster is not None}
-        tokens = [encoder(given[name]) for name, encoder in self.priors.items() if name in given]
+            parts.append(self.laid(maps["hd"]).to(camera_bev.dtype))
+        tokens = [encoder(maps[name]) for name, encoder in self.priors.items()]
         full, half, quarter, fused, bottleneck = self.decoder(torch.cat(parts, 1), tokens)
         semantic, embedding, direction = self.raster(full)
         coarse = None if self.refinement is None else semantic

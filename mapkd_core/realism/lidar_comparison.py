@@ -66,12 +66,7 @@ def rows(real: dict[str, Any], rendered: dict[str, Any]) -> list[tuple[str, ...]
         )
     for label, first, last in _RANGES:
         found.append((f"share {label}", *(f"{100 * sum(s['range_shares'][first:last]):.1f} %" for s in pair)))
-    for label, first, last in (
-        ("below the ground", 0, 1),
-        ("0.15-1 m high", 2, 4),
-        ("1-3 m high", 4, 6),
-        ("higher", 6, 9),
-    ):
+    for label, first, last in _HEIGHTS:
         found.append((f"share {label}", *(f"{100 * sum(s['height_shares'][first:last]):.1f} %" for s in pair)))
     found.append(("range noise on ground", *(f"{1000 * s['roughness_m']:.1f} mm" for s in pair)))
     for label, key in _INTENSITIES:

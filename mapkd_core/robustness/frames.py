@@ -41,7 +41,7 @@ def recorded(folder: Path, count: int, config: ModelConfig) -> Iterator[KnownFra
         world = samples.index[i][0]
         before = next((j for j in (i - 1, i + 1) if 0 <= j < len(samples) and samples.index[j][0] == world), i)
         truth = clip_all(samples.elements(i), config.grid)
-        yield KnownFrame(samples.token(i), _named(samples, i), _named(samples, before), truth)
+        yield KnownFrame(samples.token(i), _named(samples, i), _named(samples, before), truth, samples.labelled(i))
 
 
 def rendered(first_seed: int, worlds: int, count: int, config: ModelConfig) -> Iterator[KnownFrame]:

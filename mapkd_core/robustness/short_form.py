@@ -33,7 +33,8 @@ def _memory(result: _Result) -> str:
     alone, memory = (min(lost, key=lambda row: row[key]) for key in ("miou", "with_memory"))
     return (
         f"mIoU of the whole rig {percent(whole['miou'])}; the worst loss leaves {percent(alone['miou'])} frame by "
-        f"frame ({alone['camera']}), {percent(memory['with_memory'])} with the node's memory ({memory['camera']})"
+        f"frame ({alone['camera']}), {percent(memory['with_memory'])} with the node's memory ({memory['camera']}); "
+        f"a whole rig that remembers always has {percent(whole['always'])}"
     )
 
 

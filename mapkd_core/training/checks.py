@@ -10,7 +10,7 @@ from typing import Any
 from mapkd_core import distillation
 from mapkd_core.config import TrainConfig, from_dict
 from mapkd_core.data.batch import TrainingSet
-from mapkd_core.data.fit import check_apart
+from mapkd_core.data.fit import check_apart, check_labelled
 from mapkd_core.training.validate import plain
 
 
@@ -64,5 +64,7 @@ def check_frames(config: TrainConfig, modalities: Iterable[str]) -> None:
     modalities: what student and teachers want of every training frame. Raises FileNotFoundError, ValueError.
     """
     training = TrainingSet(config.data, config, tuple(modalities)).samples
+    if not config.model.overlapping:  # networks of layers mask what is not known
+        check_labelled(training)
     if Path(config.validation).is_dir():
         check_apart(training, TrainingSet(config.validation, plain(config)).samples)

@@ -41,11 +41,12 @@ def validate(model: MapModel, config: TrainConfig, limit: int = 240, group: Grou
     _settle(model, group)
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int))
     for i in chosen[group.rank :: group.size]:
-        batch = to_batch(samples[int(i)], config).to(device)
+        sample = samples[int(i)]
+        batch = to_batch(sample, config).to(device)
         with autocast(config, device):
             output = model(*batch.inputs())
             labels = output.semantic.argmax(1)
-        for k in range(len(classes)):
+        for k in (k for k, name in enumerate(classes) if name in sample.labelled):
             predicted, true = labels == k + 1, batch.labels == k + 1
             counts[0, k] += float((predicted & true).sum())
             counts[1, k] += float((predicted | true).sum())

@@ -78,7 +78,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     frame = rendered_frame()
-    write_frame_folder(FrameFolder(frame, frame.cameras, {}, name="scene0061"), tmp_path / "scene0061")
+    write_frame_folder(FrameFolder(frame, frame.cameras, {}, name="my_frame"), tmp_path / "my_frame")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     assert any(c in capsys.readouterr().out for c in ("divider", "boundary"))

@@ -66,5 +66,6 @@ def scene_samples(dataset: NuScenesSet, scene: str, recipe: Recipe) -> list[Samp
             sd_elements(roads, pose, reach),
             local_elements(prior, pose, reach) if prior is not None else (),
             layers=dataset.layer_truth(token, reach) if recipe.model.overlapping else None,
+            labelled=dataset.labelled(scene),
         ))  # fmt: skip
     return samples

@@ -19,7 +19,6 @@ CITIES = {
     "test": "singapore-queenstown",
     "demo": "singapore-hollandvillage",
 }
-STANDARD = {"training": 12, "validation": 4, "test": 4}
 
 
 @dataclass(frozen=True)

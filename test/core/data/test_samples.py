@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.data.samples import SEEN_GRID, Sample, SampleFolder, write
-from mapkd_core.types import MapElement
+from mapkd_core.types import CLASSES, MapElement
 
 
 def test_round_trip_of_two_worlds(tmp_path, make_sample):
@@ -41,6 +41,13 @@ def test_light_and_seen_ground_come_back_and_may_be_unknown(tmp_path, make_sampl
     np.testing.assert_array_equal(first.seen, seen)
     np.testing.assert_array_equal(second.seen, ~seen)
     assert third.seen is None and fourth.seen is None
+
+
+def test_which_classes_truth_tells_of_comes_back(tmp_path, make_sample):
+    write(tmp_path, "a", [make_sample()])
+    write(tmp_path, "b", [replace(make_sample(), labelled=("divider", "boundary")), make_sample()])
+    assert "labelled" not in np.load(tmp_path / "a.truth.npz"), "sets that label all are written as before"
+    assert [sample.labelled for sample in SampleFolder(tmp_path)] == [CLASSES, ("divider", "boundary"), CLASSES]
 
 
 def test_a_folder_of_before_light_and_seen_ground_is_read(tmp_path, make_sample):

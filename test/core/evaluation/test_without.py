@@ -8,12 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from mapkd_core import cli
+from mapkd_core.bench.distill_scores import scores
+from mapkd_core.config import TrainConfig
 from mapkd_core.data.samples import write
 from mapkd_core.evaluation.rendered import Predicting, predict_samples
 from mapkd_core.models.build import build
 from mapkd_core.training.checkpoint import save_weights
+from mapkd_core.training.checks import check_frames
+from mapkd_core.training.validate import validate
 from mapkd_core.types import MapElement
 
 
@@ -56,3 +61,28 @@ def test_what_the_network_never_gets_cannot_be_left_out(teacher, tiny):
     save_weights(student, build(tiny).state_dict(), tiny, {"classes": list(tiny.classes)})
     with pytest.raises(ValueError, match="without sd: this network has camera"):
         probability(student, whole, "sd")
+
+
+def test_what_a_map_does_not_label_is_no_false_alarm(tmp_path, tiny, make_sample):
+    """Crossings that nobody labelled, on one of two frames: they are scored on the other alone, by all who score."""
+    sample = make_sample(0.0)
+    unlabelled = replace(sample, elements=(sample.elements[0], sample.elements[2]), labelled=("divider", "boundary"))
+    weights, model = tmp_path / "s.safetensors", build(tiny)
+    torch.nn.init.constant_(model.raster.out.bias[8:12], 9.0)  # it sees crossings everywhere
+    save_weights(weights, model.state_dict(), tiny, {"classes": list(tiny.classes)})
+    write(tmp_path / "one", "a", [sample])
+    write(tmp_path / "both", "a", [sample, unlabelled])
+    one, both = (scores(weights, tmp_path / name)["validation"] for name in _as_splits(tmp_path, "one", "both"))
+    assert both["iou"]["ped_crossing"] == one["iou"]["ped_crossing"] > 0 and both["frames"] == 2
+    config = TrainConfig(tiny, str(tmp_path / "both"), str(tmp_path / "both"))
+    own, other = (validate(model, replace(config, validation=str(tmp_path / name))) for name in ("one", "both"))
+    assert own["iou_ped_crossing"] == other["iou_ped_crossing"] > 0
+    with pytest.raises(ValueError, match="truth of a-1 does not tell of ped_crossing"):
+        check_frames(config, ("camera",))
+
+
+def _as_splits(root, *names):
+    for name in names:
+        (root / f"{name}-set").mkdir()
+        (root / f"{name}-set" / "validation").symlink_to(root / name)
+        yield f"{name}-set"

@@ -59,6 +59,17 @@ def test_every_modality_reaches_the_map(teacher, rich):
     assert torch.isfinite(_answer(model, batch, points=None, sd=None, hd=None)).all()
 
 
+def test_a_lost_prior_is_what_the_teacher_learned_to_go_without(teacher, rich):
+    """`lost_modalities` shows it maps without a line, so that is what a vehicle without a map gives it."""
+    model = build(teacher)
+    for parameter in model.decoder.attention.answer.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    batch = to_batch(rich(), TrainConfig(model=teacher))
+    for lost in (("sd",), ("hd",), ("sd", "hd")):
+        blank = {name: torch.zeros_like(getattr(batch, name)) for name in lost}
+        torch.testing.assert_close(_answer(model, batch, **dict.fromkeys(lost)), _answer(model, batch, **blank))
+
+
 def test_an_hd_prior_laid_into_the_bev_is_there_from_the_start_and_in_its_place(teacher, rich):
     """Attention, which starts as the identity, tells nothing of it yet; what is absent is a map without a line."""
     model = build(replace(teacher, hd_width=6))

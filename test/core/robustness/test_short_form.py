@@ -14,14 +14,13 @@ def test_a_line_for_what_is_there():
 
 def test_the_worst_camera_counts_with_and_without_memory():
     cameras = [
-        {"camera": "", "miou": 0.3, "with_memory": 0.3},
+        {"camera": "", "miou": 0.3, "with_memory": 0.3, "always": 0.35},
         {"camera": "CAM_FRONT", "miou": 0.25, "with_memory": 0.26},
         {"camera": "CAM_BACK", "miou": 0.2, "with_memory": 0.28},
     ]
     (line,) = short_form({"memory": {"cameras": cameras}})[2:]
-    assert (
-        "whole rig 30.0" in line and "20.0 frame by frame (CAM_BACK), 26.0 with the node's memory (CAM_FRONT)" in line
-    )
+    assert "whole rig 30.0" in line and "remembers always has 35.0" in line
+    assert "20.0 frame by frame (CAM_BACK), 26.0 with the node's memory (CAM_FRONT)" in line
 
 
 def test_failed_faults_are_counted_as_such():
