@@ -81,6 +81,7 @@ class ThrottledLog:
 _LOSS = 0.05
 # A lost image now and then is no fault of a camera's clock.
 _MISSED = 5
+_SYNC_COUNTS = ("received", "unstamped", "duplicate", "ok", "reused", "too_far", "missing")
 
 
 class CameraHealth:
@@ -97,7 +98,7 @@ class CameraHealth:
         self.rejected = 0
         self.last_rejection = ""
         self.last_skew_ms = 0.0
-        self.missed = 0
+        self.missed = self._passed = 0
         self.doubt = ""
         self.finding: Finding | None = None
         self._rate, self._sync, self._transport = RateMeter(), GrowthMeter(), GrowthMeter()
@@ -115,7 +116,10 @@ class CameraHealth:
 
         Once per report: it compares with the counts of the last one.
         """
-        new = self._sync.read({key: sync.get(key, 0) for key in ("received", "unstamped", "duplicate")})
+        new = self._sync.read({key: sync.get(key, 0) for key in _SYNC_COUNTS})
+        # With sync.missing: skip no set without this camera ever comes to the worker, so the synchroniser is asked, too.
+        passed = new.get("too_far", 0) + new.get("missing", 0)
+        self._passed = 0 if new.get("ok") or new.get("reused") else self._passed + passed
         sent = self._transport.read({key: source.counts[key] for key in ("received", "lost")})
         lost = sent.get("lost", 0)
         age_s = None if source.last_arrival_s is None else time.monotonic() - source.last_arrival_s
@@ -140,8 +144,8 @@ class CameraHealth:
             text = f"{lost} of {sum(sent.values())} images lost on the way"
             text += ": use the shipped DDS profile, or compressed images"
             return WARN, "losing", text
-        if self.missed >= _MISSED:
-            text = f"no image within sync.max_skew_s of the anchor's in the last {self.missed} sets; check its clock"
+        if (missed := max(self.missed, self._passed)) >= _MISSED:
+            text = f"no image within sync.max_skew_s of the anchor's in the last {missed} sets; check its clock"
             return WARN, "out_of_step", text
         if publishers > len(source.topics):
             return WARN, "two_publishers", f"{publishers} publishers on {' and '.join(source.topics)}: images mix"

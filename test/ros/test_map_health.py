@@ -77,6 +77,19 @@ def test_a_camera_of_another_clock_is_not_active():
     assert rig.told()["B"][0] == OK
 
 
+def test_a_camera_of_another_clock_is_told_where_its_sets_are_skipped():
+    """The worker never sees such a set."""
+    rig = Rig()
+    counts = rig.sets.synchroniser.camera_counts["B"]
+    counts.update(too_far=3)
+    assert rig.told()["B"] == (OK, "active")
+    counts.update(too_far=3)
+    level, message = rig.told()["B"]
+    assert level == WARN and "last 6 sets" in message and "clock" in message
+    counts.update(ok=1)
+    assert rig.told()["B"] == (OK, "active")
+
+
 def test_images_without_a_stamp_are_told():
     rig = Rig()
     rig.sets.synchroniser.camera_counts["A"]["unstamped"] = 3
