@@ -117,7 +117,7 @@ class CameraHealth:
         Once per report: it compares with the counts of the last one.
         """
         new = self._sync.read({key: sync.get(key, 0) for key in _SYNC_COUNTS})
-        # With sync.missing: skip no set without this camera ever comes to the worker, so the synchroniser is asked, too.
+        # With sync.missing: skip no set without this camera comes to the worker, so the synchroniser is asked, too.
         passed = new.get("too_far", 0) + new.get("missing", 0)
         self._passed = 0 if new.get("ok") or new.get("reused") else self._passed + passed
         sent = self._transport.read({key: source.counts[key] for key in ("received", "lost")})
