@@ -87,6 +87,7 @@ ABLATIONS: dict[str, Row] = {
     "bridgeta_no_pull": Row("assistant not drawn to the student", "bridgeta", {"pull": False}, of="bridgeta"),
     "inherit_weights": Row("weights alone, no loss", "inherit", _NO_LOSS, of="inherit"),
     "inherit_answers": Row("answers, no features", "inherit", _ANSWERS, of="inherit"),
+    "inherit_no_response": Row("without response", "inherit", {"response": 0.0}, of="inherit"),
     "inherit_head": Row("polylines alone", "inherit", _ANSWERS | {"response": 0.0}, of="inherit"),
     "inherit_nothing": Row("nothing handed over", "inherit", {"inherit": "nothing"}, of="inherit"),
     "inherit_faint": Row("answers faint", "inherit", FAINT, of="inherit"),
