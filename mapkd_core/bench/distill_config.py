@@ -21,7 +21,8 @@ from mapkd_core.writing import aside
 
 @dataclass(frozen=True)
 class Bench:
-    """What is compared. steps, variants: of every student, 0 takes the size's own and one per epoch. changes:
+    """What is compared. steps: of every student, 0 takes the size's own. variants: of every frame, 0 takes those of a
+    row that trains for longer, of others the size's own, and one per epoch where that says 0 as well. changes:
     `key=value` for all runs, as of `mapkd train`. answers_gb: the most that stored answers may take, in all. kept:
     folder of results and teachers that go from machine to machine (`distill_kept`).
     """

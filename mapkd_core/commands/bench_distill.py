@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ablation-seeds", type=int, default=1, metavar="N", help="runs of every ablation")
     group.add_argument("--minutes", type=float, default=0.0, metavar="M", help="begin no run after M; 0: no limit")
     group.add_argument("--only-table", action="store_true", help="train nothing, gather what is there")
-    group.add_argument("--variants", type=int, default=0, metavar="K", help="of every frame; one per epoch if 0")
+    group.add_argument(
+        "--variants", type=int, default=0, metavar="K",
+        help="of every frame; 0: those of the size's file, one per epoch where that says 0",
+    )  # fmt: skip
     group.add_argument("--answers-gb", type=float, default=24.0, metavar="G", help="limit of the teachers' answers")
     group.add_argument(
         "--kept",

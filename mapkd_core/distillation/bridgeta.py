@@ -97,6 +97,9 @@ class Distil(Scheme):
         channels, self.overlapping = teacher.config.bev_channels, student.overlapping
         self.assistant = Assistant(channels, student.semantic_channels) if config.assistant else None
 
+    def teaches_semantic(self, teacher: str) -> bool:
+        return bool(self.config.response)
+
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, teacher = self.config, self.answer("teacher", batch)
         own = self.adapter(student.bev)

@@ -35,6 +35,9 @@ class Distil(Scheme):
     reads = ("semantic",)
     knows_layers = True
 
+    def teaches_semantic(self, teacher: str) -> bool:
+        return bool(self.config.weight)
+
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)
         own, wanted = student.semantic, teacher.semantic

@@ -28,10 +28,9 @@ from mapkd_core.distillation.losses import adapter, response_kl
 from mapkd_core.distillation.mapdistill import head_losses
 from mapkd_core.distillation.scheme import Scheme, check_heads
 from mapkd_core.models.map_model import MapModel, MapOutput
+from mapkd_core.training.handing_over import DECODER, check_equal, check_whole, hand_over
 
-# Of the light decoder, and of ResNet without and with a neck: they read the camera BEV first and LiDAR last.
-FIRST_CONVOLUTIONS = ("decoder.stem.0.conv.weight", "decoder.stem.conv.weight", "decoder.neck.0.weight")
-INHERITED = {"nothing": (), "decoder": ("decoder.", "raster.", "query."), "all": ("",)}
+INHERITED = {"nothing": (), "decoder": DECODER, "all": ("",)}
 
 
 @dataclass(frozen=True)
@@ -53,23 +52,6 @@ class Config:
     temperature: float = 2.0
     points: float = 30.0
     every_layer: bool = True
-
-
-def hand_over(teacher: MapModel, student: MapModel, parts: tuple[str, ...]) -> list[str]:
-    """Copy the teacher's tensors of these parts into the student where names and shapes agree; returns their names.
-
-    Of the decoder's first convolution the leading channels fit, which are the cameras'.
-    """
-    given, own = teacher.state_dict(), student.state_dict()
-    taken = {}
-    for name, tensor in own.items():
-        if name.startswith(parts) and name in given and given[name].ndim == tensor.ndim:
-            if given[name].shape == tensor.shape:
-                taken[name] = given[name]
-            elif name in FIRST_CONVOLUTIONS and given[name].shape[1] > tensor.shape[1]:
-                taken[name] = given[name][:, : tensor.shape[1]]
-    student.load_state_dict(own | taken)
-    return sorted(taken)
 
 
 def relative_distance(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
@@ -104,22 +86,18 @@ class Distil(Scheme):
     def teaches_queries(self) -> bool:
         return bool(self.config.head) or self.config.inherit != "nothing"
 
+    def teaches_semantic(self, teacher: str) -> bool:
+        return bool(self.config.response)
+
     def start(self, student: MapModel) -> None:
-        """Raises ValueError where the decoders or the query heads are of two sizes."""
+        """Raises ValueError, naming both sides, where a decoder or a head of the two would not mean the same."""
         super().start(student)
         teacher, parts = self.frozen["teacher"], INHERITED[self.config.inherit]
         assert isinstance(teacher, MapModel)
-        ours, theirs = (
-            (c.bev_width, c.queries, c.points, c.query_width, c.query_layers, c.neck_width)
-            for c in (student.config, teacher.config)
-        )
-        if parts and ours != theirs:
-            raise ValueError(
-                "inherit: bev_width, queries, points, query_width, query_layers and neck_width of the teacher are "
-                f"{theirs}, the student's {ours}; a decoder is handed over between equals, or set inherit: nothing"
-            )
-        if parts:
-            hand_over(teacher, student, parts)
+        if not parts:
+            return
+        check_equal(teacher.config, student.config)
+        check_whole(student, hand_over(teacher, student, parts))
 
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, teacher = self.config, self.answer("teacher", batch)

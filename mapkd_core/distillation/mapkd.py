@@ -138,6 +138,9 @@ class Distil(Scheme):
             target.load_state_dict(self.tokens[name].state_dict())
         self.targets.requires_grad_(False)
 
+    def teaches_semantic(self, teacher: str) -> bool:
+        return bool(getattr(self.config, f"msrd_{teacher}"))
+
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         c, losses = self.config, {}
         for name in self.frozen:

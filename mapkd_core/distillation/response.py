@@ -26,6 +26,9 @@ class Distil(Scheme):
 
     reads = ("semantic",)
 
+    def teaches_semantic(self, teacher: str) -> bool:
+        return bool(self.config.weight)
+
     def forward(self, batch: Batch, student: MapOutput) -> dict[str, Tensor]:
         teacher = self.answer("teacher", batch)
         loss = response_kl(student.semantic, teacher.semantic, self.config.temperature)

@@ -49,6 +49,10 @@ class Scheme(nn.Module):
         """Whether the teacher's query head must have learned something."""
         return False
 
+    def teaches_semantic(self, teacher: str) -> bool:
+        """Whether it compares the semantic map of this one, whose raster head must then have learned something."""
+        return "semantic" in self.reads
+
     def train(self, mode: bool = True) -> Scheme:
         """Teachers stay in eval mode: their batch norms must not move."""
         super().train(mode)

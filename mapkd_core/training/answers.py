@@ -9,6 +9,7 @@ there, so that a killed run goes on and another scheme adds its fields. Of `quer
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import hashlib
 import json
@@ -34,15 +35,29 @@ from mapkd_core.training.autocast import autocast, precision_of
 _AUGMENTATION = ("mirror", "turn", "shift", "calibration_noise", "camera_dropout", "variants")
 
 
-def attach(scheme: Scheme, hashes: dict[str, str], config: TrainConfig, device: torch.device) -> None:
+def attach(scheme: Scheme, hashes: dict[str, str], config: TrainConfig, device: torch.device) -> int:
     """Let the scheme read stored answers of all of its teachers; what is missing is computed first.
 
-    hashes: teacher's name -> sha256 of its weights.
+    hashes: teacher's name -> sha256 of its weights. Returns of how many frames there are answers; raises ValueError
+    where the folder grew between two teachers.
     """
+    frames = set()
     for name, network in scheme.frozen.items():
         assert isinstance(network, MapModel)
         store = filled(network, hashes[name], config, scheme.reads, device)
         scheme.stored[name] = lambda rows, store=store: store.read(rows, scheme.reads)
+        frames.add(store.rows // config.variants)
+    check_grown(config.data, min(frames), max(frames))
+    return max(frames)
+
+
+def check_grown(folder: str, stored: int, frames: int) -> None:
+    """Raises ValueError where a folder has other `frames` than there are answers of: rows would be other frames."""
+    if stored != frames:
+        raise ValueError(
+            f"{folder} has {frames} frames now, the teachers' answers are stored of {stored}: let the set be finished "
+            "first and then go on with --resume, which computes the answers anew, or leave `answers` out"
+        )
 
 
 def filled(
@@ -56,7 +71,8 @@ def filled(
         raise ValueError(f"answers = {config.answers!r} needs variants >= 1, not {config.variants}: answers of frames "
                          "that look new in every epoch cannot be kept")  # fmt: skip
     own = replace(config, model=network.config)
-    sets = [TrainingSet(config.data, own) for _ in range(config.variants)]
+    first = TrainingSet(config.data, own)
+    sets = [copy.copy(first) for _ in range(config.variants)]  # of one look at the folder, which may be growing
     for variant, dataset in enumerate(sets):
         dataset.epoch = variant
     store = AnswerStore(

@@ -11,6 +11,8 @@ from mapkd_core import distillation
 from mapkd_core.config import TrainConfig, from_dict
 from mapkd_core.data.batch import TrainingSet
 from mapkd_core.data.fit import check_apart, check_labelled
+from mapkd_core.distillation.scheme import Scheme
+from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.validate import plain
 
 
@@ -55,6 +57,22 @@ def check_queries(scheme: str, is_taught: bool, card: Mapping[str, Any]) -> None
             f"{scheme} teaches the answers of the teacher's query head, which learned nothing: it had the weights "
             f"class = {weights.get('class')} and point = {weights.get('point')}; take a teacher with both, or "
             "scheme_settings.head=0 (of inherit also scheme_settings.inherit=nothing)"
+        )
+
+
+def check_semantic(scheme: str, taught: Scheme, cards: Mapping[str, Mapping[str, Any]]) -> None:
+    """cards: of the teachers by name. Raises ValueError where one of them teaches classes that it never learned."""
+    for name, network in taught.frozen.items():
+        assert isinstance(network, MapModel)
+        losses = ("semantic",) if network.config.overlapping else ("semantic", "dice")
+        weights = cards[name].get("training", {}).get("weights", {})
+        if not taught.teaches_semantic(name) or any(weights.get(loss) != 0 for loss in losses):
+            continue
+        others = [each for each in distillation.available() if "semantic" not in distillation.load(each).Distil.reads]
+        raise ValueError(
+            f"{scheme} teaches the semantic map of the {name}, which learned nothing: it had the weights "
+            f"{' and '.join(f'{loss} = {weights[loss]}' for loss in losses)}; take a {name} that learned it, a scheme "
+            f"that does not look there ({', '.join(others)}), or set that loss's weight to 0 in scheme_settings"
         )
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data.batch import Batch, TrainingSet, collate
+from mapkd_core.training.answers import check_grown
 from mapkd_core.training.beginning import initial as _initial
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.training.checks import check_frames
@@ -44,7 +45,8 @@ def _train(config: TrainConfig, out: Path, resume: bool, group: Group) -> Path:
     check_frames(config, run.learning.modalities)
     log = Log(out, config, group, progress.step)
     bar = tqdm(total=1000, desc="train", unit="‰", mininterval=2.0, disable=not group.is_first)
-    batches, reported = Timed(_batches(config, progress.step, run.learning.modalities, group)), progress.step
+    reported = progress.step
+    batches = Timed(_batches(config, progress.step, run.learning.modalities, group, answered=run.answered))
     coming = iter(batches)
     is_done = _is_done(run)  # already, where a run was killed before its weights were written
     while not is_done:
@@ -130,18 +132,22 @@ def _step(run: RunState, batch: Batch) -> dict[str, float]:
 
 
 def _batches(
-    config: TrainConfig, first_step: int, modalities: Sequence[str] = ("camera",), group: Group = ALONE
-) -> Iterator[Batch]:
+    config: TrainConfig, first_step: int, modalities: Sequence[str] = ("camera",), group: Group = ALONE, *,
+    answered: int = 0,
+) -> Iterator[Batch]:  # fmt: skip
     """Endless; epoch e is the same shuffle in every run with the same seed and the same data.
 
     Of every step's frames each process of the group takes its share. The folder is read again for each epoch: a
-    generator that runs beside the training adds to the next one.
+    generator that runs beside the training adds to the next one. Where the teachers' answers of so many frames are
+    stored (`answered`) it must not: raises ValueError.
     """
     local = group.local_batch(config.batch)
     epoch, skip = divmod(first_step, max(1, len(TrainingSet(config.data, config)) // config.batch))
     while True:
         dataset = TrainingSet(config.data, config, modalities)
         dataset.epoch = epoch
+        if answered:
+            check_grown(config.data, answered, len(dataset))
         shuffling = torch.Generator().manual_seed(config.seed * 1009 + epoch)
         order = torch.randperm(len(dataset), generator=shuffling).tolist()
         if len(order) < config.batch and group.size > 1:

@@ -24,5 +24,5 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def schedule(step: int, share: float, config: TrainConfig) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
-    return min(1.0, (step + 1) / config.warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+    """Linear warm-up over `config.warmup` steps, none if 0, then a cosine down to a hundredth."""
+    return min(1.0, (step + 1) / max(1, config.warmup)) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))

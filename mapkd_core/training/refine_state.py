@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mapkd_core.config import ModelConfig, TrainConfig, from_dict, to_dict
 from mapkd_core.models.refinement import Refinement
-from mapkd_core.training import randomness
+from mapkd_core.training import going_on, randomness
 from mapkd_core.training.autocast import autocast
 from mapkd_core.training.checkpoint import load_training, save_training
 from mapkd_core.training.descent import descend
@@ -55,11 +55,12 @@ class RefinementState:
         save_training(path, content | randomness.state(self.device))
 
     def restore(self, path: Path) -> None:
-        """Raises ValueError for the run of a whole network, and of another refinement."""
+        """Raises ValueError for the run of a whole network, of another refinement, and of other settings."""
         state = load_training(path)
         if state.get("kind") != KIND:
             raise ValueError(f"{path} is of a whole network and no refinement: leave --refinement out, or start afresh")
         check_same(from_dict(TrainConfig, state["config"]).model, self.config.model, path)
+        going_on.check_settings(path, state, self.config)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress.restore(state["step"], state["seconds"])

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from mapkd_core import distillation
-from mapkd_core.config import TrainConfig, from_dict, to_dict
+from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.models.map_model import MapModel
-from mapkd_core.training import randomness
+from mapkd_core.training import going_on, randomness
 from mapkd_core.training.answers import attach
 from mapkd_core.training.autocast import precision_of
 from mapkd_core.training.checkpoint import load_training, load_weights, save_training
-from mapkd_core.training.checks import check_queries, check_taught
+from mapkd_core.training.checks import check_queries, check_semantic, check_taught
 from mapkd_core.training.learning import Learning
 from mapkd_core.training.optim import make_optimizer
 from mapkd_core.training.parallel import Group
@@ -38,12 +38,13 @@ class RunState:
         self.model = model.to(group.device, memory_format=torch.channels_last)
         learning = Learning(config, self.model).to(group.device)
         self.teachers: dict[str, str] = {}  # name -> sha256 of its weights
+        self.answered = 0  # frames of which the teachers' answers are stored
         if config.scheme:
             scheme, self.teachers = _scheme(config)
             scheme.start(self.model)
             learning["scheme"] = group.norms(scheme.to(group.device, memory_format=torch.channels_last))
             if config.answers:
-                _attach(scheme, self.teachers, config, group)
+                self.answered = _attach(scheme, self.teachers, config, group)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
         learning["model"] = self.model = group.norms(self.model)
         self.learning, self.stepping = learning, group.wrapped(learning)
@@ -65,23 +66,11 @@ class RunState:
         save_training(path, content | randomness.state(self.group.device))
 
     def restore(self, path: Path) -> None:
-        """Raises ValueError where the run was of another network, or taught in another way."""
+        """Raises ValueError where the run was of another network, taught in another way, or had other settings."""
         state = load_training(path)
         if "kind" in state:
             raise ValueError(f"{path} is of a {state['kind']} and no whole network: add --refinement, or start afresh")
-        found = from_dict(TrainConfig, state["config"])
-        if found.model != self.config.model:
-            raise ValueError(
-                f"{path} was trained with another network: {state['config']['model']}; start afresh or use its settings"
-            )
-        if (theirs := _scheme_told(found)) != (ours := _scheme_told(self.config)):
-            raise ValueError(f"{path} was trained with {theirs}, this run has {ours}; start afresh or use its settings")
-        for name, sha256 in state.get("teachers", {}).items():
-            if self.teachers.get(name) != sha256:
-                raise ValueError(
-                    f"{path} learned from another {name}, of sha256 {sha256}, this one has {self.teachers.get(name)}; "
-                    "start afresh, or give it that one"
-                )
+        going_on.check(path, state, self.config, self.teachers)
         missing, unexpected = self.learning.load_state_dict(state["learning"], strict=False)
         if wrong := [*unexpected, *(name for name in missing if not name.startswith(_TEACHERS))]:
             raise ValueError(f"{path} was trained with another scheme: {wrong[0]} does not fit; start afresh")
@@ -91,13 +80,14 @@ class RunState:
         randomness.restore(state, self.group.device)
 
 
-def _attach(scheme: distillation.Scheme, hashes: dict[str, str], config: TrainConfig, group: Group) -> None:
-    """One process computes what is missing, the others wait and read."""
-    if group.is_first:
-        attach(scheme, hashes, config, group.device)
-    group.wait()
+def _attach(scheme: distillation.Scheme, hashes: dict[str, str], config: TrainConfig, group: Group) -> int:
+    """One process computes what is missing, the others wait and read; returns the number of frames."""
     if not group.is_first:
-        attach(scheme, hashes, config, group.device)
+        group.wait()
+    frames = attach(scheme, hashes, config, group.device)
+    if group.is_first:
+        group.wait()
+    return frames
 
 
 def _scheme(config: TrainConfig) -> tuple[distillation.Scheme, dict[str, str]]:
@@ -106,16 +96,10 @@ def _scheme(config: TrainConfig) -> tuple[distillation.Scheme, dict[str, str]]:
     given = {name: load_weights(path) for name, path in paths.items()}
     networks = [network for network, _ in given.values()]
     scheme = distillation.make(config.scheme, config.scheme_settings, config.model, *networks)
-    check_queries(config.scheme, scheme.teaches_queries, given["teacher"][1])
-    return scheme, {name: card["sha256"] for name, (_, card) in given.items()}
-
-
-def _scheme_told(config: TrainConfig) -> str:
-    """Scheme and all of its settings, the defaults too: a run is the same whether or not they were written out."""
-    if not config.scheme:
-        return "no scheme"
-    settings = from_dict(distillation.load(config.scheme).Config, dict(config.scheme_settings))
-    return f"scheme {config.scheme} ({settings})"
+    cards = {name: card for name, (_, card) in given.items()}
+    check_queries(config.scheme, scheme.teaches_queries, cards["teacher"])
+    check_semantic(config.scheme, scheme, cards)
+    return scheme, {name: card["sha256"] for name, card in cards.items()}
 
 
 @torch.no_grad()
@@ -129,9 +113,11 @@ def average_into(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 class Progress:
-    """How far the run is: by steps, or by wall time where `minutes` is set."""
+    """How far the run is: by steps, or by wall time where `minutes` is set. Raises ValueError where neither is."""
 
     def __init__(self, config: TrainConfig) -> None:
+        if config.minutes <= 0 and config.steps < 1:
+            raise ValueError(f"steps = {config.steps}, minutes = {config.minutes:g}: a run needs one of both")
         self.config, self.step, self._before, self._start = config, 0, 0.0, time.monotonic()
 
     @property

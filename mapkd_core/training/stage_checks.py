@@ -22,7 +22,7 @@ from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.autocast import precision_of
 from mapkd_core.training.beginning import initial
 from mapkd_core.training.checkpoint import load_weights, read_card
-from mapkd_core.training.checks import check_frames, check_queries, check_taught
+from mapkd_core.training.checks import check_frames, check_queries, check_semantic, check_taught
 from mapkd_core.training.optim import make_optimizer
 from mapkd_core.training.refine import start
 from mapkd_core.training.refine_state import check_same, fresh
@@ -79,14 +79,17 @@ def _check(
     precision_of(config, torch.device("cpu"))
     model = initial(replace(config, refinement=""))
     make_optimizer(model, config)
-    paths = [path for path in (config.teacher, config.coach) if path]
-    teachers = [coming[path] if path in coming else load_weights(Path(path))[0] for path in paths]
+    paths = {name: path for name in ("teacher", "coach") if (path := getattr(config, name))}
+    teachers = [coming[path] if path in coming else load_weights(Path(path))[0] for path in paths.values()]
     if config.scheme:
         scheme = distillation.make(config.scheme, config.scheme_settings, config.model, *teachers)
         scheme.start(model)
-        teacher = trained.get(config.teacher)
-        card = {"training": to_dict(teacher)} if teacher else read_card(Path(config.teacher))
-        check_queries(config.scheme, scheme.teaches_queries, card)
+        cards = {
+            name: {"training": to_dict(trained[path])} if path in trained else read_card(Path(path))
+            for name, path in paths.items()
+        }
+        check_queries(config.scheme, scheme.teaches_queries, cards["teacher"])
+        check_semantic(config.scheme, scheme, cards)
     return model, sorted({m for network in (model, *teachers) for m in network.config.modalities})
 
 

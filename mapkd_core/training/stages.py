@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.config import TrainConfig, to_dict
+from mapkd_core.config import TrainConfig
 from mapkd_core.training import refine
 from mapkd_core.training.checkpoint import read_card
 from mapkd_core.training.checks import uses_coach
+from mapkd_core.training.going_on import ROUNDING, changed
 from mapkd_core.training.joined import joined
 from mapkd_core.training.loop import train
 from mapkd_core.training.stage_checks import check_networks, check_stage_frames
@@ -51,9 +52,9 @@ def check(configs: Mapping[str, TrainConfig], out: Path) -> dict[str, list[str]]
         raise ValueError(f"stage {unknown[0]!r} is unknown; known: {', '.join(STAGES)}")
     plan = planned(configs, out)
     for name, config in plan.items():
-        if changed := _changed(_found(out / name, _weights(name, out)), config):
+        if apart := changed(_found(out / name, _weights(name, out)), config, ROUNDING):
             folder = out / name
-            raise ValueError(f"{folder} was trained with other settings ({', '.join(changed)}): choose another --out")
+            raise ValueError(f"{folder} was trained with other settings ({', '.join(apart)}): choose another --out")
     return check_networks(plan, {name: _weights(name, out) for name in plan})
 
 
@@ -102,11 +103,3 @@ def _found(folder: Path, weights: Path) -> dict[str, Any]:
     if not told.is_file() and weights.is_file():
         return dict(read_card(weights)["training"])
     return dict(json.loads(told.read_text())) if told.is_file() else {}
-
-
-def _changed(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
-    wanted, free = (
-        to_dict(config),
-        ("workers", "checkpoint_every", "precision"),
-    )  # of what is learned they change rounding alone
-    return [key for key, value in wanted.items() if found and key not in free and found.get(key) != value]

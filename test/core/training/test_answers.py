@@ -15,7 +15,10 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.data.batch import TrainingSet, collate
 from mapkd_core.data.samples import write
 from mapkd_core.models.build import build
-from mapkd_core.training import answers
+from mapkd_core.training import answers, loop
+from mapkd_core.training.checkpoint import save_weights
+from mapkd_core.training.parallel import ALONE
+from mapkd_core.training.run_state import RunState
 from mapkd_core.types import MapElement
 
 CPU = torch.device("cpu")
@@ -103,6 +106,37 @@ def test_frames_that_were_written_again_have_other_answers(config, teacher):
     path = Path(config.data) / "a.images.npy"
     np.save(path, 255 - np.load(path))
     assert answers.filled(teacher, "a" * 64, config, ["semantic"], CPU).folder != first
+
+
+def test_a_folder_that_grows_has_no_answers_of_its_new_frames(config, teacher, make_sample, tmp_path):
+    """Rows would be other frames. Without stored answers it may grow; of a run that goes on, all are computed anew."""
+    save_weights(tmp_path / "t.safetensors", teacher.state_dict(), teacher.config, {})
+    taught = replace(config, scheme="feature", teacher=str(tmp_path / "t.safetensors"), steps=3, warmup=1, batch=3,
+                     validation="none", checkpoint_every=1)  # fmt: skip
+    run = RunState(build(taught.model), taught, ALONE)
+    batches = loop._batches(taught, 0, answered=run.answered)
+    assert run.answered == 3 and len(next(batches).rows) == 3
+    more = [replace(s, points=np.ones((3, 5), np.float32)) for s in (make_sample(0.1), make_sample(0.2))]
+    write(Path(config.data), "b", more)
+    with pytest.raises(ValueError, match=r"data has 5 frames now, .* stored of 3: let the set be finished.*--resume"):
+        next(batches)
+    assert RunState(build(taught.model), taught, ALONE).answered == 5
+    assert len(next(loop._batches(taught, 0)).rows) == 3
+
+
+def test_a_run_with_stored_answers_stops_where_its_folder_grows(config, teacher, make_sample, tmp_path, monkeypatch):
+    save_weights(tmp_path / "t.safetensors", teacher.state_dict(), teacher.config, {})
+    taught = replace(config, scheme="feature", teacher=str(tmp_path / "t.safetensors"), steps=3, warmup=1, batch=3,
+                     validation="none")  # fmt: skip
+    step = loop._step
+
+    def growing(*given):
+        write(Path(config.data), "b", [replace(make_sample(0.1), points=np.ones((3, 5), np.float32))])
+        return step(*given)
+
+    monkeypatch.setattr(loop, "_step", growing)
+    with pytest.raises(ValueError, match=r"has 4 frames now, the teachers' answers are stored of 3"):
+        loop.train(taught, tmp_path / "run")
 
 
 def test_what_cannot_be_kept_is_refused(config, teacher, tiny):

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from mapkd_core import cli
+from mapkd_core import cli, distillation
 from mapkd_core.config import TrainConfig
 from mapkd_core.models.build import build
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.training.loop import train
 from mapkd_core.training.parallel import ALONE
 from mapkd_core.training.run_state import RunState
+from mapkd_core.types import LAYERS
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,57 @@ def test_polylines_that_the_teacher_never_learned_are_not_taught(tiny, tmp_path,
         ValueError, match=f"{scheme} teaches the answers of .* weights class = 0.0 and point = 0.0; take"
     ):
         RunState(build(tiny), config, ALONE)
+
+
+OFF = {"mapkd": {"msrd_teacher": 0.0}, "bridgeta": {"response": 0.0}, "inherit": {"response": 0.0}}
+OFF |= {"response": {"weight": 0.0}, "channelwise": {"weight": 0.0}}
+DEAF = ("attention", "feature", "foreground", "mapdistill")  # they look elsewhere
+
+
+@pytest.mark.parametrize("scheme", [*OFF, *DEAF])
+@pytest.mark.parametrize("is_off", [False, True])
+def test_classes_that_the_teacher_never_learned_are_not_taught(tiny, tmp_path, scheme, is_off):
+    """As of config/train/paper/mapdistill_teacher.yaml, whose raster head learns nothing."""
+    path, wanted = tmp_path / "teacher.safetensors", distillation.student_of(scheme, tiny)
+    known = replace(tiny, modalities=("camera", "lidar"), lidar_width=8)
+    weights = TrainConfig().weights | {"semantic": 0.0, "dice": 0.0}
+    save_weights(path, build(known).state_dict(), known, {"training": {"weights": weights}})
+    given = OFF.get(scheme, {"relation": 0.0, "feature": 0.0} if scheme == "mapdistill" else {}) if is_off else {}
+    config = TrainConfig(wanted, scheme=scheme, scheme_settings=given, teacher=str(path))
+    if is_off or scheme in DEAF:
+        assert RunState(build(wanted), config, ALONE).teachers["teacher"]
+        return
+    told = f"{scheme} teaches the semantic map of the teacher, which .* semantic = 0.0 and dice = 0.0; "
+    with pytest.raises(ValueError, match=f"{told}.*{', '.join(DEAF)}"):
+        RunState(build(wanted), config, ALONE)
+
+
+@pytest.mark.parametrize("learned", ["semantic", "dice"])
+def test_one_of_both_losses_is_enough_and_of_layers_there_is_one(tiny, tmp_path, learned):
+    path = tmp_path / "teacher.safetensors"
+    weights = TrainConfig().weights | {"semantic": 0.0, "dice": 0.0} | {learned: 0.5}
+    config = TrainConfig(tiny, scheme="response", teacher=str(path))
+    save_weights(path, build(tiny).state_dict(), tiny, {"training": {"weights": weights}})
+    RunState(build(tiny), config, ALONE)
+    layers = replace(tiny, classes=LAYERS)
+    save_weights(path, build(layers).state_dict(), layers, {"training": {"weights": weights}})
+    config = TrainConfig(layers, scheme="bridgeta", teacher=str(path))
+    if learned == "semantic":
+        RunState(build(layers), config, ALONE)
+        return
+    with pytest.raises(ValueError, match=r"it had the weights semantic = 0\.0; take"):
+        RunState(build(layers), config, ALONE)
+
+
+def test_a_coach_is_asked_for_its_classes_too(tiny, tmp_path):
+    paths = {name: tmp_path / f"{name}.safetensors" for name in ("teacher", "coach")}
+    for name, path in paths.items():
+        weights = TrainConfig().weights | ({"semantic": 0.0, "dice": 0.0} if name == "coach" else {})
+        save_weights(path, build(tiny).state_dict(), tiny, {"training": {"weights": weights}})
+    config = TrainConfig(tiny, scheme="mapkd", **{name: str(path) for name, path in paths.items()})
+    with pytest.raises(ValueError, match="mapkd teaches the semantic map of the coach, which learned nothing"):
+        RunState(build(tiny), config, ALONE)
+    RunState(build(tiny), replace(config, scheme_settings={"msrd_coach": 0.0}), ALONE)
 
 
 def test_a_run_does_not_go_on_with_another_teacher(tiny, tmp_path):

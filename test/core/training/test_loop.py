@@ -153,6 +153,16 @@ def test_schedule_rises_then_falls():
     assert rates[100] == pytest.approx(0.01) and all(np.diff(rates[12:]) < 0)
 
 
+def test_without_warm_up_the_first_step_is_whole(config, tmp_path):
+    assert schedule(0, 0.0, TrainConfig(warmup=0)) == pytest.approx(1.0)
+    assert train(replace(config, steps=1, warmup=0), tmp_path / "run").is_file()
+
+
+def test_a_run_of_no_steps_is_refused():
+    with pytest.raises(ValueError, match="steps = 0, minutes = 0: a run needs one of both"):
+        Progress(TrainConfig(steps=0))
+
+
 def test_progress_by_time_ends_by_the_clock():
     progress = Progress(TrainConfig(minutes=1.0, steps=1))
     progress.advance()

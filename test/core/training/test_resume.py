@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from mapkd_core import cli
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.samples import write
 from mapkd_core.models.build import build
@@ -90,6 +92,64 @@ def test_another_way_of_teaching_cannot_be_resumed(config, change, sides, tmp_pa
     with pytest.raises(ValueError, match=f"last.pt was trained with {sides}"):
         train(replace(taught, **change), tmp_path / "run", resume=True)
     train(replace(taught, scheme_settings={"weight": 1.0}, steps=2), tmp_path / "run", resume=True)  # the default
+
+
+CHANGES = {
+    "seed": 1, "batch": 2, "learning_rate": 1e-4, "mirror": False, "ema": 0.5, "variants": 2, "optimizer": "adamw",
+    "validation": "elsewhere", "warmup": 0, "camera": "other.safetensors",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*CHANGES, "weights.point"])
+def test_other_settings_are_another_run_and_the_record_stays(config, name, tmp_path, monkeypatch):
+    given = replace(config, steps=1)
+    train(given, tmp_path / "run")
+    record = (tmp_path / "run" / "config.json").read_text()
+    top, _, inner = name.partition(".")
+    old = getattr(given, top)[inner] if inner else getattr(given, top)
+    new = 5.0 if inner else CHANGES[name]
+    changed = replace(given, **{top: {**given.weights, inner: new} if inner else new}, steps=2)
+    monkeypatch.setattr(loop, "_initial", lambda config: build(config.model))  # the camera's file is not there
+    with pytest.raises(ValueError, match=re.escape(f"last.pt was trained with {name} = {old!r}, now {new!r} is asked")):
+        train(changed, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "config.json").read_text() == record
+
+
+def test_how_long_and_how_it_is_told_may_change_on_the_way(config, tmp_path, monkeypatch):
+    train(replace(config, steps=1), tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    free = {"steps": 2, "workers": 1, "checkpoint_every": 1, "validate_every": 1, "precision": "auto"}
+    train(replace(config, **free, data="data", validation="data"), tmp_path / "run", resume=True)  # the same folder
+    assert load_training(tmp_path / "run" / "last.pt")["step"] == 2
+    train(replace(config, minutes=1e-6), tmp_path / "run", resume=True)
+    assert load_training(tmp_path / "run" / "last.pt")["step"] == 2
+
+
+def test_a_folder_of_runs_may_have_been_moved(config, tmp_path):
+    """What a run began with is in its checkpoint, and the bench keeps it beside the runs."""
+    first = train(replace(config, steps=1), tmp_path / "here" / "runs" / "first")
+    begun = replace(config, steps=1, camera=str(first))
+    train(begun, tmp_path / "here" / "runs" / "next")
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = replace(begun, steps=2, camera=str(first).replace("here", "there"))
+    assert train(moved, tmp_path / "there" / "runs" / "next", resume=True).is_file()
+
+
+def test_the_command_says_so_before_it_renders(config, tmp_path, capsys):
+    train(replace(config, steps=1), tmp_path / "run")
+    given = [f"data={tmp_path}/other", "batch=1", "workers=0", "precision=fp32", "--worlds", "1", "--frames", "1"]
+    assert cli.main(["train", *given, "--resume", "--out", str(tmp_path / "run")]) == 1
+    told = capsys.readouterr().err
+    assert f"data = '{config.data}', now '{tmp_path}/other'" in told and "or choose another --out" in told
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_refinement_goes_on_with_its_own_settings(config, tmp_path):
+    refined = replace(config, model=replace(config.model, refinement_layers=1, refinement_width=32), steps=1)
+    refine.pretrain(refined, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"trained with seed = 0, now 1; learning_rate = 0.002, now 0.001 is"):
+        refine.pretrain(replace(refined, seed=1, learning_rate=1e-3), tmp_path / "run", resume=True)
+    refine.pretrain(replace(refined, steps=2), tmp_path / "run", resume=True)
 
 
 def test_a_refinement_and_a_network_do_not_go_on_as_each_other(config, tmp_path):

@@ -101,6 +101,15 @@ def test_polylines_nobody_taught_are_refused_before_the_first_stage(configs, tmp
         stages.run(given, tmp_path / "run")
 
 
+@pytest.mark.parametrize("name", ["teacher", "coach"])
+def test_classes_nobody_taught_are_refused_before_the_first_stage(configs, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "train", lambda *_, **__: pytest.fail("a stage was trained"))
+    weights = configs[name].weights | {"semantic": 0.0, "dice": 0.0}
+    stage = "coach" if name == "teacher" else "student"
+    with pytest.raises(ValueError, match=f"stage {stage}: mapkd teaches the semantic map of the {name}, which learned"):
+        stages.run(configs | {name: replace(configs[name], weights=weights)}, tmp_path / "run")
+
+
 def test_networks_that_do_not_fit_are_refused_before_the_first_stage(configs, tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "train", lambda *_, **__: pytest.fail("a stage was trained"))
     other = replace(configs["coach"], model=replace(configs["coach"].model, heights=(0.0, 1.0)))
