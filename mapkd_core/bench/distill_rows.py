@@ -64,7 +64,7 @@ COLD: dict[str, Row] = {
 }
 FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # the last layer's answers, a point no more than a score
 _NO_LOSS = dict.fromkeys(("fused", "bev", "response", "head"), 0.0)
-_ANSWERS = {"fused": 0.0, "bev": 0.0}
+_NO_FEATURES, _RESPONSE = {"fused": 0.0, "bev": 0.0}, {"response": 2.0}
 _EIGHTFOLD = {"tgpd_teacher": 4.0, "tgpd_coach": 0.08, "msrd_teacher": 6.0, "msrd_coach": 0.08}
 _OFF_RELATION, _OFF_FEATURE, _OFF_HEAD = ({name: 0.0} for name in ("relation", "feature", "head"))
 ABLATIONS: dict[str, Row] = {
@@ -86,9 +86,11 @@ ABLATIONS: dict[str, Row] = {
     "bridgeta_heavy": Row("eight times as heavy", "bridgeta", {"feature": 4.0, "response": 16.0}, of="bridgeta"),
     "bridgeta_no_pull": Row("assistant not drawn to the student", "bridgeta", {"pull": False}, of="bridgeta"),
     "inherit_weights": Row("weights alone, no loss", "inherit", _NO_LOSS, of="inherit"),
-    "inherit_answers": Row("answers, no features", "inherit", _ANSWERS, of="inherit"),
-    "inherit_no_response": Row("without response", "inherit", {"response": 0.0}, of="inherit"),
-    "inherit_head": Row("polylines alone", "inherit", _ANSWERS | {"response": 0.0}, of="inherit"),
+    "inherit_response": Row("class probabilities, too", "inherit", _RESPONSE, of="inherit"),
+    "inherit_head": Row("polylines, no features", "inherit", _NO_FEATURES, of="inherit"),
+    "inherit_answers": Row(
+        "polylines and class probabilities, no features", "inherit", _NO_FEATURES | _RESPONSE, of="inherit"
+    ),
     "inherit_nothing": Row("nothing handed over", "inherit", {"inherit": "nothing"}, of="inherit"),
     "inherit_faint": Row("answers faint", "inherit", FAINT, of="inherit"),
     "inherit_all": Row("camera handed over, too", "inherit", {"inherit": "all"}, of="inherit"),

@@ -5,9 +5,10 @@ Where teacher and student have the same decoder, all that the teacher knows abou
 lines go on behind a lorry, what a junction looks like, which query answers for which line - is in weights that a
 student can simply be given (reusing a teacher's classifier: SimKD, arXiv 2203.14001; inheriting weights:
 FGD, arXiv 2111.11837). What is left to learn is the BEV they are fed with. So it is taught there (`fused`), where the
-decoder ends (`bev`), and by answers: class probabilities of every cell, and the polylines of the heads, which need no
-matching since query i of the student started as query i of the teacher: every layer of the query head is drawn to them
-as strongly as to truth. Nothing changes at inference.
+decoder ends (`bev`), and by the polylines of the query head, which need no matching since query i of the student began
+as query i of the teacher: every layer of the query head is drawn to them as strongly as to truth. Class probabilities
+of every cell (`response`) are not taught: they are sure of much that no picture shows, and drawn to them a student lost
+mIoU and mAP (`mapkd bench distill`, row inherit_response). Nothing changes at inference.
 
 A distance between features is divided by the mean square of the teacher's, so that the weights mean the same whatever
 the teacher's scale. B batch, C channels, Y X decoder cells.
@@ -46,7 +47,7 @@ class Config:
     inherit: str = "decoder"
     fused: float = 1.0
     bev: float = 1.0
-    response: float = 2.0
+    response: float = 0.0
     head: float = 2.0
     foreground: float = 4.0
     temperature: float = 2.0
@@ -107,16 +108,18 @@ class Distil(Scheme):
             name: relative_distance(self._adapted(name, getattr(student, name)), getattr(teacher, name), weight)
             for name in ("fused", "bev")
         }
-        response = response_kl(student.semantic.float(), teacher.semantic.float(), c.temperature)
         layers = student.queries if c.every_layer else student.queries[-1:]
         by_index = c.inherit != "nothing"  # else its queries have nothing to do with the teacher's
         heads = [head_losses(layer, teacher.queries[-1], by_index, c.points) for layer in layers]
-        return {
+        losses = {
             "inherit_fused": c.fused * away["fused"],
             "inherit_bev": c.bev * away["bev"],
-            "inherit_response": c.response * response,
             "inherit_head": c.head * torch.stack(heads).mean(),
         }
+        if c.response:
+            response = response_kl(student.semantic.float(), teacher.semantic.float(), c.temperature)
+            losses["inherit_response"] = c.response * response
+        return losses
 
     def _adapted(self, name: str, features: Tensor) -> Tensor:
         return self.adapters[name](features) if name in self.adapters else features
