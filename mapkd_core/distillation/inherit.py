@@ -8,7 +8,7 @@ FGD, arXiv 2111.11837). What is left to learn is the BEV they are fed with. So i
 decoder ends (`bev`), and by the polylines of the query head, which need no matching since query i of the student began
 as query i of the teacher: every layer of the query head is drawn to them as strongly as to truth. Class probabilities
 of every cell (`response`) are not taught: they are sure of much that no picture shows, and drawn to them a student lost
-mIoU and mAP (`mapkd bench distill`, row inherit_response). Nothing changes at inference.
+mIoU (`mapkd bench distill`, row inherit_response). Nothing changes at inference.
 
 A distance between features is divided by the mean square of the teacher's, so that the weights mean the same whatever
 the teacher's scale. B batch, C channels, Y X decoder cells.
