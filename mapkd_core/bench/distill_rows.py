@@ -56,11 +56,11 @@ LONGER: dict[str, Any] = {"times": 7 / 3, "variants": 2}
 # photographs, have: whether a teacher saves it the way there. One epoch would teach none of them anything, and more of
 # it all of them would take longer than the rest of the table: trained where asked for by name.
 COLD: dict[str, Row] = {
-    "cold_student": Row("from nothing: student alone", cold=True, **LONGER),
-    "cold_feature": Row("from nothing: feature MSE", "feature", cold=True, **LONGER),
-    "cold_mapkd": Row("from nothing: MapKD without coach", "mapkd", cold=True, **LONGER),
-    "cold_bridgeta": Row("from nothing: BridgeTA (reconstructed)", "bridgeta", cold=True, **LONGER),
-    "cold_inherit": Row("from nothing: inherit (ours)", "inherit", cold=True, **LONGER),
+    "cold_student": Row("from nothing, 2.3 times as long: student alone", cold=True, **LONGER),
+    "cold_feature": Row("from nothing, 2.3 times as long: feature MSE", "feature", cold=True, **LONGER),
+    "cold_mapkd": Row("from nothing, 2.3 times as long: MapKD without coach", "mapkd", cold=True, **LONGER),
+    "cold_bridgeta": Row("from nothing, 2.3 times as long: BridgeTA (reconstructed)", "bridgeta", cold=True, **LONGER),
+    "cold_inherit": Row("from nothing, 2.3 times as long: inherit (ours)", "inherit", cold=True, **LONGER),
 }
 FAINT = {"head": 1.0, "points": 1.0, "every_layer": False}  # the last layer's answers, a point no more than a score
 _NO_LOSS = dict.fromkeys(("fused", "bev", "response", "head"), 0.0)
