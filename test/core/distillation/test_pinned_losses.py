@@ -36,7 +36,7 @@ def test_losses_are_what_they_were(name, tiny, teacher_config, coach_config, net
     config = distillation.student_of(name, tiny)
     batch = frames(replace(teacher_config, view=config.view))
     torch.manual_seed(1)  # of what the scheme itself learns
-    settings = {"inherit": "nothing"} if name == "inherit" else {}
+    settings = {"inherit": "nothing", "response": 2.0} if name == "inherit" else {}  # with what is off by default
     scheme = distillation.make(name, settings, config, network(teacher_config), network(coach_config)).eval()
     with torch.no_grad():
         losses = scheme(batch, network(config).eval()(batch.images, batch.plan))

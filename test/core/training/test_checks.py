@@ -58,7 +58,8 @@ def test_polylines_that_the_teacher_never_learned_are_not_taught(tiny, tmp_path,
         RunState(build(tiny), config, ALONE)
 
 
-OFF = {"mapkd": {"msrd_teacher": 0.0}, "bridgeta": {"response": 0.0}, "inherit": {"response": 0.0}}
+OFF = {"mapkd": {"msrd_teacher": 0.0}, "bridgeta": {"response": 0.0}, "inherit": {}}
+ON = {"inherit": {"response": 2.0}}  # the others teach it unless told otherwise
 OFF |= {"response": {"weight": 0.0}, "channelwise": {"weight": 0.0}}
 DEAF = ("attention", "feature", "foreground", "mapdistill")  # they look elsewhere
 
@@ -71,7 +72,8 @@ def test_classes_that_the_teacher_never_learned_are_not_taught(tiny, tmp_path, s
     known = replace(tiny, modalities=("camera", "lidar"), lidar_width=8)
     weights = TrainConfig().weights | {"semantic": 0.0, "dice": 0.0}
     save_weights(path, build(known).state_dict(), known, {"training": {"weights": weights}})
-    given = OFF.get(scheme, {"relation": 0.0, "feature": 0.0} if scheme == "mapdistill" else {}) if is_off else {}
+    off = OFF.get(scheme, {"relation": 0.0, "feature": 0.0} if scheme == "mapdistill" else {})
+    given = off if is_off else ON.get(scheme, {})
     config = TrainConfig(wanted, scheme=scheme, scheme_settings=given, teacher=str(path))
     if is_off or scheme in DEAF:
         assert RunState(build(wanted), config, ALONE).teachers["teacher"]
