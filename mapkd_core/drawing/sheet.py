@@ -109,6 +109,9 @@ def _write_legend(
         text = f"{name}: {_count(predicted.elements, name)}"
         text += "" if truth is None else f" (truth {_count(truth, name)})"
         column += 34 + write(sheet, text, (column + 34, row), colours.TEXT, 0.48) + 30
+    if predicted.observed is not None and not predicted.observed.all():
+        cv2.rectangle(sheet, (column, row - 11), (column + 14, row + 2), colours.UNOBSERVED, cv2.FILLED)
+        column += 22 + write(sheet, "seen by no camera", (column + 22, row), colours.TEXT, 0.48) + 30
     for name in under:
         colour = colours.RAISED_POINT if name == LIDAR else prior_colour(name)
         cv2.line(sheet, (column, row - 4), (column + 12, row - 4), colour, 2, cv2.LINE_AA)

@@ -54,11 +54,20 @@ def roofline(result: Mapping[str, Any], path: Path) -> None:
     )
     for name, row in result["parts"].items():
         axes.plot(row["intensity"], row["gflops"], "o", color=COLOURS[name], markeredgecolor="0.2")
-        axes.annotate(name, (row["intensity"], row["gflops"]), xytext=(6, -3), textcoords="offset points")
+        place, side = ((-6, -3), "right") if _is_crowded(name, result["parts"]) else ((6, -3), "left")
+        point = (row["intensity"], row["gflops"])
+        axes.annotate(name, point, xytext=place, ha=side, textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="GFLOP/s")
     axes.legend(frameon=False, loc="lower right")
     axes.grid(color="0.92")
     save(figure, path)
+
+
+def _is_crowded(name: str, parts: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether another part's point lies where the label of this one would, on its right."""
+    own = parts[name]
+    right = [row for other, row in parts.items() if other != name and 1 <= row["intensity"] / own["intensity"] < 3]
+    return any(0.8 < row["gflops"] / own["gflops"] < 1.25 for row in right)
 
 
 def _pieces(stages: Mapping[str, Mapping[str, float]], parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

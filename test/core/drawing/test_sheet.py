@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mapkd_core.drawing import VideoWriter, bev_panel, colour_of, contact_sheet
+from mapkd_core.drawing import VideoWriter, bev_panel, colour_of, colours, contact_sheet
 from mapkd_core.drawing.sheet import camera_rows
 from mapkd_core.geometry import from_euler, transform
 from mapkd_core.grid import BevGrid
@@ -68,6 +68,16 @@ def test_sheet_holds_any_rig_and_says_which_camera_gave_nothing(names: list[str]
     assert len(maps)
     if "CAM_FRONT" in names:
         assert (sheet[:250, :1320].astype(int).max(-1) - sheet[:250, :1320].min(-1) > 100).any()
+
+
+def test_the_legend_names_the_ground_that_no_camera_sees() -> None:
+    def swatch(observed: np.ndarray | None) -> int:
+        sheet = contact_sheet(Frame((camera("CAM_FRONT", 0.0),)), LocalMap(GRID, (), observed=observed))
+        return int((sheet[:, :600] == colours.UNOBSERVED).all(-1).sum())
+
+    blind = np.ones(GRID.shape, bool)
+    blind[190:210, 90:110] = False
+    assert swatch(blind) > 50 and swatch(np.ones(GRID.shape, bool)) == swatch(None) == 0
 
 
 def test_video_is_there_when_it_is_complete(tmp_path: Path) -> None:
