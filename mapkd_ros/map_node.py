@@ -49,6 +49,7 @@ class MapNode(LifecycleNode):
         self._outputs: MapOutputs | None = None
         self._pipeline: MapPipeline | None = None
         self._fault: Exception | None = None
+        self._is_finalized = False
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.OUTPUT)
@@ -83,6 +84,7 @@ class MapNode(LifecycleNode):
         def free_all() -> None:
             self._deactivate()
             self._free()
+            self._is_finalized = True
 
         return self._try("shut down", free_all)
 
@@ -167,6 +169,8 @@ class MapNode(LifecycleNode):
 
     def _idle(self) -> DiagnosticArray:
         state = "inactive" if self._predictor is not None else "unconfigured"
+        if self._is_finalized:
+            state = "finalized, no manager can start it again: restart its process"
         array = DiagnosticArray(status=[status(f"{self.get_name()}: output", WARN, f"no map: the node is {state}", {})])
         array.header.stamp = self.get_clock().now().to_msg()
         return array

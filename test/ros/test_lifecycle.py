@@ -78,6 +78,7 @@ def test_a_manager_leads_the_node_through_its_states(bench, map_node):
         assert len(vectors) == cycle + 1, "deactivated it publishes nothing"
     assert change(bench, "cleanup") and bench.until(lambda: bench.count_publishers("map/vector_map") == 0)
     assert change(bench, "unconfigured_shutdown") and state(bench) == State.PRIMARY_STATE_FINALIZED
+    assert bench.until(lambda: "finalized" in newest(diagnostics, "output")[0]), process.output
     assert process.interrupt()[0] == 0 and "Traceback" not in process.output, process.output
 
 
