@@ -98,14 +98,16 @@ class TrainConfig:
     batch: int = 4  # frames a step
     steps: int = 6000
     minutes: float = 0.0  # > 0: the schedule ends after this wall time instead of after `steps`
-    optimizer: str = "muon"  # muon or adamw
+    optimizer: str = "muon"  # muon, adamw or adam
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: int = 200  # steps
+    decay_every: int = 0  # steps, > 0: the rate falls to a tenth each time, instead of along a cosine over the run
     clip: float = 10.0  # gradient norm
     ema: float = 0.998  # decay of the averaged weights that are kept
     precision: str = "auto"  # bf16 (autocast), fp32, or auto: bf16 where the device computes it
     workers: int = 1  # loader processes
+    semantic_loss: str = "softmax"  # cross entropy of a softmax over classes, or "sigmoid": of each class's own
     validate_every: int = 1500  # steps
     checkpoint_every: int = 500  # steps
     camera_dropout: float = 0.15  # probability that a frame loses one or two cameras

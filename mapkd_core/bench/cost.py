@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mapkd_core.config import ModelConfig
@@ -21,14 +22,19 @@ def parameters(network: nn.Module) -> int:
 
 
 def operations(network: nn.Module, *inputs: torch.Tensor) -> int:
-    """Floating-point operations of convolutions and matrix products in one pass; a multiply-add is two."""
-    was_training = network.training
+    """Floating-point operations of convolutions and matrix products in one pass; a multiply-add is two.
+
+    Attention is counted by its two products: of PyTorch's fused layers and kernels the counter sees nothing.
+    """
+    was_training, is_fused = network.training, torch.backends.mha.get_fastpath_enabled()
     asked = [p for p in network.parameters() if p.requires_grad]
     network.eval().requires_grad_(False)
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with FlopCounterMode(display=False) as counter:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             network(*inputs)
     finally:
+        torch.backends.mha.set_fastpath_enabled(is_fused)
         network.train(was_training)
         for parameter in asked:
             parameter.requires_grad_(True)

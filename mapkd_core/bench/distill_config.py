@@ -23,8 +23,9 @@ from mapkd_core.writing import aside
 class Bench:
     """What is compared. steps: of every student, 0 takes the size's own. variants: of every frame, 0 takes those of a
     row that trains for longer, of others the size's own, and one per epoch where that says 0 as well. changes:
-    `key=value` for all runs, as of `mapkd train`. answers_gb: the most that stored answers may take, in all. kept:
-    folder of results and teachers that go from machine to machine (`distill_kept`).
+    `key=value` for all runs, as of `mapkd train`. answers_gb: the most that new answers of one teacher may take; with 0
+    none are stored, and teachers answer anew in every run. kept: folder of results and teachers that go from machine to
+    machine (`distill_kept`).
     """
 
     size: str = "small"
@@ -73,7 +74,8 @@ def config(bench: Bench, name: str, seed: int) -> TrainConfig:
     settings = asdict(distillation.load(row.scheme).Config(**row.settings))
     return replace(
         alone, scheme=row.scheme, scheme_settings=settings, teacher=str(bench.weights("teacher")),
-        coach=str(bench.weights("coach")) if row.coach else "", answers=str(bench.folder / "answers"),
+        coach=str(bench.weights("coach")) if row.coach else "",
+        answers=str(bench.folder / "answers") if bench.answers_gb else "",
         answers_gb=bench.answers_gb,
     )  # fmt: skip
 

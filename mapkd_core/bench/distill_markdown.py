@@ -21,7 +21,13 @@ def markdown(result: Mapping[str, Any]) -> list[str]:
         f"{result['size']}, {result['training_frames']} frames, students of {result['steps']} steps of "
         f"{result['batch']} frames in the same order."
     )
-    return [*_main(rows, splits), "", what, "", *_classes(rows, splits[-1]), "", *_cost(result)]
+    runs = sum(len(row["seeds"]) for row in rows.values())
+    answers = sum(result["answers_seconds"].values()) / 60
+    spent = (
+        f"{runs} runs of {result['core_hours']:.1f} core hours in all; what teachers answer was computed once, in "
+        f"{answers:.0f} minutes that are in no row."
+    )
+    return [*_main(rows, splits), "", what, spent, "", *_classes(rows, splits[-1]), "", *_cost(result)]
 
 
 def _main(rows: Mapping[str, Any], splits: Sequence[str]) -> list[str]:

@@ -44,6 +44,7 @@ def table(bench: Bench, repeats: int = 10) -> dict[str, Any]:
         "variants": student.variants, "training_frames": len(SampleFolder(student.data)),
         "rows": {name: _row(name, results) for name, results in found.items()},
         "costs": _costs(bench, list(found), repeats),
+        "core_hours": _core_hours([run for results in found.values() for run in results]),
         "answers_seconds": json.loads(seconds.read_text()) if seconds.is_file() else {},
         "machine": describe(torch.get_num_threads()),
     }  # fmt: skip
@@ -53,6 +54,11 @@ def _results(bench: Bench, name: str) -> list[dict[str, Any]]:
     runs = sorted(int(f.parent.name) for f in (bench.folder / name).glob("*/result.json"))
     done = [seed for seed in runs if is_done(bench, name, seed)]
     return [json.loads((bench.run_folder(name, seed) / "result.json").read_text()) for seed in done]
+
+
+def _core_hours(runs: Sequence[Mapping[str, Any]]) -> float:
+    """What all runs took to train, scores and teachers' answers apart."""
+    return round(sum((run["seconds"] or 0) * run["machine"]["threads"] for run in runs) / 3600, 2)
 
 
 def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variants", type=int, default=0, metavar="K",
         help="of every frame; 0: those of the size's file, one per epoch where that says 0",
     )  # fmt: skip
-    group.add_argument("--answers-gb", type=float, default=24.0, metavar="G", help="limit of the teachers' answers")
+    group.add_argument(
+        "--answers-gb",
+        type=float,
+        default=24.0,
+        metavar="G",
+        help="the most that a teacher's new answers take on disk; 0: keep none",
+    )
     group.add_argument(
         "--kept",
         type=Path,
@@ -45,7 +51,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mapkd_core.bench.distill_markdown import markdown
     from mapkd_core.bench.distill_table import table
 
-    least = {"seeds": 1, "ablation_seeds": 0, "minutes": 0, "steps": 1, "variants": 0, "repeats": 1}
+    least = {"seeds": 1, "ablation_seeds": 0, "minutes": 0, "steps": 1, "variants": 0, "repeats": 1, "answers_gb": 0}
     for name, lowest in least.items():
         if (value := getattr(options, name)) is not None and value < lowest:
             raise ValueError(f"{name.replace('_', '-')} = {value}; must be at least {lowest}")

@@ -8,8 +8,10 @@ the file: `available()` lists it, and the contract test runs over it.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import fields
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +43,23 @@ def student_of(name: str, config: ModelConfig) -> ModelConfig:
 def make(
     name: str, settings: Mapping[str, Any], student: ModelConfig, teacher: MapModel, coach: MapModel | None = None
 ) -> Scheme:
-    """A scheme for this student. Raises ValueError for an unknown setting, and for networks that do not fit."""
-    module = load(name)
-    scheme: Scheme = module.Distil(from_dict(module.Config, dict(settings), f"{name}."), student, teacher, coach)
+    """A scheme for this student. Raises ValueError for networks that do not fit, and what `settings_of` refuses."""
+    scheme: Scheme = load(name).Distil(settings_of(name, settings), student, teacher, coach)
     return scheme
+
+
+def settings_of(name: str, settings: Mapping[str, Any]) -> Any:
+    """The scheme's Config. Raises ValueError for an unknown setting, and for a number that is none or too small: those
+    of `Distil.positive` must be more than 0, no other may be less.
+    """
+    module = load(name)
+    config = from_dict(module.Config, dict(settings), f"{name}.")
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        is_positive = setting.name in module.Distil.positive
+        if not math.isfinite(value) or value < 0 or (is_positive and value == 0):
+            least = "more than 0" if is_positive else "0 or more"
+            raise ValueError(f"{name}.{setting.name} = {value!r}: expected a number of {least}")
+    return config

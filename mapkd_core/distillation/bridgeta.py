@@ -88,11 +88,10 @@ class Distil(Scheme):
     """Only the teacher is used."""
 
     knows_layers = True
+    positive = ("epsilon",)
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)
-        if config.epsilon <= 0:
-            raise ValueError(f"bridgeta.epsilon = {config.epsilon}; Young's inequality needs a positive one")
         self.adapter = adapter(student.bev_channels, teacher.config.bev_channels)
         channels, self.overlapping = teacher.config.bev_channels, student.overlapping
         self.assistant = Assistant(channels, student.semantic_channels) if config.assistant else None

@@ -33,6 +33,7 @@ class Distil(Scheme):
     """Only the teacher is used; nothing is learned beside the student. Unknown cells of layers say nothing."""
 
     reads = ("semantic",)
+    positive = ("temperature",)
     knows_layers = True
 
     def teaches_semantic(self, teacher: str) -> bool:

@@ -60,6 +60,7 @@ class Distil(Scheme):
     """Only the teacher is used."""
 
     reads = ("bev",)
+    positive = ("points",)
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)

@@ -66,6 +66,7 @@ class Distil(Scheme):
     """Only the teacher is used."""
 
     reads = ("fused", "bev", "semantic", "queries")
+    positive = ("temperature",)
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)

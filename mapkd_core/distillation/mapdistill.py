@@ -119,6 +119,7 @@ class Distil(Scheme):
     """Only the teacher is used; it needs a LiDAR."""
 
     reads = ("camera_bev", "lidar_bev", "fused", "bev", "queries")
+    positive = ("patch", "channels", "temperature")
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__(config, student, teacher, coach)

@@ -3,7 +3,8 @@
 
 As the authors mean it, with defects of the released code mended; `as_released` brings them back:
   - the projections to tokens are made once, and the student's learns; released: new random ones at every step,
-  - tokens have length one, so that the attention does not saturate; released: raw, where it is the identity,
+  - tokens have length one, so that the attention does not saturate; released: raw, where it is the identity; with
+    token=False these are the very patches, without a projection, as in the student script that has TGPD switched on,
   - one softmax; released: a second one over the first, and rows of the attention are summed,
   - responses are compared as the maps are made: by a softmax over background and classes; released: by a sigmoid each,
     which tells something of networks that were trained with sigmoids, as the authors' were.
@@ -89,6 +90,8 @@ class Tokens(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         patches = functional.unfold(features, self.side, stride=self.side).transpose(1, 2)  # B P (C side side)
+        if self.config.as_released and not self.config.token:
+            return patches
         tokens = self.patch(patches)
         if self.config.token:
             tokens = torch.cat([self.whole(features.mean((2, 3))).unsqueeze(1), tokens], 1)
@@ -119,6 +122,7 @@ class Distil(Scheme):
     """Teacher and, where given, coach; each has an adapter of its own."""
 
     reads = ("bottleneck", "semantic")
+    positive = ("token_width", "temperature")
     uses_coach = True
 
     def __init__(self, config: Config, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:

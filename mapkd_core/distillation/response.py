@@ -25,6 +25,7 @@ class Distil(Scheme):
     """Only the teacher is used; nothing is learned beside the student."""
 
     reads = ("semantic",)
+    positive = ("temperature",)
 
     def teaches_semantic(self, teacher: str) -> bool:
         return bool(self.config.weight)

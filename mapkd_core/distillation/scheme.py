@@ -23,12 +23,14 @@ class Scheme(nn.Module):
     reads: what of a teacher's MapOutput the scheme looks at; nothing else is kept of answers that are stored.
     knows_layers: whether its losses also hold for layers that may overlap, and not for lines alone.
     uses_coach: whether a coach has something to say in it.
+    positive: numbers of its Config that must be more than 0; others must not be less.
     stored: teacher's name -> rows of the batch to those fields, where the answers are on disk (`training.answers`).
     """
 
     reads: ClassVar[tuple[str, ...]] = ("bev", "semantic")
     knows_layers: ClassVar[bool] = False
     uses_coach: ClassVar[bool] = False
+    positive: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, student: ModelConfig, teacher: MapModel, coach: MapModel | None = None) -> None:
         super().__init__()

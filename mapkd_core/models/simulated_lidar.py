@@ -23,7 +23,7 @@ class SimulatedLidar(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.lidar_width
-        is_paper = config.view == "perspective"
+        is_paper = config.view.startswith("perspective")  # as in models.build, which imports this
         self.encoder = TrunkEncoder(config.camera_width) if is_paper else CameraEncoder(config.camera_width, 0)
         self.splat = LiftSplatView(config, width)
         self.bev = nn.Sequential(ConvNorm(width, width, 3), ConvNorm(width, width, 3))

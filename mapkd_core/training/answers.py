@@ -117,7 +117,8 @@ def _check_size(
     tqdm.write(f"{store.folder}: {len(missing)} of {store.rows} answers to compute, {size:.2f} GB for {', '.join(new)}")
     if size > config.answers_gb:
         raise ValueError(f"the answers would take {size:.3g} GB in {config.answers}, answers_gb allows "
-                         f"{config.answers_gb:g}: raise it, take fewer variants, or leave `answers` empty")  # fmt: skip
+                         f"{config.answers_gb:g}: raise it, take fewer variants, or leave `answers` empty "
+                         "(`mapkd bench distill --answers-gb 0`)")  # fmt: skip
 
 
 def _name(network: MapModel, sha256: str, config: TrainConfig, dataset: TrainingSet, device: torch.device) -> str:

@@ -65,9 +65,13 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], config: ModelConfig
 
 @contextmanager
 def weights_aside(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A path for the weights and a card to fill: both get their names one after the other, when both are on disk."""
+    """A path for the weights and a card to fill: both get their names when both are written, the weights last.
+
+    Who is killed between the two has no weights then, and goes on with the run; weights without their card would be
+    taken for a finished one.
+    """
     card: dict[str, Any] = {}
-    with aside(path.with_suffix(".json")) as card_aside, aside(path) as unfinished:
+    with aside(path) as unfinished, aside(path.with_suffix(".json")) as card_aside:
         yield unfinished, card
         card_aside.write_text(json.dumps(card, indent=1) + "\n")
 

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mapkd_core import distillation
-from mapkd_core.config import TrainConfig, from_dict
+from mapkd_core.config import TrainConfig
 from mapkd_core.data.batch import TrainingSet
 from mapkd_core.data.fit import check_apart, check_labelled
 from mapkd_core.distillation.scheme import Scheme
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.training.losses import SEMANTIC
+from mapkd_core.training.optim import OPTIMIZERS
 from mapkd_core.training.validate import plain
 
 
@@ -21,10 +24,33 @@ def uses_coach(scheme: str) -> bool:
     return bool(getattr(distillation.load(scheme).Distil, "uses_coach", False))
 
 
+# The least value of the run's numbers that no loop can do with less of.
+_LEAST = {
+    "batch": 1, "validate_every": 1, "checkpoint_every": 1, "workers": 0, "warmup": 0, "decay_every": 0, "clip": 0,
+    "learning_rate": 0, "weight_decay": 0, "ema": 0, "camera_dropout": 0, "modality_dropout": 0, "turn": 0, "shift": 0,
+    "calibration_noise": 0, "minutes": 0, "answers_gb": 0, "variants": 0,
+}  # fmt: skip
+_MOST = {"ema": 1, "camera_dropout": 1, "modality_dropout": 1}
+
+
+def check_run(config: TrainConfig) -> None:
+    """Raises ValueError for numbers of a run that are none, or too small or too large, and for unknown words."""
+    for name, least in _LEAST.items():
+        value, most = getattr(config, name), _MOST.get(name, math.inf)
+        if not (math.isfinite(value) and least <= value <= most):
+            limits = f"at least {least}" if most == math.inf else f"{least} to {most}"
+            raise ValueError(f"{name} = {value!r}: expected a number, {limits}")
+    for name, known in (("optimizer", OPTIMIZERS), ("semantic_loss", SEMANTIC)):
+        if (word := getattr(config, name)) not in known:
+            raise ValueError(f"{name} = {word!r}; known: {', '.join(known)}")
+
+
 def check_taught(config: TrainConfig) -> None:
     """Raises ValueError for a teacher, coach or settings without a scheme, a scheme without a teacher or with unknown
-    settings, a coach whom the scheme does not listen to, and answers of frames without fixed variants.
+    settings, a coach whom the scheme does not listen to, and answers of frames without fixed variants; and what
+    `check_run` refuses.
     """
+    check_run(config)
     if not config.scheme:
         for name in ("teacher", "coach", "scheme_settings"):
             if given := getattr(config, name):
@@ -33,7 +59,7 @@ def check_taught(config: TrainConfig) -> None:
                     f"{', '.join(distillation.available())}, or leave {name} out"
                 )
         return
-    from_dict(distillation.load(config.scheme).Config, dict(config.scheme_settings), f"{config.scheme}.")
+    distillation.settings_of(config.scheme, config.scheme_settings)
     if not config.teacher:
         raise ValueError(f"scheme = {config.scheme!r} needs a teacher: teacher=FILE.safetensors of `mapkd train`")
     if config.coach and not uses_coach(config.scheme):

@@ -40,7 +40,7 @@ class Learning(nn.ModuleDict):
             output = self["model"](*batch.learner_inputs())
             camera = self["hint"](output.camera, batch.camera_lines)
             taught = self["scheme"](batch, output) if "scheme" in self else {}
-        losses = map_losses(output, batch, config.model.query_groups) | {"camera": camera}
+        losses = map_losses(output, batch, config.model.query_groups, config.semantic_loss) | {"camera": camera}
         total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
         if taught:
             total = total + torch.stack(list(taught.values())).sum()

@@ -17,16 +17,17 @@ from mapkd_core.data.batch import Batch
 from mapkd_core.models.map_model import MapOutput
 
 FOREGROUND_WEIGHT = 2.0  # as HDMapNet's 2.13: lines are a tenth of the cells
+SEMANTIC, POSITIVE_WEIGHT = ("softmax", "sigmoid"), 2.13  # of HDMapNet's sigmoids, MapKD's and P-MapNet's, too
 PULL_MARGIN, PUSH_MARGIN = 0.5, 3.0  # discriminative loss, arXiv 1708.02551
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 COST_CLASS, COST_POINT = 2.0, 25.0  # MapTR sums its cost of 5 over 20 points; ours is a mean
 
 
-def map_losses(output: MapOutput, batch: Batch, groups: int) -> dict[str, Tensor]:
-    """Every loss of the map task; of a network of layers there is one."""
+def map_losses(output: MapOutput, batch: Batch, groups: int, kind: str = "softmax") -> dict[str, Tensor]:
+    """Every loss of the map task; of a network of layers there is one. kind: of `semantic_losses`."""
     if batch.layers is not None:
         return {"semantic": layer_loss(output.semantic, batch.layers)}
-    semantic, dice = semantic_losses(output.semantic, batch.labels)
+    semantic, dice = semantic_losses(output.semantic, batch.labels, kind)
     losses = {
         "semantic": semantic,
         "dice": dice,
@@ -48,13 +49,20 @@ def layer_loss(logits: Tensor, truth: Tensor) -> Tensor:
     return (focal_loss.sum((0, 2, 3)) / over_ranks.divisor(known.sum((0, 2, 3)))).sum()
 
 
-def semantic_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted cross entropy, and 1 - soft Dice per class over the batch, which follows the IoU it is judged by."""
+def semantic_losses(logits: Tensor, labels: Tensor, kind: str = "softmax") -> tuple[Tensor, Tensor]:
+    """Weighted cross entropy, and 1 - soft Dice per class over the batch, which follows the IoU it is judged by.
+
+    kind: softmax over background and classes; or sigmoid, one for each, as in HDMapNet (2107.06307) and those after
+    it: mean over cells and channels, true ones 2.13 times as heavy. The map is the largest logit either way.
+    """
     log_probability = logits.log_softmax(1)
-    weights = logits.new_full((logits.shape[1],), FOREGROUND_WEIGHT)
-    weights[0] = 1.0
-    entropy = functional.nll_loss(log_probability, labels, weights, reduction="sum")
-    entropy = entropy / over_ranks.divisor(weights[labels].sum())
+    if kind == "sigmoid":
+        entropy = _of_each(logits, labels)
+    else:
+        weights = logits.new_full((logits.shape[1],), FOREGROUND_WEIGHT)
+        weights[0] = 1.0
+        entropy = functional.nll_loss(log_probability, labels, weights, reduction="sum")
+        entropy = entropy / over_ranks.divisor(weights[labels].sum())
     probability = log_probability.exp()
     right = probability.gather(1, labels.unsqueeze(1)).flatten()  # probability of the true class, cell by cell
     classes = logits.shape[1]
@@ -62,6 +70,13 @@ def semantic_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     total = probability.sum((0, 2, 3)) + torch.bincount(labels.flatten(), minlength=classes)
     overlap, total = over_ranks.total(torch.stack([overlap, total]))
     return entropy, (1 - (2 * overlap + 1) / (total + 1))[1:].mean()
+
+
+def _of_each(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of every channel's sigmoid, background's, too."""
+    truth = functional.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    heavy = logits.new_full((logits.shape[1], 1, 1), POSITIVE_WEIGHT)
+    return functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=heavy)
 
 
 def discriminative_loss(embedding: Tensor, instances: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def pretrain(config: TrainConfig, out: Path, resume: bool = False) -> Path:
 
 def _pretrain(config: TrainConfig, out: Path, resume: bool) -> None:
     torch.manual_seed(config.seed)
-    folder, run = SampleFolder(config.data), RefinementState(config, own_device())
+    run, folder = RefinementState(config, own_device()), SampleFolder(config.data)
     check_reach(folder, config)
     progress = run.progress
     if resume:

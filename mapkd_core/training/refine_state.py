@@ -15,6 +15,7 @@ from mapkd_core.models.refinement import Refinement
 from mapkd_core.training import going_on, randomness
 from mapkd_core.training.autocast import autocast
 from mapkd_core.training.checkpoint import load_training, save_training
+from mapkd_core.training.checks import check_run
 from mapkd_core.training.descent import descend
 from mapkd_core.training.losses import semantic_losses
 from mapkd_core.training.optim import make_optimizer, schedule
@@ -27,6 +28,7 @@ class RefinementState:
     """network, its optimizer, and how far it is. Raises ValueError where the settings have no refinement."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        check_run(config)
         self.config, self.device = config, device
         self.network = fresh(config.model).train().to(device)
         self.optimizer = make_optimizer(self.network, config)
@@ -42,7 +44,8 @@ class RefinementState:
             group["lr"] = self.config.learning_rate * schedule(self.progress.step, self.progress.share, self.config)
         with autocast(self.config, labels.device):
             answer = self.network(told)
-        total = torch.stack(semantic_losses(answer, labels)).sum()
+        entropy, dice = semantic_losses(answer, labels, self.config.semantic_loss)
+        total = self.config.weights["semantic"] * entropy + self.config.weights["dice"] * dice
         value = float(total.detach())
         descend(total, self.network, self.optimizer, self.config.clip, told={"total": value}, frames=frames)
         self.progress.advance()

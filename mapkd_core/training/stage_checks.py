@@ -22,7 +22,7 @@ from mapkd_core.models.map_model import MapModel
 from mapkd_core.training.autocast import precision_of
 from mapkd_core.training.beginning import initial
 from mapkd_core.training.checkpoint import load_weights, read_card
-from mapkd_core.training.checks import check_frames, check_queries, check_semantic, check_taught
+from mapkd_core.training.checks import check_frames, check_queries, check_run, check_semantic, check_taught
 from mapkd_core.training.optim import make_optimizer
 from mapkd_core.training.refine import start
 from mapkd_core.training.refine_state import check_same, fresh
@@ -40,6 +40,7 @@ def check_networks(configs: Mapping[str, TrainConfig], weights: Mapping[str, Pat
     for name, config in configs.items():
         path, found = weights[name], list[str]()
         with _named(name):
+            check_run(config)
             if name == "refinement":
                 make_optimizer(fresh(config.model), config)
             elif path.is_file():

@@ -22,6 +22,7 @@ from mapkd_core.config import TrainConfig, to_dict
 from mapkd_core.data import set_manifest
 from mapkd_core.data.samples import write
 from mapkd_core.models.build import build
+from mapkd_core.training import refine
 from mapkd_core.types import MapElement
 
 
@@ -78,6 +79,44 @@ def test_what_is_kept_goes_on_on_another_machine(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(distill, "train", lambda *_: pytest.fail("trained again"))
     assert distill.run(here, ["student", "feature"], seeds=1) == []
     assert distill_table.table(here, repeats=1)["rows"] == before
+
+
+def test_where_the_teachers_answers_have_no_room_they_answer_anew(bench, tmp_path):
+    """As in size full, where they would take a terabyte; and the row is the same but for rounding."""
+    assert distill.run(bench, ["feature"], seeds=1) == []
+    stored = json.loads((bench.run_folder("feature", 0) / "result.json").read_text())
+    there = replace(bench, answers_gb=0.0)
+    shutil.rmtree(bench.folder / "feature")
+    shutil.rmtree(bench.folder / "answers")
+    assert distill.run(there, ["feature"], seeds=1) == [] and not (bench.folder / "answers").exists()
+    anew = json.loads((bench.run_folder("feature", 0) / "result.json").read_text())
+    assert anew["teachers"] == stored["teachers"] and distill.is_done(bench, "feature", 0), "either is the same run"
+
+
+def test_a_teachers_refinement_is_pretrained_first_and_once(bench, tiny, tmp_path, monkeypatch):
+    refined = {"refinement_layers": 1, "refinement_width": 16}
+    file = tmp_path / "roads_v1_smoke_teacher.yaml"
+    told = yaml.safe_load(file.read_text())
+    told["model"] |= refined
+    file.write_text(yaml.safe_dump(told))
+    told["model"]["modalities"] = ["camera"]
+    (tmp_path / "roads_v1_smoke_refinement.yaml").write_text(yaml.safe_dump(told | {"steps": 1}))
+    pretrained, pretrain = [], refine.pretrain
+    monkeypatch.setattr(refine, "pretrain", lambda *a, **k: pretrained.append(pretrain(*a, **k)))
+    assert distill.run(bench, ["feature"], seeds=1) == []
+    assert distill.run(bench, ["response"], seeds=1) == [] and len(pretrained) == 1
+    config = json.loads((bench.run_folder("teacher", 0) / "config.json").read_text())
+    assert config["refinement"] == str(bench.run_folder("refinement", 0) / refine.FILE)
+
+
+def test_the_table_tells_what_it_took(bench):
+    runs = [{"seconds": 1800.0, "machine": {"threads": 2}}, {"seconds": None, "machine": {"threads": 1}}]
+    assert distill_table._core_hours(runs) == 1.0
+    assert distill.run(bench, ["student"], seeds=1) == []
+    found = distill_table.table(bench, repeats=1) | {"core_hours": 1.04, "answers_seconds": {"teacher": 90.0}}
+    assert "1 runs of 1.0 core hours in all; what teachers answer was computed once, in 2 minutes" in "\n".join(
+        markdown(found)
+    )
 
 
 def test_a_damaged_or_unfinished_set_is_not_trained_on(bench, tmp_path):

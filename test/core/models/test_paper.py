@@ -17,6 +17,7 @@ from mapkd_core.data.batch import collate, to_batch
 from mapkd_core.distillation import mapdistill
 from mapkd_core.grid import RANGES
 from mapkd_core.models.build import build
+from mapkd_core.models.trunk import TrunkEncoder
 from mapkd_core.training.losses import map_losses
 from mapkd_core.types import LAYERS
 
@@ -97,6 +98,31 @@ def test_the_ranges_in_the_files_are_the_papers():
     for name in FILES:
         assert override.removeprefix("model.") in (FOLDER / f"{name}.yaml").read_text().replace("model.", "")
         assert load(TrainConfig, FOLDER / f"{name}.yaml", [override]).model.grid == RANGES["120x60"]
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "batch", "falls", "rate"),
+    [
+        ("hdmapnet", 30, 4, 10, 1e-3),
+        ("pmapnet", 10, 8, 3, 5e-4),
+        ("mapkd_coach", 10, 8, 10, 5e-4),
+        ("mapkd_student", 10, 8, 10, 5e-4),
+    ],
+)
+def test_schedules_and_losses_are_the_papers(name, epochs, batch, falls, rate):
+    """Adam, StepLR by tenths without warm-up, and cross entropies of sigmoids."""
+    config, epoch = load(TrainConfig, FOLDER / f"{name}.yaml"), 28130 // batch
+    assert (config.steps, config.decay_every, config.batch) == (epochs * epoch, falls * epoch, batch)
+    assert (config.optimizer, config.learning_rate, config.warmup, config.clip) == ("adam", rate, 0, 5.0)
+    assert config.semantic_loss == "sigmoid" and config.weights["dice"] == 0
+
+
+def test_the_second_encoder_of_a_coach_is_of_the_first_ones_kind(tiny):
+    """Of the dual view, too: camera=FILE starts both."""
+    for view in ("perspective", "perspective_dual"):
+        asked = replace(tiny, **PAPER, neck_width=12, modalities=("camera", "simulated_lidar"), lidar_width=8)
+        coach = build(replace(asked, view=view))
+        assert {type(encoder) for encoder in coach.camera_encoders} == {TrunkEncoder}, view
 
 
 @pytest.mark.parametrize(

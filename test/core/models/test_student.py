@@ -54,7 +54,7 @@ def test_shipped_weights_fit_a_student_that_no_part_of_a_teacher_has_changed():
     images, table = _inputs(model.config, 6)
     assert model.config == ModelConfig() and len(model.state_dict()) == 476
     assert parameters(model) == 3_180_543
-    assert operations(model, torch.from_numpy(images)[None], torch.from_numpy(table)[None]) == 8_186_770_944
+    assert operations(model, torch.from_numpy(images)[None], torch.from_numpy(table)[None]) == 8_190_610_944
 
 
 @pytest.mark.parametrize("view", VIEWS)

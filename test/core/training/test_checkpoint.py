@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,21 @@ def test_round_trip(weights, tiny):
     assert saved.keys() == model.state_dict().keys()
     assert all(torch.equal(saved[name], tensor) for name, tensor in model.state_dict().items())
     assert sorted(p.name for p in weights.parent.iterdir()) == ["student.json", "student.safetensors"]
+
+
+def test_a_kill_between_the_two_names_leaves_no_weights_that_look_finished(tmp_path, tiny, monkeypatch):
+    """Where weights are, their card is: a run without weights goes on, one with weights is taken for done."""
+    renamed = []
+
+    def rename_one(self: Path, target: Path) -> None:
+        if renamed:
+            raise KeyboardInterrupt
+        renamed.append(os.replace(self, target))
+
+    monkeypatch.setattr(Path, "replace", rename_one)
+    with pytest.raises(KeyboardInterrupt):
+        save_weights(tmp_path / "student.safetensors", build(tiny).state_dict(), tiny, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["student.json"]
 
 
 def test_damaged_weights_are_refused(weights):

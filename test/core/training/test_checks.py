@@ -15,6 +15,7 @@ from mapkd_core.models.build import build
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.training.loop import train
 from mapkd_core.training.parallel import ALONE
+from mapkd_core.training.refine import pretrain
 from mapkd_core.training.run_state import RunState
 from mapkd_core.types import LAYERS
 
@@ -37,6 +38,47 @@ def test_teachers_whom_nobody_asks_are_refused(settings, message, tmp_path, caps
     given = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
     assert cli.main(["train", *given, f"data={tmp_path}/data", "--out", str(tmp_path / "run")]) == 1
     assert re.search(message, capsys.readouterr().err) and not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("batch", 0, "batch = 0: expected a number, at least 1"),
+        ("checkpoint_every", 0, "checkpoint_every = 0: .*at least 1"),
+        ("validate_every", -5, "validate_every = -5: .*at least 1"),
+        ("workers", -1, "workers = -1: .*at least 0"),
+        ("learning_rate", float("nan"), "learning_rate = nan"),
+        ("clip", float("inf"), "clip = inf"),
+        ("ema", 1.5, "ema = 1.5: expected a number, 0 to 1"),
+        ("semantic_loss", "focal", "semantic_loss = 'focal'; known: softmax, sigmoid"),
+        ("optimizer", "sgd", "optimizer = 'sgd'; known: muon, adamw, adam"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["whole", "refinement"])
+def test_numbers_that_no_run_can_have_are_refused(tmp_path, tiny, kind, name, value, message):
+    model = replace(tiny, refinement_layers=1, refinement_width=16) if kind == "refinement" else tiny
+    with pytest.raises(ValueError, match=message):
+        (pretrain if kind == "refinement" else train)(TrainConfig(model, **{name: value}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "value", "message"),
+    [
+        ("mapdistill", "patch", 0, "mapdistill.patch = 0: expected a number of more than 0"),
+        ("mapkd", "token_width", -3, "mapkd.token_width = -3: .*more than 0"),
+        ("response", "temperature", 0, "response.temperature = 0.0: .*more than 0"),
+        ("channelwise", "temperature", float("nan"), "channelwise.temperature = nan"),
+        ("bridgeta", "epsilon", float("inf"), "bridgeta.epsilon = inf"),
+        ("foreground", "points", 0, "foreground.points = 0: .*more than 0"),
+        ("foreground", "reach", -1, "foreground.reach = -1: expected a number of 0 or more"),
+        ("inherit", "bev", -1, "inherit.bev = -1.0: expected a number of 0 or more"),
+    ],
+)
+def test_numbers_that_no_scheme_can_have_are_refused(tmp_path, tiny, scheme, name, value, message):
+    """Before a teacher is looked for."""
+    with pytest.raises(ValueError, match=message):
+        train(TrainConfig(tiny, scheme=scheme, scheme_settings={name: value}, teacher="none"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(("scheme", "settings", "refused"), [

@@ -15,6 +15,7 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.data.samples import write
 from mapkd_core.training import loop, run_state
 from mapkd_core.training.checkpoint import load_training, load_weights
+from mapkd_core.training.descent import descend
 from mapkd_core.training.loop import train
 from mapkd_core.training.optim import make_optimizer, schedule
 from mapkd_core.training.parallel import ALONE
@@ -153,6 +154,30 @@ def test_schedule_rises_then_falls():
     assert rates[100] == pytest.approx(0.01) and all(np.diff(rates[12:]) < 0)
 
 
+def test_schedule_falls_to_a_tenth_every_so_many_steps():
+    """The papers' StepLR, which knows no cosine."""
+    config = TrainConfig(steps=100, warmup=0, decay_every=30)
+    rates = [schedule(step, step / 100, config) for step in (0, 29, 30, 59, 60, 99)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.001])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_adam_and_adamw_are_pytorchs(config, name, kind):
+    made = make_optimizer(loop._initial(config), replace(config, optimizer=name, weight_decay=0.1))
+    assert type(made) is kind and made.param_groups[0]["betas"] == (0.9, 0.999)
+    assert {group["weight_decay"] for group in made.param_groups} == {0.0, 0.1}
+
+
+def test_gradients_are_cut_to_the_norm_that_is_asked_for():
+    """By plain steps of length one down a slope of norm 5."""
+    for clip, wanted in ((1.0, [-0.6, -0.8]), (10.0, [-3.0, -4.0])):
+        layer = torch.nn.Linear(2, 1, bias=False)
+        torch.nn.init.zeros_(layer.weight)
+        total = (layer.weight * torch.tensor([[3.0, 4.0]])).sum()
+        descend(total, layer, torch.optim.SGD(layer.parameters(), 1.0), clip, told={"total": 0.0}, frames=str)
+        assert layer.weight[0].tolist() == pytest.approx(wanted, rel=1e-5)
+
+
 def test_without_warm_up_the_first_step_is_whole(config, tmp_path):
     assert schedule(0, 0.0, TrainConfig(warmup=0)) == pytest.approx(1.0)
     assert train(replace(config, steps=1, warmup=0), tmp_path / "run").is_file()
@@ -195,7 +220,7 @@ def test_the_camera_encoder_can_come_from_a_network_of_another_shape(config, tmp
 
 
 def test_an_unknown_optimizer_is_refused(config):
-    with pytest.raises(ValueError, match="'sgd'; known: muon, adamw"):
+    with pytest.raises(ValueError, match="'sgd'; known: muon, adamw, adam"):
         make_optimizer(loop._initial(config), replace(config, optimizer="sgd"))
 
 

@@ -25,6 +25,15 @@ def test_cross_entropy_weighs_lines_double():
     assert entropy.item() == pytest.approx((1 * math.log(3) + 2 * math.log(4)) / 3)
 
 
+def test_sigmoids_by_hand():
+    """Two cells, three channels: five halves told wrong or right by half, and the true ones 2.13 times as heavy."""
+    labels = torch.tensor([[[0, 1]]])
+    logits = torch.zeros(1, 3, 1, 2)
+    logits[0, 2] = -SURE  # nobody says class 2
+    entropy, _ = losses.semantic_losses(logits, labels, "sigmoid")
+    assert entropy.item() == pytest.approx((2 * 2.13 + 2) * math.log(2) / 6, rel=1e-4)
+
+
 def test_dice_by_hand():
     labels = torch.tensor([[[0, 1, 1, 2]]])
     logits = torch.full((1, 3, 1, 4), -SURE)

@@ -16,7 +16,7 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.data.samples import write
 from mapkd_core.models.build import build
 from mapkd_core.training import loop, refine, run_state
-from mapkd_core.training.checkpoint import load_training, read_weights
+from mapkd_core.training.checkpoint import load_training, read_weights, save_weights
 from mapkd_core.training.log import Log
 from mapkd_core.training.loop import train
 from mapkd_core.training.parallel import ALONE, Group
@@ -49,6 +49,27 @@ def test_killed_before_the_weights_are_written_it_takes_no_further_step(config, 
         parts = read_weights(train(config, tmp_path / "parts", resume=True))[0]
     assert whole.keys() == parts.keys() and all(torch.equal(parts[name], value) for name, value in whole.items())
     assert _rows(tmp_path / "parts") == _rows(tmp_path / "whole")  # validated twice, told once
+
+
+def test_what_was_handed_over_at_the_start_is_not_handed_over_again(config, tiny, tmp_path, monkeypatch):
+    """Ours begins with the teacher's decoder and heads; a run that goes on has learned since."""
+    torch.manual_seed(5)
+    save_weights(tmp_path / "teacher.safetensors", build(tiny).state_dict(), tiny, {})
+    config = replace(
+        config, scheme="inherit", teacher=str(tmp_path / "teacher.safetensors"), variants=1, checkpoint_every=2
+    )
+    whole = read_weights(train(config, tmp_path / "whole"))[0]
+    with monkeypatch.context() as patch:
+        step, taken = loop._step, []
+        patch.setattr(loop, "_step", lambda *a: taken.append(0) or (step(*a) if len(taken) < 4 else _killed()))
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "parts")
+    assert load_training(tmp_path / "parts" / "last.pt")["step"] == 2
+    parts = read_weights(train(config, tmp_path / "parts", resume=True))[0]
+    assert all(torch.equal(parts[name], value) for name, value in whole.items())
+    given = read_weights(tmp_path / "teacher.safetensors")[0]
+    name = "decoder.down1.0.conv.weight"
+    assert not torch.equal(whole[name], given[name]) and torch.allclose(whole[name], given[name], atol=0.1), "learned"
 
 
 def test_the_log_forgets_steps_that_are_taken_again(tmp_path):
