@@ -8,6 +8,7 @@ for whole ones of 1600x900, 70 to 100 ms for a comparison of mounts; thread time
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from mapkd_ros.diagnostics import ERROR, WARN, Finding
 from mapkd_ros.parameter_groups import WatchParameters
 from mapkd_ros.worker import LatestWorker
 
+_WORK_S, _REST, _LONGEST_S = 2e-3, 4.0, 0.02
 _WIDTH = 400  # pixels of a picture's width that are looked at; every n-th column and row of a larger one
 _PICTURES = {
     "black": Finding(WARN, "black", "its picture is black: uncover the lens, check exposure, cable and driver"),
@@ -34,13 +36,30 @@ _PICTURES = {
 }
 
 
+class Breath:
+    """Called between parts of long work, in its own thread: it rests `_REST` times as long as that worked since.
+
+    Without rests a comparison of mounts held one of two cores for 70 to 100 ms, in which two maps came late.
+    """
+
+    def __init__(self) -> None:
+        self._rested_at_s = math.inf  # of the thread's own time
+
+    def __call__(self) -> None:
+        now_s = time.thread_time()
+        self._rested_at_s = min(self._rested_at_s, now_s)
+        if now_s - self._rested_at_s >= _WORK_S:
+            time.sleep(min(_REST * (now_s - self._rested_at_s), _LONGEST_S))
+            self._rested_at_s = time.thread_time()
+
+
 @dataclass
 class _Seen:
     """What one stretch of stamps has told; a new one begins where they jump."""
 
     epoch: int
     pictures: dict[str, PictureWatch] = field(default_factory=dict)
-    mounts: MountWatch = field(default_factory=MountWatch)
+    mounts: MountWatch = field(default_factory=lambda: MountWatch(pause=Breath()))
     odom_T_before: Matrix | None = None
     pictures_at_s: float = float("-inf")
     compared_at_s: float = float("-inf")

@@ -87,22 +87,24 @@ class MapMaker:
         offsets_ns = {camera.name: camera.stamp_ns - frame_set.stamp_ns for camera in assembled.frame.cameras}
         # Against the last map that went out: what fell out in between must not hide a reset.
         status = input_status(states, offsets_ns, frame_set.epoch != self._last_epoch)
-        self._outputs.status(status)
-        if settings.sync.missing == "skip" and assembled.rejected:
-            self._health.dropped("camera_rejected", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
-            return
-        if len(offsets_ns) < settings.sync.min_cameras:
-            self._health.dropped("no_usable_camera", f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
+        if reason := _too_little(assembled, settings):
+            self._outputs.status(status)
+            self._health.dropped(reason, f"no map at {frame_set.stamp_ns} ns: {assembled.rejected}")
             return
         frame = self._sides.extend(assembled.frame, self._assembler)
         ready_s = time.monotonic()
-        local_map = self._memory.fill(self._predictor.predict(frame), frame.odom_T_ego, status.temporal_reset)
+        try:
+            predicted = self._predictor.predict(frame)
+        except Exception:
+            self._outputs.status(status)
+            raise
         if self._is_closed:
             return
+        model_id, at_ns = str(getattr(self._predictor, "model_id", "")), frame_set.stamp_ns
+        spent = self._outputs.lines(predicted, at_ns, status, model_id)
+        local_map = self._memory.fill(predicted, frame.odom_T_ego, status.temporal_reset)  # of the raster alone
         times_ms = before_prediction(job, begin_s, ready_s, assembled.waited_s) | local_map.times_ms
-        model_id = str(getattr(self._predictor, "model_id", ""))
-        with_raster = settings.publish.semantic_map
-        told = self._outputs.publish(local_map, frame_set.stamp_ns, status, times_ms, model_id, with_raster)
+        told = self._outputs.rest(local_map, at_ns, status, times_ms, spent, settings.publish.semantic_map)
         self._health.published(*told, assembled.has_ego_motion)
         self._last_epoch = frame_set.epoch
         self._watches.look(frame, frame_set.epoch)
@@ -147,6 +149,13 @@ class MapMaker:
     def _on_watch_error(self, error: Exception) -> None:
         if self._node.context.ok() and not self._is_closed:
             self._health.dropped("watch_failed", f"pictures not looked at: {type(error).__name__}: {error}")
+
+
+def _too_little(assembled: AssembledFrame, settings: MapParameters) -> str:
+    """Why no map is made of it, as the health report counts it; empty where one is."""
+    if settings.sync.missing == "skip" and assembled.rejected:
+        return "camera_rejected"
+    return "no_usable_camera" if len(assembled.frame.cameras) < settings.sync.min_cameras else ""
 
 
 def _lasting(node: Node, settings: MapParameters) -> Any:

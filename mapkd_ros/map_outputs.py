@@ -32,28 +32,30 @@ class MapOutputs:
             destroy(self._node, publisher)
 
     def status(self, status: InputStatus) -> None:
-        """How each camera fared, also where no map comes of it."""
+        """How each camera fared where no map comes of it."""
         self._status.publish(status)
 
-    def publish(
-        self,
-        local_map: LocalMap,
-        at_ns: int,
-        status: InputStatus,
-        times_ms: Mapping[str, float],
-        model_id: str,
+    def lines(self, local_map: LocalMap, at_ns: int, status: InputStatus, model_id: str) -> Spent:
+        """The polylines of a map, at once: nobody who wants them waits for the raster. What is spent so far."""
+        spent = Spent()
+        vectors = vector_map(local_map, header(at_ns, self._base_frame), status, model_id)
+        spent.on("messages")
+        self._vectors.publish(vectors)
+        self._status.publish(status)
+        spent.on("publish")
+        return spent
+
+    def rest(
+        self, local_map: LocalMap, at_ns: int, status: InputStatus, times_ms: Mapping[str, float], spent: Spent,
         with_raster: bool = True,
-    ) -> tuple[dict[str, float], float]:
-        """One map in all its forms; stage times with those of here, and the latency from capture on, in ms.
+    ) -> tuple[dict[str, float], float]:  # fmt: skip
+        """What follows the lines; stage times with those of here, and the latency from capture on, in ms.
 
         with_raster: false leaves map/semantic_map out. The latency is negative for a stamp of the future.
         """
-        spent, head = _Spent(), header(at_ns, self._base_frame)
-        vectors = vector_map(local_map, head, status, model_id)
-        spent.on("messages")
-        self._vectors.publish(vectors)  # at once: nobody who wants lines waits for the raster
-        spent.on("publish")
+        head = header(at_ns, self._base_frame)
         if local_map.probability is not None and with_raster:
+            spent.begin()
             raster = semantic_map(local_map, head, status)
             spent.on("messages")
             self._semantic.publish(raster)
@@ -65,11 +67,15 @@ class MapOutputs:
         return spent_ms, latency_ms
 
 
-class _Spent:
+class Spent:
     """Milliseconds since the last look, added up by what they were spent on."""
 
     def __init__(self) -> None:
         self.ms: dict[str, float] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """What was done until now is nobody's."""
         self._since_s = time.monotonic()
 
     def on(self, what: str) -> None:

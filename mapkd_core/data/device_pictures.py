@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mapkd_core.config import ModelConfig
-from mapkd_core.data.image_codec import MAX_PIXELS, Buffer, compressed_size, parse_format
+from mapkd_core.data.image_codec import MAX_PIXELS, Buffer, compressed_size, parse_format, unturned
 from mapkd_core.data.reduced import Fitted
 from mapkd_core.data.tensor_fit import fit
 from mapkd_core.data.tensor_images import TensorImage
@@ -48,7 +48,7 @@ class OnDevice:
             raise ValueError(f"compressed image of {too_large[0]} pixels is larger than the bound of {MAX_PIXELS}")
         try:
             with torch.cuda.stream(self._streams.decoding):
-                decoded = self._decode([bytes(np.frombuffer(data, np.uint8)) for data in jpegs])
+                decoded = self._decode([unturned(data) for data in jpegs])
         except RuntimeError as error:
             raise ValueError(f"a jpeg of {[len(d) for d in jpegs]} bytes is damaged: {error}") from error
         found = [tuple(picture.shape) for picture in decoded]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -144,6 +145,7 @@ _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 _START_OF_FRAME = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _START_OF_SCAN = 0xDA
+_APP1, _EXIF = 0xE1, b"Exif\x00\x00"
 
 
 def _codec_of(raw: memoryview) -> str:
@@ -161,9 +163,11 @@ def _png_size(raw: memoryview) -> tuple[int, int]:
     return struct.unpack(">II", raw[16:24])
 
 
-def _jpeg_size(raw: memoryview) -> tuple[int, int]:
-    """Walk the segments to the scan: thumbnails inside a segment have frames and ends of their own."""
-    size, at = None, 2
+def _segments(raw: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Marker, begin and end of each segment up to the scan, whose end is not looked for: thumbnails inside a segment
+    have frames and ends of their own. Raises ValueError where something else stands between two of them.
+    """
+    at = 2
     while at + 4 <= len(raw):
         marker = raw[at + 1]
         if raw[at] != 0xFF:
@@ -171,14 +175,34 @@ def _jpeg_size(raw: memoryview) -> tuple[int, int]:
         if marker == 0xFF:  # fill byte
             at += 1
             continue
-        if marker in _START_OF_FRAME and at + 9 <= len(raw):
-            size = struct.unpack(">HH", raw[at + 5 : at + 9])
+        end = at + 2 + struct.unpack(">H", raw[at + 2 : at + 4])[0]
+        yield marker, at, end
         if marker == _START_OF_SCAN:
-            break
-        at += 2 + struct.unpack(">H", raw[at + 2 : at + 4])[0]
+            return
+        at = end
+
+
+def _jpeg_size(raw: memoryview) -> tuple[int, int]:
+    size, at = None, len(raw)
+    for marker, begin, end in _segments(raw):
+        if marker in _START_OF_FRAME and begin + 9 <= len(raw):
+            size = struct.unpack(">HH", raw[begin + 5 : begin + 9])
+        at = begin if marker == _START_OF_SCAN else end
     if size is None or not _has_end(raw[at:]):
         raise ValueError(f"jpeg of {len(raw)} bytes is cut off: its end marker is missing")
     return size[1], size[0]
+
+
+def unturned(data: Buffer) -> bytes:
+    """The bytes of a JPEG without its Exif, for decoders that turn pictures by it and cannot be told not to."""
+    raw = np.frombuffer(data, np.uint8).data
+    tags = [
+        (begin, end) for marker, begin, end in _segments(raw)
+        if marker == _APP1 and bytes(raw[begin + 4 : begin + 10]) == _EXIF
+    ]  # fmt: skip
+    ends = [0, *(end for _, end in tags)]
+    begins = [*(begin for begin, _ in tags), len(raw)]
+    return b"".join(bytes(raw[end:begin]) for end, begin in zip(ends, begins, strict=True))
 
 
 def _has_end(scan: memoryview) -> bool:

@@ -3,8 +3,8 @@
 
 Batch norms go into the convolutions before them, the pictures' scale into the first one. A 1x1 convolution and an
 interpolation are both linear, so they may change places: those of the decoder run before the look-up and before the
-doublings, where there are fewer cells, and what was concatenated is added. Rows of the raster head that only training
-reads are left out. Equal to `MapModel` but for the rounding of floats (about 1e-5).
+doublings, where there are fewer cells, and what was concatenated is added, in the query head, too. Rows of the raster
+head that only training reads are left out. Equal to `MapModel` but for the rounding of floats (about 1e-5).
 
 B batch, N cameras, C channels, K classes, Y X decoder cells; rasters lie on the canvas, 2Y 2X.
 """
@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mapkd_core.models.map_model import MapModel
+from mapkd_core.models.query_head import NudgePoint, ReadLine
 
 
 def can_deploy(model: MapModel) -> bool:
@@ -47,6 +48,8 @@ class Deployed(nn.Module):
         parts: Any = folded(model)
         width, detail = model.config.camera_width, model.config.detail_width
         self.camera, self.view, self.query = parts.camera, parts.view, parts.query
+        for layer in self.query.layers:
+            layer.read[0], layer.nudge[0] = _ReadInParts(layer.read[0]), _NudgeInParts(layer.nudge[0])
         with torch.no_grad():  # (x - mean) * scale, the product by the weights of the first convolution
             parts.camera.backbone.conv_stem.weight.mul_(parts.camera.scale)
         decoder = parts.decoder
@@ -101,6 +104,34 @@ class Deployed(nn.Module):
         return _probability(self.out(self.block(full)), self.classes)
 
 
+class _ReadInParts(nn.Module):
+    """`ReadLine` whose inputs need not be copied beside each other."""
+
+    def __init__(self, whole: ReadLine) -> None:
+        super().__init__()
+        weight = whole.weight.detach().unflatten(1, (whole.points, -1))  # D P D/2+2
+        self.along = _linear(weight[..., :-2].flatten(1), whole.bias)
+        self.where = _linear(weight[..., -2:].flatten(1))
+
+    def forward(self, along: Tensor, where: Tensor) -> Tensor:
+        result: Tensor = self.along(along.flatten(2)) + self.where(where.flatten(2))
+        return result
+
+
+class _NudgeInParts(nn.Module):
+    """`NudgePoint` that takes a query's content once for all of its points."""
+
+    def __init__(self, whole: NudgePoint) -> None:
+        super().__init__()
+        weight = whole.weight.detach()
+        self.content = _linear(weight[:, : whole.content], whole.bias)
+        self.along = _linear(weight[:, whole.content :])
+
+    def forward(self, content: Tensor, along: Tensor) -> Tensor:
+        result: Tensor = self.content(content).unsqueeze(2) + self.along(along)
+        return result
+
+
 def folded(model: nn.Module) -> nn.Module:
     """A copy in eval mode in which each batch norm is part of the convolution before it."""
     copied = copy.deepcopy(model).eval().requires_grad_(False)
@@ -144,6 +175,14 @@ def _parted(conv: nn.Conv2d, side: int) -> tuple[nn.Conv2d, nn.Conv2d]:
     first = _columns(conv, slice(0, side))
     first.bias = conv.bias
     return first, _columns(conv, slice(side, None))
+
+
+def _linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    part = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    part.weight = nn.Parameter(weight.clone(), requires_grad=False)
+    if bias is not None:
+        part.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    return part
 
 
 def _rows(conv: nn.Conv2d, outputs: int) -> nn.Conv2d:

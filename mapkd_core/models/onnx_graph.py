@@ -21,7 +21,7 @@ from mapkd_core.writing import aside
 logger = logging.getLogger(__name__)
 
 OPSET = 18
-GRAPH = 2  # to be raised when `Inference` answers differently for the same weights: names the cached files
+GRAPH = 3  # to be raised when `Inference` answers differently for the same weights: names the cached files
 ANY_NUMBER = {"images": {1: "cameras"}}  # the axes that stay open in the file
 
 

@@ -56,13 +56,13 @@ class _Refine(nn.Module):
 
     def __init__(self, d: int, points: int, classes: int) -> None:
         super().__init__()
-        self.read = nn.Sequential(nn.Linear(points * (d // 2 + 2), d), nn.ReLU(inplace=True), nn.Linear(d, d))
+        self.read = nn.Sequential(ReadLine(points, d // 2, d), nn.ReLU(inplace=True), nn.Linear(d, d))
         self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in range(3))
         self.attention = _Attention(d, 4)
         self.feed = nn.Sequential(nn.Linear(d, 2 * d), nn.ReLU(inplace=True), nn.Linear(2 * d, d))
         self.score = nn.Linear(d, classes)
         self.move = nn.Sequential(nn.Linear(d, d), nn.ReLU(inplace=True), nn.Linear(d, points * 2))
-        self.nudge = nn.Sequential(nn.Linear(d + d // 2, d // 2), nn.ReLU(inplace=True), nn.Linear(d // 2, 2))
+        self.nudge = nn.Sequential(NudgePoint(d, d // 2, d // 2), nn.ReLU(inplace=True), nn.Linear(d // 2, 2))
         nn.init.constant_(self.score.bias, -3.0)
         for last in (self.move[-1], self.nudge[-1]):
             nn.init.normal_(last.weight, std=1e-3)
@@ -75,13 +75,36 @@ class _Refine(nn.Module):
         # In single precision even under autocast: bf16 would round the places by up to 6 cm.
         along = sum(functional.grid_sample(v.float(), where, align_corners=False).to(v.dtype) for v in values)
         along = along.permute(0, 2, 3, 1)  # B Q P D/2
-        read = self.read(torch.cat([along, where.to(along.dtype)], -1).flatten(2))
-        content = self.norms[0](content + read)
+        read = self.read[0](along, where.to(along.dtype))
+        content = self.norms[0](content + self.read[1:](read))
         content = self.norms[1](content + self.attention(content, groups))
         content = self.norms[2](content + self.feed(content))
-        wide = content.unsqueeze(2).expand(-1, -1, points.shape[2], -1)
-        step = self.move(content).unflatten(-1, (-1, 2)) + self.nudge(torch.cat([wide, along], -1))
+        nudge = self.nudge[1:](self.nudge[0](content, along))
+        step = self.move(content).unflatten(-1, (-1, 2)) + nudge
         return content, self.score(content).float(), points + step.float()
+
+
+class ReadLine(nn.Linear):
+    """What a query reads along its line: features B Q P D/2 and places B Q P 2 of its points -> B Q D."""
+
+    def __init__(self, points: int, features: int, out: int) -> None:
+        super().__init__(points * (features + 2), out)
+        self.points = points
+
+    def forward(self, along: Tensor, where: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(torch.cat([along, where], -1).flatten(2))
+
+
+class NudgePoint(nn.Linear):
+    """Content B Q D of a query beside the features B Q P D/2 of each of its points -> B Q P D/2."""
+
+    def __init__(self, content: int, features: int, out: int) -> None:
+        super().__init__(content + features, out)
+        self.content = content
+
+    def forward(self, content: Tensor, along: Tensor) -> Tensor:  # type: ignore[override]
+        wide = content.unsqueeze(2).expand(-1, -1, along.shape[2], -1)
+        return super().forward(torch.cat([wide, along], -1))
 
 
 class _Attention(nn.Module):

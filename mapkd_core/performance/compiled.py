@@ -42,7 +42,8 @@ def aot_runner(model: MapModel, digest: str, threads: int | None = None) -> Runn
 
 def cached(digest: str, cameras: int) -> Path:
     """Where the package for so many cameras is kept."""
-    machine = f"torch{torch.__version__}-{platform.machine()}"
+    # Compiled for the instructions of this processor: a home on the network serves several.
+    machine = f"torch{torch.__version__}-{platform.machine()}-{torch.backends.cpu.get_cpu_capability()}"
     return cache_folder() / f"{digest[:16]}-{cameras}-v{GRAPH}-{machine}.pt2"
 
 

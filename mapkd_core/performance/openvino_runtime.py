@@ -54,5 +54,7 @@ def request(graph: bytes, given: Mapping[str, NDArray], threads: int | None, pre
         "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads or default_threads(),
+        # It would hold the threads of every process at the same cores, the first ones: several would share one of many.
+        "ENABLE_CPU_PINNING": False,
     }
     return core.compile_model(network, "CPU", settings).create_infer_request()

@@ -120,7 +120,7 @@ class Stage:
         self._move(self._answers, list(self._outputs))
 
     def _run(self) -> tuple[Tensor, ...]:
-        with arithmetic(self._precision, self._device):
+        with arithmetic(self._precision, self._device, is_searched=True):  # shapes stay; found before the capture
             probability, scores, points = self._network(*self._inputs)
         return probability, scores.float(), points.float()
 

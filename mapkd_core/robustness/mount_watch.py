@@ -8,8 +8,10 @@ that swaps two cameras together with their frame ids, and a camera that somebody
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 
@@ -32,10 +34,12 @@ class MountWatch:
 
     Needs ego motion (`Frame.odom_T_ego`) and flat ground nearby; while the vehicle stands nothing is learned. Forgets
     slowly (`memory` pairs), so that a fault that is mended ends and one that begins is found.
+
+    pause: called between the some two hundred parts of a comparison, for those who share their cores with other work.
     """
 
-    def __init__(self, memory: int = 30) -> None:
-        self._keep = 1 - 1 / memory
+    def __init__(self, memory: int = 30, pause: Callable[[], None] = lambda: None) -> None:
+        self._keep, self._pause = 1 - 1 / memory, pause
         self._before: tuple[Matrix, dict[str, View]] | None = None
         self._swaps: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])  # weight, sum of gains
         self._turns: dict[str, dict[tuple[int, int], float]] = defaultdict(lambda: dict.fromkeys(_TURNS, 0.0))
@@ -94,7 +98,7 @@ class MountWatch:
         for name in names:
             pair = (now[name], before[name])
             shown = road(now[name].texture.shape, name)
-            scores = {turn: agreement(pair, pair, before_T_now, matrix, shown) for turn, matrix in _TURNS.items()}
+            scores = {turn: self._agreement(pair, pair, before_T_now, matrix, shown) for turn, matrix in _TURNS.items()}
             own[name] = scores[0, 0]
             if not np.isnan(list(scores.values())).any():
                 self._pairs[name] = self._keep * self._pairs[name] + 1
@@ -102,7 +106,7 @@ class MountWatch:
                     self._turns[name][turn] = self._keep * self._turns[name][turn] + score
         for one, other in combinations(names, 2):
             crossed = [
-                agreement(
+                self._agreement(
                     (now[a], before[a]), (now[b], before[b]), before_T_now, _STILL, road(now[a].texture.shape, b)
                 )
                 for a, b in ((one, other), (other, one))
@@ -111,3 +115,7 @@ class MountWatch:
             if not np.isnan(gain):
                 kept = self._swaps[one, other]
                 kept[:] = [self._keep * kept[0] + 1, self._keep * kept[1] + gain]
+
+    def _agreement(self, *given: Any) -> float:
+        self._pause()
+        return agreement(*given)

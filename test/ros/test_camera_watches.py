@@ -29,8 +29,8 @@ from mapkd_core.types import Camera, Frame
 from mapkd_core.worlds import drive, procedural
 from mapkd_core.worlds import rig as rigs_of_worlds
 from mapkd_core.worlds.render import Renderer
-from mapkd_ros import qos
-from mapkd_ros.camera_watches import CameraWatches
+from mapkd_ros import camera_watches, qos
+from mapkd_ros.camera_watches import Breath, CameraWatches
 from mapkd_ros.map_messages import header
 from mapkd_ros.parameter_groups import WatchParameters
 
@@ -157,6 +157,17 @@ def test_a_leap_of_the_clock_begins_anew():
     watches.change(WatchParameters(pictures=False))
     assert watches.findings() == {}
     watches.close()
+
+
+def test_long_work_rests_four_times_as_long_as_it_worked(monkeypatch):
+    worked, rested = iter([1.0, 1.001, 1.003, 1.003, 1.5, 1.5, 0.2, 0.201]), []
+    monkeypatch.setattr(camera_watches.time, "thread_time", lambda: next(worked))
+    monkeypatch.setattr(camera_watches.time, "sleep", rested.append)
+    breath = Breath()
+    for _ in range(6):
+        breath()
+    # 3 ms of work; then half a second in one piece, after which nobody is kept waiting; then another thread's clock.
+    assert rested == [pytest.approx(0.012), 0.02]
 
 
 def test_pictures_on_a_device_come_down_in_the_thread_of_the_watches():

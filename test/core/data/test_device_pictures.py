@@ -77,6 +77,16 @@ def test_the_map_of_the_device_is_that_of_whole_pictures(tiny, tmp_path, monkeyp
     assert np.abs(found.probability.astype(int) - expected.probability).max() <= 2
 
 
+def test_a_picture_is_not_turned_by_what_its_exif_says():
+    """The calibration belongs to the pixels as they are stored, and TorchCodec's decoder turns by itself."""
+    data, exif = encode_jpeg(noise(400, 225)), b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03" + bytes(7)
+    turned = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    came: list[bytes] = []
+    on_device = OnDevice(ModelConfig(), "cpu", lambda given: came.extend(given) or host_decode(given))
+    decode("jpeg", turned, on_device)
+    assert came == [data]
+
+
 def test_swapped_damaged_and_other_pictures():
     on_device = OnDevice(ModelConfig(), "cpu", host_decode)
     data = encode_jpeg(noise(400, 225))

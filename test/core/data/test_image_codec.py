@@ -17,6 +17,7 @@ from mapkd_core.data.image_codec import (
     decode_compressed,
     decode_raw,
     parse_format,
+    unturned,
 )
 
 needs_strict_jpeg = pytest.mark.skipif(image_codec.simplejpeg is None, reason="simplejpeg is not installed")
@@ -206,6 +207,17 @@ def test_the_orientation_tag_does_not_turn_the_picture():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(image_codec, "simplejpeg", strict)
             assert decode_compressed("jpeg", turned).shape == (48, 64, 3)
+
+
+def test_what_would_turn_a_picture_is_cut_out_and_nothing_else():
+    """For a decoder on a GPU, which turns by Exif and cannot be told not to."""
+    whole = jpeg(photo())
+    segment = lambda marker, content: b"\xff" + marker + struct.pack(">H", len(content) + 2) + content  # noqa: E731
+    exif, xmp = segment(b"\xe1", b"Exif\0\0II*\0"), segment(b"\xe1", b"http://ns.adobe.com/xap/1.0/\0<x/>")
+    tagged = whole[:2] + exif + xmp + exif + whole[2:]
+    assert unturned(tagged) == whole[:2] + xmp + whole[2:]
+    assert unturned(bytearray(whole)) == whole
+    assert np.array_equal(decode_compressed("jpeg", unturned(tagged)), decode_compressed("jpeg", whole))
 
 
 def test_size_bound_is_checked_before_decoding():

@@ -13,6 +13,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from mapkd_core.commands import export as command
 from mapkd_core.models.build import build
@@ -69,6 +70,13 @@ def test_a_package_in_the_cache_is_taken_and_not_made_again(exported, weights, t
         for found, expected in zip(run(*given), torch_runner(model)(*given)):
             np.testing.assert_allclose(found.astype(float), expected, atol=1.01 if found.dtype == np.uint8 else 1e-4)
     assert made == [compiled.cached(card["sha256"], 2)] and made[0].is_file()
+
+
+def test_a_package_is_of_one_kind_of_processor(monkeypatch):
+    """A home on the network serves several, and one with fewer instructions would end at the first of the others."""
+    here = compiled.cached("0" * 64, 6)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
+    assert compiled.cached("0" * 64, 6) != here
 
 
 @pytest.mark.skipif("MAPKD_COMPILE" not in os.environ, reason="compiles for minutes: set MAPKD_COMPILE=1")

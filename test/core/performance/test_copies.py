@@ -16,6 +16,7 @@ from mapkd_core.geometry import planar
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build, plan
 from mapkd_core.models.inference import Inference
+from mapkd_core.performance import ways
 from mapkd_core.performance.budget import jpegs
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.performance.staged import Stage
@@ -28,11 +29,21 @@ DECODED = 800 * 450 * 3  # one picture of 1600 x 900 at half its size
 FITTED = 352 * 132 * 3  # the rows of it that scaling to the network's size looks at, at most
 INPUT = 6 * 3 * 128 * 352
 CELLS = 200 * 400
+READ = 4 * 50 * 20 * 64  # features at the points of all queries
 
 
-@pytest.fixture(scope="module", params=["torch", "onnx"])
+@pytest.fixture(scope="module", params=["torch", "onnx", "openvino-int8"])
 def mapper(request: pytest.FixtureRequest) -> Mapper:
+    """What a frame takes must not depend on the way; the last is the one that is taken where it is installed."""
+    if absent := ways.missing(request.param):
+        pytest.skip(f"not installed: {', '.join(absent)}")
     return Mapper(None, request.param, "cpu", threads=1)
+
+
+@pytest.fixture
+def handed_out(request: pytest.FixtureRequest) -> int:
+    """Arrays that the runtime copies for its caller: OpenVINO's the raster, whose own is the next frame's."""
+    return int(request.node.callspec.params["mapper"].startswith("openvino"))
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +68,15 @@ def test_a_picture_is_decoded_once_and_scaled_once(mapper, data):
     assert taken.peak <= DECODED + 6 * FITTED + SLACK, str(taken)
 
 
-def test_a_map_takes_the_networks_input_once_and_a_table_for_where_the_cameras_are(mapper, data):
+def test_a_map_takes_the_networks_input_once_and_a_table_for_where_the_cameras_are(mapper, data, handed_out):
     """What the runtime takes within itself is not seen here."""
     pipeline = JpegPipeline(mapper, RIG, threads=1)
     here, there = (pipeline.frame(data, cameras=moved(metres)) for metres in (0.0, 0.001))
     mapper.predict(here)
     with Allocations() as still:
         mapper.predict(here)
-    assert len(still.found) <= 2 and still.total <= INPUT + CELLS + SLACK, str(still)  # and the cells that are seen
+    most = INPUT + CELLS + handed_out * 3 * CELLS + SLACK  # and the cells that are seen
+    assert len(still.found) <= 2 + handed_out and still.total <= most, str(still)
     with Allocations() as moving:
         mapper.predict(there)
     table = 2 * 4 * CELLS // 4  # x y in single precision of a quarter of the cells
@@ -72,25 +84,27 @@ def test_a_map_takes_the_networks_input_once_and_a_table_for_where_the_cameras_a
     assert moving.peak <= INPUT + 7 * table, str(moving)
 
 
-def test_the_whole_way_takes_what_its_two_halves_take(mapper, data):
+def test_the_whole_way_takes_what_its_two_halves_take(mapper, data, handed_out):
     pipeline = JpegPipeline(mapper, RIG, threads=1)
     mapper.predict(pipeline.frame(data))
     pipeline = JpegPipeline(mapper, RIG, threads=1)
     with Allocations() as taken:
         pipeline(data)
-    halves = 6 * (DECODED + FITTED) + INPUT + CELLS
-    assert len(taken.found) <= 14 and taken.total <= halves + SLACK, str(taken)
+    halves = 6 * (DECODED + FITTED) + INPUT + CELLS + handed_out * 3 * CELLS
+    assert len(taken.found) <= 14 + handed_out and taken.total <= halves + SLACK, str(taken)
 
 
 def test_pytorch_converts_pictures_table_and_answer_and_copies_nothing_else(data):
-    """Bytes to single precision, what of the table is seen, and the raster back to bytes: that is computing, too."""
+    """Bytes to single precision, what of the table is seen, what each round of queries read, and the raster back to
+    bytes: that is computing, too.
+    """
     mapper = Mapper(None, "torch", "cpu", threads=1)
     frame = JpegPipeline(mapper, RIG, threads=1).frame(data)
     mapper.predict(frame)
     with TorchCopies() as copies:
         mapper.predict(frame)
-    assert sorted(large.size for large in copies.found) == sorted([4 * INPUT, CELLS, 3 * CELLS]), str(copies)
-    assert copies.made <= 148e6, f"{copies.made / 1e6:.1f} MB made by operations"
+    assert sorted(large.size for large in copies.found) == sorted([4 * INPUT, CELLS, 3 * CELLS] + 3 * [READ]), str(copies)
+    assert copies.made <= 146e6, f"{copies.made / 1e6:.1f} MB made by operations"
 
 
 def test_a_staged_frame_goes_there_twice_and_back_thrice():

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import threading
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,6 +63,41 @@ def test_a_way_answers_as_pytorch_does(tiny, monkeypatch, name):
         assert away.max() <= TOLERANCE.get(name, 1.01 / 255)
         for a, b in zip(found[1:], expected[1:]):
             np.testing.assert_allclose(a, b, atol=TOLERANCE.get(name, 1e-4))
+
+
+def test_a_stage_lets_cudnn_search_for_its_shapes(tiny):
+    """Which are the same in every frame; the ceiling that it is held against was found so, too."""
+    searched = []
+
+    class Told(torch.nn.Module):
+        def forward(self, images, table):
+            searched.append(torch.backends.cudnn.benchmark)
+            return images[0, :, 0], table.flatten(1)[:, :1], table.flatten(1)[:, :2]
+
+    Stage(Told(), *inputs(tiny), CPU)
+    assert searched == [True] and not torch.backends.cudnn.benchmark
+
+
+def test_openvinos_threads_may_take_every_core(tiny):
+    """Held at the first ones, as OpenVINO would have it, networks of several processes share one core of many."""
+    pytest.importorskip("openvino")
+    run, given, allowed = ways.runner("openvino", build(tiny).eval(), {"sha256": DIGEST}, 1), inputs(tiny), set()
+    run(*given)
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            for thread in Path("/proc/self/task").iterdir():
+                with contextlib.suppress(OSError):  # it has ended
+                    allowed.add(frozenset(os.sched_getaffinity(int(thread.name))))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(20):
+        run(*given)
+    is_over.set()
+    looking.join()
+    assert allowed == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_the_fastest_is_measured_and_the_broken_left_out(tiny, caplog):

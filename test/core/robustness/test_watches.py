@@ -52,6 +52,16 @@ def test_a_camera_that_was_bumped_is_named(drive_frames):
     assert "calibrate it again" in found["CAM_FRONT"] and "3.0 degrees" in found["CAM_FRONT"]
 
 
+def test_a_comparison_stops_for_breath_and_finds_the_same(drive_frames):
+    """Between its parts: six cameras with 25 turns each, and fifteen pairs of them both ways."""
+    swapped, breaths = [rigs.swapped(frame, 1) for frame in drive_frames], []
+    watch = MountWatch(pause=lambda: breaths.append(0))
+    for frame in swapped:
+        watch.look(frame)
+    assert watch.faults() == faults(swapped)
+    assert len(breaths) == (len(swapped) - 1) * (6 * 25 + 15 * 2)
+
+
 def test_nothing_is_learned_while_standing_or_without_odometry(drive_frames):
     watch = MountWatch()
     assert not any(watch.look(drive_frames[0]) for _ in range(5))
