@@ -103,7 +103,8 @@ def test_pytorch_converts_pictures_table_and_answer_and_copies_nothing_else(data
     mapper.predict(frame)
     with TorchCopies() as copies:
         mapper.predict(frame)
-    assert sorted(large.size for large in copies.found) == sorted([4 * INPUT, CELLS, 3 * CELLS] + 3 * [READ]), str(copies)
+    wanted = sorted([4 * INPUT, CELLS, 3 * CELLS] + 3 * [READ])
+    assert sorted(large.size for large in copies.found) == wanted, str(copies)
     assert copies.made <= 146e6, f"{copies.made / 1e6:.1f} MB made by operations"
 
 
