@@ -39,7 +39,7 @@ _PICTURES = {
 class Breath:
     """Called between parts of long work, in its own thread: it rests `_REST` times as long as that worked since.
 
-    Without rests a comparison of mounts held one of two cores for 70 to 100 ms, in which two maps came late.
+    A comparison of mounts would else hold a core for 70 to 100 ms at once, as long as a frame takes.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.writing import aside
+from mapkd_core.drawing.figures import figure_of, save
 
 _COLOURS = {"validation": "#9db4d3", "test": "#33507f"}
 _NAMES = {"validation": "validation worlds", "test": "real roads"}
@@ -18,17 +18,12 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
 
     Raises ImportError without matplotlib.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(f"the plot is drawn with matplotlib: pip install 'mapkd[plot]' ({error})") from error
     rows = {name: row for name, row in result["rows"].items() if not row["of"]}
-    figure = Figure(figsize=(10, 1.2 + 0.36 * len(rows)), layout="constrained")
+    figure = figure_of(10, 1.2 + 0.36 * len(rows))
     for axes, score in zip(figure.subplots(1, 2, sharey=True), ("mIoU", "mAP"), strict=True):
         _bars(axes, rows, score)
     figure.axes[0].legend(frameon=False, loc="lower right")
-    with aside(path) as unfinished:
-        figure.savefig(unfinished)
+    save(figure, path)
 
 
 def _bars(axes: Any, rows: Mapping[str, Any], score: str) -> None:

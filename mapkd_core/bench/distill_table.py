@@ -24,7 +24,7 @@ from mapkd_core.data.batch import to_batch
 from mapkd_core.data.samples import SampleFolder
 from mapkd_core.models.build import build
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def table(bench: Bench, repeats: int = 10) -> dict[str, Any]:
@@ -57,8 +57,9 @@ def _results(bench: Bench, name: str) -> list[dict[str, Any]]:
 
 
 def _core_hours(runs: Sequence[Mapping[str, Any]]) -> float:
-    """What all runs took to train, scores and teachers' answers apart."""
-    return round(sum((run["seconds"] or 0) * run["machine"]["threads"] for run in runs) / 3600, 2)
+    """What all runs took to train, scores and teachers' answers apart; of one thread each where nobody noted more."""
+    threads = [run.get("machine", {}).get("threads", 1) for run in runs]
+    return round(sum((run["seconds"] or 0) * n for run, n in zip(runs, threads, strict=True)) / 3600, 2)
 
 
 def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrite the results in README.md, docs/model_card.md and docs/worlds.md from JSON: no number there is typed by hand.
+"""Rewrite the results in README.md and docs from JSON, tables and plots: no number there is typed by hand.
 
     python -m mapkd_core.commands.readme_tables          # after new results in docs/results, or new weights
     python -m mapkd_core.commands.readme_tables --check  # exit code 1 where a document is out of date
 
 A block lies between `<!-- begin NAME -->` and `<!-- end NAME -->`; the names are the keys of readme_blocks.BLOCKS. A
-block of several files gets them all, by name.
+block of several files gets them all, by name. Plots are drawn where matplotlib is installed; --check leaves them out.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from mapkd_core.bench import distill_plot
 from mapkd_core.commands.readme_blocks import BLOCKS
+from mapkd_core.performance import budget_plot, scaling_plot
+from mapkd_core.robustness import table as robustness_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (
@@ -27,6 +32,14 @@ DOCUMENTS = (
     "docs/distillation.md",
     "docs/dependability.md",
 )
+# Image -> the result that it shows, and who draws it.
+PLOTS: dict[str, tuple[str, Callable[[Mapping[str, Any], Path], None]]] = {
+    "docs/images/budget.svg": ("docs/results/budget.json", budget_plot.bar),
+    "docs/images/roofline.svg": ("docs/results/budget.json", budget_plot.roofline),
+    "docs/images/scaling.svg": ("docs/results/scaling.json", scaling_plot.plot),
+    "docs/images/distill.svg": ("docs/results/distill.json", distill_plot.plot),
+    "docs/images/cameras.svg": ("docs/results/dependability/cameras.json", robustness_table.plot),
+}
 _BLOCK = re.compile(r"(<!-- begin ([\w-]+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
@@ -45,6 +58,16 @@ def rewritten(text: str, root: Path = ROOT) -> str:
     return _BLOCK.sub(block, text)
 
 
+def draw_all(root: Path) -> None:
+    """The plots of documents, anew; what has no result yet, and all without matplotlib, stays as it is."""
+    try:
+        for image, (file, draw) in PLOTS.items():
+            if (root / file).is_file():
+                draw(json.loads((root / file).read_text()), root / image)
+    except ImportError as error:
+        sys.stderr.write(f"plots left as they are: {error}\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 1 with --check where a document would change."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -58,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
             stale.append(str(path.relative_to(ROOT)))
             if not options.check:
                 path.write_text(new)
+    if not options.check:
+        draw_all(ROOT)
     sys.stderr.write(f"{'out of date' if options.check else 'rewritten'}: {', '.join(stale) or 'nothing'}\n")
     return int(options.check and bool(stale))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mapkd_core.writing import aside
+from mapkd_core.drawing.figures import figure_of, save
 
 COLOURS = {
     "decode": "#33507f", "resize": "#4f6d9c", "prepare": "#6f8fbf", "plan": "#b9c6da",
@@ -80,18 +80,3 @@ def _pieces(stages: Mapping[str, Mapping[str, float]], parts: Mapping[str, Mappi
         elif stage != "total":
             pieces[stage] = times["p50"]
     return pieces
-
-
-def figure_of(width: float, height: float) -> Any:
-    """An empty figure, in inches. Raises ImportError, with the remedy, without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(f"the plot is drawn with matplotlib: pip install 'mapkd[plot]' ({error})") from error
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def save(figure: Any, path: Path) -> None:
-    """By the suffix of `path`, aside and renamed."""
-    with aside(path) as unfinished:
-        figure.savefig(unfinished)

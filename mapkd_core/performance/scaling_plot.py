@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mapkd_core.drawing.figures import figure_of, save
 from mapkd_core.evaluation.report import table
-from mapkd_core.performance.budget_plot import figure_of, save
 
 
 def markdown(result: Mapping[str, Any]) -> list[str]:

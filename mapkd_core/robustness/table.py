@@ -32,7 +32,7 @@ def markdown(result: Mapping[str, Any]) -> list[str]:
 
 def plot(result: Mapping[str, Any], path: Path) -> None:
     """mIoU by what is missing, and by severity of each corruption. Raises ImportError without matplotlib."""
-    from mapkd_core.performance.budget_plot import figure_of, save
+    from mapkd_core.drawing.figures import figure_of, save
 
     figure = figure_of(11, 4.6)
     left, right = figure.subplots(1, 2)

@@ -10,7 +10,7 @@ import pytest
 
 from mapkd_core import cli
 from mapkd_core.commands.readme_blocks import BLOCKS
-from mapkd_core.commands.readme_tables import DOCUMENTS, ROOT, rewritten
+from mapkd_core.commands.readme_tables import DOCUMENTS, PLOTS, ROOT, rewritten
 from mapkd_core.mapper import SHIPPED
 
 REPORT = {
@@ -31,6 +31,24 @@ REPORT = {
 def test_documents_are_as_their_results_say(name):
     text = (ROOT / name).read_text()
     assert rewritten(text) == text, "run python -m mapkd_core.commands.readme_tables"
+
+
+@pytest.mark.parametrize("image", PLOTS)
+def test_plots_are_as_their_results_say(image, tmp_path):
+    """Text and shapes; places to a hundredth, since processors round differently."""
+    matplotlib = pytest.importorskip("matplotlib")
+    shipped = (ROOT / image).read_text()
+    if f"Matplotlib v{matplotlib.__version__}," not in shipped:
+        pytest.skip(f"{image} was drawn by another matplotlib than {matplotlib.__version__}")
+    file, draw = PLOTS[image]
+    draw(json.loads((ROOT / file).read_text()), tmp_path / "plot.svg")
+    number = re.compile(r"-?\d+\.\d+")
+    drawn = (tmp_path / "plot.svg").read_text()
+    # Names inside are made of the shapes' numbers.
+    bare = [re.sub(r"(#|id=\")[mpcDC]\w+", "", number.sub("", text)) for text in (drawn, shipped)]
+    assert bare[0] == bare[1], "run python -m mapkd_core.commands.readme_tables"
+    found, expected = ([float(value) for value in number.findall(text)] for text in (drawn, shipped))
+    assert found == pytest.approx(expected, abs=0.01)
 
 
 def test_every_command_is_in_the_readme_and_the_changelog():
