@@ -106,8 +106,7 @@ def _without_sky(image: NDArray[np.uint8], height: int, kept: int) -> tuple[NDAr
 
 def reduction(width: int, height: int, config: ModelConfig) -> int:
     """How much smaller `decode_compressed` may hand over a JPEG: the largest of 1, 2, 4 and 8 that divides its size and
-    leaves twice the network's width. Prepared pictures are then 0.7 of 255 away on average, 3 in one pixel of 100
-    (six rendered ones).
+    leaves twice the network's width. What that costs is in docs/results/reduced.json.
     """
     fits = [r for r in REDUCTIONS if width % r == 0 == height % r and width // r >= 2 * config.image_width]
     return max(fits, default=1)
