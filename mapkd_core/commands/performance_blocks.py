@@ -18,6 +18,8 @@ def budget(result: dict[str, Any]) -> list[str]:
         [name, *[f"{times[s]['p50']:.1f}" for s in stages], f"{times['total']['p95']:.1f}"]
         for name, times in result["stages_ms"].items()
     ]
+    least = list(result["floors_ms"].items())
+    rows += [[f"floor of {least[i][0]}", *[f"{least[i][1][s]:.1f}" for s in stages], "-"] for i in (0, -1)]
     sizes = ", ".join(f"{name}: {count / 1000:.0f} kB" for name, count in result["jpeg_bytes"].items())
     lines = table(["JPEGs, ms a frame", *stages, "total, p95"], rows)
     lines += ["", f"{sizes} a picture. {where(result)}", "", "![The budget of a frame](images/budget.svg)"]

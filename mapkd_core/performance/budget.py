@@ -23,11 +23,12 @@ from mapkd_core.models.build import plan
 from mapkd_core.models.onnx_graph import default_threads
 from mapkd_core.performance import ceilings, choice, parts, ways
 from mapkd_core.performance.ceilings import ROOFS
+from mapkd_core.performance.floors import stage_floors
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.training.checkpoint import load_weights
 from mapkd_core.types import Camera, Frame, LocalMap
 
-SCHEMA = 1
+SCHEMA = 2
 STAGES = ("decode", "resize", "prepare", "plan", "network", "vectorise")
 QUALITIES = (95, 80)  # of the JPEGs; 80 is what image_transport sends unless told
 
@@ -82,6 +83,7 @@ def run(
         "copy_ms": None,  # host to device: there is none on a CPU
         "gpu": "not measured",
     }
+    result["floors_ms"] = stage_floors(result, mapper.config)
     return result | _in_the_node(node, paths)
 
 

@@ -13,11 +13,12 @@ import torch
 import mapkd_core.mapper as mapper_module
 from mapkd_core.bench.cost import operations
 from mapkd_core.commands.performance_blocks import _overhead
+from mapkd_core.config import ModelConfig
 from mapkd_core.data.frame_folder import FrameFolder
 from mapkd_core.mapper import Mapper
 from mapkd_core.models.build import build, plan
 from mapkd_core.models.deployed import Deployed
-from mapkd_core.performance import budget, budget_plot, ceilings, parts, ways
+from mapkd_core.performance import budget, budget_plot, ceilings, floors, parts, ways
 from mapkd_core.performance.pipeline import JpegPipeline
 from mapkd_core.training.checkpoint import save_weights
 from mapkd_core.types import Frame
@@ -112,6 +113,26 @@ def test_floor_is_the_slower_of_work_and_traffic():
     assert ceilings.floor_ms({"gflop": 0.1, "moved_mb": 50.0}, roofs) == 5.0
 
 
+def test_floors_of_the_stages_by_hand():
+    """Six pictures of 1600 x 900 at 100 kB, decoded at half the size, of which the lower 128 of 198 rows are scaled."""
+    config = ModelConfig()
+    moved = floors.moved_bytes(1600, 900, 100_000, 6, config, is_reduced=True)
+    fitted = 352 * 128 * 3
+    assert moved == {
+        "decode": 6 * (100_000 + 800 * 450 * 3), "resize": 6 * (round(128 / 198 * 800 * 450 * 3) + fitted),
+        "prepare": 12 * fitted, "plan": 8 * 200 * 100, "vectorise": 4 * 50 * (3 + 40),
+    }  # fmt: skip
+    whole = floors.moved_bytes(1600, 900, 100_000, 6, config, is_reduced=False)
+    assert whole["decode"] == 6 * (100_000 + 1600 * 900 * 3)
+    result = {
+        "picture": [1600, 900], "ceilings": {"bandwidth_gbs": 10.0}, "cameras": 6,
+        "jpeg_bytes": {"quality 80": 100_000},
+        "parts": {"a": {"floor_ms": 2.0}, "b": {"floor_ms": 0.5}}, "stages_ms": {"whole, quality 80": {}},
+    }  # fmt: skip
+    found = floors.stage_floors(result, config)["whole, quality 80"]
+    assert found["network"] == 2.5 and found["decode"] == pytest.approx(whole["decode"] / 1e7, abs=1e-4)
+
+
 def test_p50_and_p95_by_hand():
     assert budget.spread(list(range(101))) == {"p50": 50.0, "p95": 95.0, "repeats": 101}
 
@@ -133,6 +154,10 @@ def test_whole_budget_is_json_text_and_pictures(weights, frame, tmp_path, monkey
     assert result["picture"] == [4 * 96, 4 * 64] and result["gpu"] == "not measured"
     for stages in result["stages_ms"].values():
         assert set(stages) == {*budget.STAGES, "total"} and stages["total"]["repeats"] == 2
+    for path, least in result["floors_ms"].items():
+        assert set(least) == {*budget.STAGES, "total"} and 0 < least["total"] == pytest.approx(
+            sum(least[s] for s in budget.STAGES), abs=1e-3
+        ), path
     for row in result["parts"].values():
         assert row["share_of_floor"] == pytest.approx(row["floor_ms"] / row["p50"], abs=2e-3)
     assert "100.0 GFLOP/s in large convolutions" in _budget_text(result)
