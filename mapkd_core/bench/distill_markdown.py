@@ -27,7 +27,8 @@ def markdown(result: Mapping[str, Any]) -> list[str]:
         f"{runs} runs of {result['core_hours']:.1f} core hours in all; what teachers answer was computed once, in "
         f"{answers:.0f} minutes that are in no row."
     )
-    return [*_main(rows, splits), "", what, spent, "", *_classes(rows, splits[-1]), "", *_cost(result)]
+    gains = _gains(result, splits)
+    return [*_main(rows, splits), "", what, spent, "", *gains, "", *_classes(rows, splits[-1]), "", *_cost(result)]
 
 
 def _main(rows: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
@@ -39,6 +40,39 @@ def _main(rows: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
         told = [str(len(row["seeds"])), str(row["steps"]), f"{(row['seconds']['mean'] or 0) / 60:.0f} min"]
         lines.append([_label(name, row), *numbers, *told])
     return table(head, lines)
+
+
+def _gains(result: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
+    """Of every taught student over the same network alone, with the standard error of the difference of both means."""
+    rows, lines = result["rows"], []
+    alone = {repr(result["costs"][name]): name for name in ("student", "student_dual") if name in rows}
+    for name, row in rows.items():
+        base = "cold_student" if name.startswith("cold_") else alone.get(repr(result["costs"][name]), "")
+        if base not in rows or name == base or not (row["scheme"] or row["of"]):
+            continue
+        told = [(row[s], rows[base][s]) for s in splits if s in row and s in rows[base]]
+        cells = [
+            _gain(own, other, len(row["seeds"]), len(rows[base]["seeds"]))
+            for both in told
+            for own, other in zip(*map(_three, both), strict=True)
+        ]
+        lines.append([_label(name, row), *cells, *["-"] * (3 * len(splits) - len(cells))])
+    scores = [f"{_SPLIT[s]} {score}" for s in splits for score in ("mIoU", "mAP", "raster mAP")]
+    return table(["points more than the same network alone", *scores], lines) if lines else []
+
+
+def _three(scores: Mapping[str, Any]) -> list[Mapping[str, float | None]]:
+    return [scores["miou"], scores["query"]["map"], scores["raster"]["map"]]
+
+
+def _gain(own: Mapping[str, Any], base: Mapping[str, Any], runs: int, base_runs: int) -> str:
+    if own["mean"] is None or base["mean"] is None:
+        return "-"
+    told = f"{100 * (own['mean'] - base['mean']):+.1f}"
+    if own["deviation"] is None or base["deviation"] is None:
+        return told
+    error = (own["deviation"] ** 2 / runs + base["deviation"] ** 2 / base_runs) ** 0.5
+    return f"{told} ± {100 * error:.1f}"
 
 
 def _classes(rows: Mapping[str, Any], split: str) -> list[str]:
@@ -71,8 +105,7 @@ def _scores(row: Mapping[str, Any], split: str) -> list[str]:
     """mIoU, mAP of the query head, mAP of the raster."""
     if split not in row:
         return ["-"] * 3
-    found = row[split]
-    return [_number(value) for value in (found["miou"], found["query"]["map"], found["raster"]["map"])]
+    return [_number(value) for value in _three(row[split])]
 
 
 def _number(value: Mapping[str, float | None]) -> str:

@@ -13,7 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from mapkd_core.bench import distill, distill_config, distill_table
+from mapkd_core.bench import distill, distill_config, distill_markdown, distill_table
 from mapkd_core.bench.distill_config import Bench
 from mapkd_core.bench.distill_markdown import markdown
 from mapkd_core.bench.distill_plot import plot
@@ -107,6 +107,31 @@ def test_a_teachers_refinement_is_pretrained_first_and_once(bench, tiny, tmp_pat
     assert distill.run(bench, ["response"], seeds=1) == [] and len(pretrained) == 1
     config = json.loads((bench.run_folder("teacher", 0) / "config.json").read_text())
     assert config["refinement"] == str(bench.run_folder("refinement", 0) / refine.FILE)
+
+
+def test_gains_are_over_the_same_network_alone():
+    """MapDistill's student has a second view: its cost, and so what it is held against, is another one."""
+
+    def row(label, mean, scheme="", of=""):
+        value = {"mean": mean, "deviation": 0.03}
+        scores = {"miou": value, "query": {"map": value}, "raster": {"map": {"mean": mean, "deviation": None}}}
+        return {"label": label, "scheme": scheme, "of": of, "seeds": [0, 1, 2], "validation": scores}
+
+    rows = {
+        "teacher": row("teacher", 0.6), "student": row("alone", 0.2), "student_dual": row("dual", 0.3),
+        "feature": row("feature", 0.25, "feature"), "mapdistill": row("mapdistill", 0.31, "mapdistill"),
+        "student_long": row("longer", 0.4, of="student"),
+    }  # fmt: skip
+    costs = {name: {"gflop": 2.7 if name in ("student_dual", "mapdistill") else 2.6} for name in rows}
+    costs["teacher"] = {"gflop": 3.5}
+    found = distill_markdown._gains({"rows": rows, "costs": costs}, ["validation"])
+    body = [[cell.strip() for cell in line.strip("|").split("|")] for line in found[2:]]
+    error = "± 2.4"  # 3 points, of three runs each: 3 (2 / 3) ** 0.5
+    assert body == [
+        ["feature", f"+5.0 {error}", f"+5.0 {error}", "+5.0"],
+        ["mapdistill", f"+1.0 {error}", f"+1.0 {error}", "+1.0"],
+        ["— student longer", f"+20.0 {error}", f"+20.0 {error}", "+20.0"],
+    ]
 
 
 def test_the_table_tells_what_it_took(bench):
