@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.drawing.figures import figure_of, save
+from mapkd_core.drawing.figures import drawn
 
 _COLOURS = {"validation": "#9db4d3", "test": "#33507f"}
 _NAMES = {"validation": "validation worlds", "test": "real roads"}
@@ -19,11 +19,10 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
     Raises ImportError without matplotlib.
     """
     rows = {name: row for name, row in result["rows"].items() if not row["of"]}
-    figure = figure_of(10, 1.2 + 0.36 * len(rows))
-    for axes, score in zip(figure.subplots(1, 2, sharey=True), ("mIoU", "mAP"), strict=True):
-        _bars(axes, rows, score)
-    figure.axes[0].legend(frameon=False, loc="lower right")
-    save(figure, path)
+    with drawn(path, 10, 1.2 + 0.36 * len(rows)) as figure:
+        for axes, score in zip(figure.subplots(1, 2, sharey=True), ("mIoU", "mAP"), strict=True):
+            _bars(axes, rows, score)
+        figure.axes[0].legend(frameon=False, loc="lower right")
 
 
 def _bars(axes: Any, rows: Mapping[str, Any], score: str) -> None:

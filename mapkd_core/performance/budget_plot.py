@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mapkd_core.drawing.figures import figure_of, save
+from mapkd_core.drawing.figures import drawn
 
 COLOURS = {
     "decode": "#33507f", "resize": "#4f6d9c", "prepare": "#6f8fbf", "plan": "#b9c6da",
@@ -24,43 +24,41 @@ def bar(result: Mapping[str, Any], path: Path) -> None:
 
     Raises ImportError without matplotlib.
     """
-    figure = figure_of(9, 1.3 + 0.55 * len(result["stages_ms"]))
-    axes = figure.subplots()
-    for row, stages in enumerate(result["stages_ms"].values()):
-        left = 0.0
-        for part, value in _pieces(stages, result["parts"]).items():
-            axes.barh(row, value, left=left, color=COLOURS[part], label=part if row == 0 else None)
-            left += value
-        axes.text(left + 1, row, f"{stages['total']['p50']:.0f} ms, p95 {stages['total']['p95']:.0f}", va="center")
-    axes.set_yticks(range(len(result["stages_ms"])), list(result["stages_ms"]))
-    axes.axvline(AIM_MS, color="0.4", linestyle="--", linewidth=1)
-    longest = max(AIM_MS, *(stages["total"]["p50"] for stages in result["stages_ms"].values()))
-    axes.set(xlabel="ms a frame, median; dashed: 15 Hz", xlim=(0, 1.25 * longest))
-    axes.invert_yaxis()
-    figure.legend(loc="outside upper center", ncols=5, frameon=False)
-    save(figure, path)
+    with drawn(path, 9, 1.3 + 0.55 * len(result["stages_ms"])) as figure:
+        axes = figure.subplots()
+        for row, stages in enumerate(result["stages_ms"].values()):
+            left = 0.0
+            for part, value in _pieces(stages, result["parts"]).items():
+                axes.barh(row, value, left=left, color=COLOURS[part], label=part if row == 0 else None)
+                left += value
+            axes.text(left + 1, row, f"{stages['total']['p50']:.0f} ms, p95 {stages['total']['p95']:.0f}", va="center")
+        axes.set_yticks(range(len(result["stages_ms"])), list(result["stages_ms"]))
+        axes.axvline(AIM_MS, color="0.4", linestyle="--", linewidth=1)
+        longest = max(AIM_MS, *(stages["total"]["p50"] for stages in result["stages_ms"].values()))
+        axes.set(xlabel="ms a frame, median; dashed: 15 Hz", xlim=(0, 1.25 * longest))
+        axes.invert_yaxis()
+        figure.legend(loc="outside upper center", ncols=5, frameon=False)
 
 
 def roofline(result: Mapping[str, Any], path: Path) -> None:
     """Operations a second over operations a byte: roofs of memory and of convolutions, a point for each part."""
     roofs, precision = result["ceilings"], result.get("precision", "fp32")
-    figure = figure_of(7, 4.5)
-    axes = figure.subplots()
-    x = np.geomspace(0.5, 1000, 200)
-    roof = np.minimum(x * roofs["bandwidth_gbs"], result.get("roof_gflops", roofs["conv_gflops"]))
-    axes.plot(x, roof, color="0.2", label=f"roof of this machine in {precision}")
-    axes.axhline(
-        roofs["own_conv_gflops"], color="0.5", linestyle=":", label="the network's convolutions alone, in fp32"
-    )
-    for name, row in result["parts"].items():
-        axes.plot(row["intensity"], row["gflops"], "o", color=COLOURS[name], markeredgecolor="0.2")
-        place, side = ((-6, -3), "right") if _is_crowded(name, result["parts"]) else ((6, -3), "left")
-        point = (row["intensity"], row["gflops"])
-        axes.annotate(name, point, xytext=place, ha=side, textcoords="offset points")
-    axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="GFLOP/s")
-    axes.legend(frameon=False, loc="lower right")
-    axes.grid(color="0.92")
-    save(figure, path)
+    with drawn(path, 7, 4.5) as figure:
+        axes = figure.subplots()
+        x = np.geomspace(0.5, 1000, 200)
+        roof = np.minimum(x * roofs["bandwidth_gbs"], result.get("roof_gflops", roofs["conv_gflops"]))
+        axes.plot(x, roof, color="0.2", label=f"roof of this machine in {precision}")
+        axes.axhline(
+            roofs["own_conv_gflops"], color="0.5", linestyle=":", label="the network's convolutions alone, in fp32"
+        )
+        for name, row in result["parts"].items():
+            axes.plot(row["intensity"], row["gflops"], "o", color=COLOURS[name], markeredgecolor="0.2")
+            place, side = ((-6, -3), "right") if _is_crowded(name, result["parts"]) else ((6, -3), "left")
+            point = (row["intensity"], row["gflops"])
+            axes.annotate(name, point, xytext=place, ha=side, textcoords="offset points")
+        axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="GFLOP/s")
+        axes.legend(frameon=False, loc="lower right")
+        axes.grid(color="0.92")
 
 
 def _is_crowded(name: str, parts: Mapping[str, Mapping[str, float]]) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mapkd_core.drawing.colours import colour_of
+from mapkd_core.drawing.figures import own_style
 
 _SIZE_IN = (4.0, 3.0)
 # Creator and date would differ from machine to machine, and name an address.
@@ -57,9 +59,9 @@ def histogram(values: Sequence[float | None], name: str) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return ""
-    figure, axes = _figure("mIoU of single frames", f"mIoU, {name}", "frames")
-    axes.hist(known, bins=20, range=(0, 1), color="#5b7fb5")
-    return _svg(figure)
+    with _drawn("mIoU of single frames", f"mIoU, {name}", "frames") as (axes, page):
+        axes.hist(known, bins=20, range=(0, 1), color="#5b7fb5")
+    return "".join(page)
 
 
 def _plot(
@@ -75,42 +77,41 @@ def _plot(
     known = {name: points for name, points in known.items() if points}
     if not known:
         return ""
-    figure, axes = _figure(title, x, y)
-    if diagonal:
-        axes.plot([0, 1], [0, 1], color="0.6", linestyle="--")
-    for name, points in known.items():
-        colour = tuple(channel / 255 * 0.85 for channel in colour_of(name))  # darker: the page is white
-        xs, ys = zip(*sorted(points, key=lambda point: point[0]))
-        axes.plot(xs, ys, color=colour, marker="" if is_share and not diagonal else "o", label=name)
-    axes.set_ylim(0, 1 if is_share else None)
-    if is_share:
-        axes.set_xlim(0, 1)
-    axes.legend(frameon=False)
-    return _svg(figure)
+    with _drawn(title, x, y) as (axes, page):
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color="0.6", linestyle="--")
+        for name, points in known.items():
+            colour = tuple(channel / 255 * 0.85 for channel in colour_of(name))  # darker: the page is white
+            xs, ys = zip(*sorted(points, key=lambda point: point[0]))
+            axes.plot(xs, ys, color=colour, marker="" if is_share and not diagonal else "o", label=name)
+        axes.set_ylim(0, 1 if is_share else None)
+        if is_share:
+            axes.set_xlim(0, 1)
+        axes.legend(frameon=False)
+    return "".join(page)
 
 
-def _figure(title: str, x: str, y: str) -> tuple[Any, Any]:
-    try:
+@contextmanager
+def _drawn(title: str, x: str, y: str) -> Iterator[tuple[Any, list[str]]]:
+    """Empty axes, and a list that holds the picture at the end."""
+    page: list[str] = []
+    # A salt of its own: two pictures of one page must not share names of their parts.
+    with own_style(svg_fonttype="none", svg_hashsalt=title + x):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(f"curves are drawn with matplotlib: pip install 'mapkd[plot]' ({error})") from error
-    figure = Figure(figsize=_SIZE_IN, layout="constrained")
-    axes = figure.subplots()
-    axes.set(title=title, xlabel=x, ylabel=y)
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    return figure, axes
+
+        figure = Figure(figsize=_SIZE_IN, layout="constrained")
+        axes = figure.subplots()
+        axes.set(title=title, xlabel=x, ylabel=y)
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+        yield axes, page
+        page.append(_svg(figure))
 
 
 def _svg(figure: Any) -> str:
     """The <svg> alone, its text as text; names of namespaces, which look like addresses, are not needed in HTML."""
-    import matplotlib
-
-    title = figure.axes[0].get_title() + figure.axes[0].get_xlabel()
     out = io.StringIO()
-    # A salt of its own: two pictures of one page must not share names of their parts.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
-        figure.savefig(out, format="svg", metadata=_NO_METADATA)
+    figure.savefig(out, format="svg", metadata=_NO_METADATA)
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -32,24 +32,23 @@ def markdown(result: Mapping[str, Any]) -> list[str]:
 
 def plot(result: Mapping[str, Any], path: Path) -> None:
     """mIoU by what is missing, and by severity of each corruption. Raises ImportError without matplotlib."""
-    from mapkd_core.drawing.figures import figure_of, save
+    from mapkd_core.drawing.figures import drawn
 
-    figure = figure_of(11, 4.6)
-    left, right = figure.subplots(1, 2)
-    missing = [row for row in result["rows"] if row["kind"] != "corruption"]
-    names = [row["name"] if row["kind"] != "any missing" else f"any {row['severity']}" for row in missing]
-    left.barh(names, [100 * row["miou"] for row in missing], color="#33507f")
-    left.invert_yaxis()
-    left.set(xlabel="mIoU, percent", title="cameras missing")
-    clean = next((row["miou"] for row in missing if row["kind"] == "clean"), None)
-    for name, found in _by_name([row for row in result["rows"] if row["kind"] == "corruption"]):
-        start = [] if clean is None else [(0, 100 * clean)]
-        points = [*start, *((row["severity"], 100 * row["miou"]) for row in found)]
-        right.plot(*zip(*points), "o-", label=name)
-    right.set(xlabel="severity", ylabel="mIoU, percent", ylim=(0, None), xticks=range(4), title="corruptions")
-    right.legend(frameon=False, fontsize=8)
-    right.grid(color="0.92")
-    save(figure, path)
+    with drawn(path, 11, 4.6) as figure:
+        left, right = figure.subplots(1, 2)
+        missing = [row for row in result["rows"] if row["kind"] != "corruption"]
+        names = [row["name"] if row["kind"] != "any missing" else f"any {row['severity']}" for row in missing]
+        left.barh(names, [100 * row["miou"] for row in missing], color="#33507f")
+        left.invert_yaxis()
+        left.set(xlabel="mIoU, percent", title="cameras missing")
+        clean = next((row["miou"] for row in missing if row["kind"] == "clean"), None)
+        for name, found in _by_name([row for row in result["rows"] if row["kind"] == "corruption"]):
+            start = [] if clean is None else [(0, 100 * clean)]
+            points = [*start, *((row["severity"], 100 * row["miou"]) for row in found)]
+            right.plot(*zip(*points), "o-", label=name)
+        right.set(xlabel="severity", ylabel="mIoU, percent", ylim=(0, None), xticks=range(4), title="corruptions")
+        right.legend(frameon=False, fontsize=8)
+        right.grid(color="0.92")
 
 
 def _missing_row(row: Mapping[str, Any], clean: float | None, classes: Sequence[str]) -> list[str]:
