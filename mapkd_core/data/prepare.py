@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mapkd_core.data.tensor_images import TensorImages
 
 MOST_CAMERAS = 8
+_A_LITTLE = 1.5  # times as large as the network's
+_KERNEL = 2  # rows that a cubic reads beyond a centre
+Scaling: TypeAlias = Literal["linear", "cubic", "area"]
+_OPENCV: dict[Scaling, int] = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
 
 
 @dataclass(frozen=True)
@@ -85,30 +89,41 @@ def fit_pixels(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.uint
     if (columns, rows) != (width, height):
         if image.strides[-1] < 0:  # a view of BGR, of which OpenCV would make a copy at its full size
             return fit_pixels(image[..., ::-1], config)[..., ::-1]
-        shrinks = width < columns
-        image, height = _without_sky(image, height, config.image_height) if shrinks else (image, height)
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        image, height = _without_sky(image, height, config.image_height) if width < columns else (image, height)
+        image = cv2.resize(image, (width, height), interpolation=_OPENCV[scaling(columns, width)])
     missing = config.image_height - height
     if missing > 0:
         return np.pad(image, ((0, missing), (0, 0), (0, 0)))
     return image[-missing:] if missing else image
 
 
+def scaling(size: int, scaled: int) -> Scaling:
+    """How `size` pixels become `scaled`.
+
+    Much smaller: the mean of the area that each covers. A little smaller: a cubic, for the pixels are means of areas
+    nearly as large already, and to take means of them again would blur.
+    """
+    if size <= scaled:
+        return "linear"
+    return "cubic" if size < _A_LITTLE * scaled else "area"
+
+
 def _without_sky(image: NDArray[np.uint8], height: int, kept: int) -> tuple[NDArray[np.uint8], int]:
     """What of a picture decides the lowest `kept` of its `height` scaled rows, and how many scaled rows that is.
 
-    Cut where a row of the picture and one of the scaled picture begin together, so that no pixel changes.
+    Cut where a row of the picture and one of the scaled picture begin together, and beyond what a cubic reads, so that
+    no pixel changes.
     """
     parts = math.gcd(len(image), height)
-    cut = max(0, height - kept) // (height // parts)
+    cut = max(0, height - kept - _KERNEL) // (height // parts)
     return image[cut * (len(image) // parts) :], height - cut * (height // parts)
 
 
 def reduction(width: int, height: int, config: ModelConfig) -> int:
     """How much smaller `decode_compressed` may hand over a JPEG: the largest of 1, 2, 4 and 8 that divides its size and
-    leaves twice the network's width. What that costs is in docs/results/reduced.json.
+    leaves the network's width. What that costs is in docs/results/reduced.json.
     """
-    fits = [r for r in REDUCTIONS if width % r == 0 == height % r and width // r >= 2 * config.image_width]
+    fits = [r for r in REDUCTIONS if width % r == 0 == height % r and width // r >= config.image_width]
     return max(fits, default=1)
 
 

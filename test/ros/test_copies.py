@@ -25,7 +25,7 @@ from mapkd_ros.map_messages import header, semantic_map, vector_map
 
 REDUCTION = reduction_for(ModelConfig())
 SLACK = 40_000  # bytes: small objects beside the arrays
-DECODED = 800 * 450 * 3  # a picture of 1600 x 900 at half its size
+DECODED = 400 * 225 * 3  # a picture of 1600 x 900 at a quarter of its size
 FITTED = 352 * 132 * 3  # the rows of it that scaling to the network's size looks at, at most
 CELLS = 200 * 400
 NOISE = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8).repeat(10, 0).repeat(10, 1)

@@ -29,7 +29,7 @@ from mapkd_ros.odometry_track import OdometryTrack
 from mapkd_ros.transforms import TransformBuffer
 
 K = np.array([[1260.0, 0, 801], [0, 1250.0, 449], [0, 0, 1]])
-NETWORK = ModelConfig()  # 352 pixels wide: 1600 may be halved, 800 may not
+NETWORK = ModelConfig()  # 352 pixels wide: 1600 may be quartered, 400 may not be halved
 
 
 def jpeg(width: int, height: int, kind: str = ".jpg") -> CompressedImage:
@@ -54,12 +54,12 @@ def only_decoded(message, reduction):
     return decode(message.format, message.data, reduction)
 
 
-def test_a_halved_picture_has_half_the_calibration_and_the_network_sees_the_same():
+def test_a_quartered_picture_has_a_quarter_of_the_calibration_and_the_network_sees_the_same():
     small, _ = assembled(jpeg(1600, 900), (1600, 900), True, only_decoded)
     full, _ = assembled(jpeg(1600, 900), (1600, 900), False, only_decoded)
     camera = small.cameras[0]
-    assert (camera.width, camera.height, camera.image.shape) == (800, 450, (450, 800, 3))
-    np.testing.assert_allclose(camera.K, [[630, 0, 400.25], [0, 625, 224.25], [0, 0, 1]])
+    assert (camera.width, camera.height, camera.image.shape) == (400, 225, (225, 400, 3))
+    np.testing.assert_allclose(camera.K, [[315, 0, 199.875], [0, 312.5, 111.875], [0, 0, 1]])
     assert full.cameras[0].image.shape == (900, 1600, 3)
     np.testing.assert_allclose(full.cameras[0].K, K)
     np.testing.assert_allclose(fit_intrinsics(camera, NETWORK), fit_intrinsics(full.cameras[0], NETWORK), atol=1e-9)
@@ -77,11 +77,11 @@ def test_a_picture_that_is_fitted_as_it_comes_is_what_the_network_would_have_mad
     np.testing.assert_allclose(ready.K, wanted.K, atol=1e-9)
 
 
-def test_a_calibration_of_the_whole_sensor_holds_for_a_binned_picture_that_is_then_halved():
-    """CameraInfo of 3200 pixels, pictures of 1600, decoded at 800: a quarter of K in all."""
+def test_a_calibration_of_the_whole_sensor_holds_for_a_binned_picture_that_is_then_decoded_smaller():
+    """CameraInfo of 3200 pixels, pictures of 1600, decoded at 400: an eighth of K in all."""
     frame, rejected = assembled(jpeg(1600, 900), (3200, 1800), True, only_decoded)
     assert not rejected
-    np.testing.assert_allclose(frame.cameras[0].K[0], [315, 0, 801.5 / 4 - 0.5])
+    np.testing.assert_allclose(frame.cameras[0].K[0], [157.5, 0, 801.5 / 8 - 0.5])
 
 
 @pytest.mark.parametrize("is_reduced", [True, False])
@@ -92,7 +92,7 @@ def test_a_calibration_of_another_size_is_refused_though_the_decoded_picture_has
 
 def test_png_and_raw_images_and_small_jpegs_are_scaled_once():
     raw = Image(width=1600, height=900, step=4800, encoding="rgb8", data=array("B", bytes(1600 * 900 * 3)))
-    for message, size in ((jpeg(1600, 900, ".png"), (1600, 900)), (jpeg(800, 450), (800, 450)), (raw, (1600, 900))):
+    for message, size in ((jpeg(1600, 900, ".png"), (1600, 900)), (jpeg(400, 225), (400, 225)), (raw, (1600, 900))):
         found = picture(message, reduction_for(NETWORK))
         assert found.size == size and found.pixels.shape == (128, 352, 3)
         if message is not raw:

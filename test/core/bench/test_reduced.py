@@ -17,7 +17,7 @@ from mapkd_core.training.checkpoint import save_weights
 
 
 def test_both_ways_are_mapped_and_compared(tiny, tmp_path, monkeypatch):
-    """Pictures of 384 x 216, which a network of 96 pixels lets be halved."""
+    """Pictures of 256 x 144, which a network of 96 pixels lets be halved."""
     monkeypatch.setattr(reduced, "FRAMES", 1)
     torch.manual_seed(0)
     config = replace(tiny, grid=BevGrid(-24.0, 24.0, -12.0, 12.0, 0.6))  # as far as the cameras see ground
@@ -25,12 +25,12 @@ def test_both_ways_are_mapped_and_compared(tiny, tmp_path, monkeypatch):
     state["raster.out.bias"] *= 0.0  # a fresh head says background everywhere
     state["raster.out.weight"] *= 20.0
     save_weights(tmp_path / "tiny.safetensors", state, config, {"vectors": "query"})
-    result = json.loads(json.dumps(reduced.run(tmp_path / "tiny.safetensors", 2, 1, (384, 216), "torch")))
+    result = json.loads(json.dumps(reduced.run(tmp_path / "tiny.safetensors", 2, 1, (256, 144), "torch")))
     assert result["factor"] == 2 and result["frames"] == 2 and set(result["scores"]) == set(reduced.KINDS)
     small, code = result["apart"]["reduced against whole"], result["apart"]["whole against raw"]
     assert 0 < small["pixel"] < 5 and 0 < code["pixel"] < 5 and small["pixel"] != code["pixel"]
     assert 0.5 < small["same_label"] < 1.0 and small["probability"] > 0
-    assert "384 x 216" in reduced_table.markdown(result)[-1]
+    assert "256 x 144" in reduced_table.markdown(result)[-1]
 
 
 def test_losses_are_paired_by_world():

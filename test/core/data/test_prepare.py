@@ -32,7 +32,7 @@ def _spot(camera: Camera, xy: tuple[float, float]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "size", [(1600, 900), (1601, 903), (1280, 720), (640, 480), (352, 198), (320, 240), (701, 333)]
+    "size", [(1600, 900), (1601, 903), (1280, 720), (640, 480), (400, 225), (352, 198), (320, 240), (701, 333)]
 )
 def test_ground_point_lands_where_the_new_intrinsics_say(size):
     config = ModelConfig()
@@ -107,31 +107,36 @@ def test_frame_without_cameras_is_refused():
         prepare(Frame(()), ModelConfig())
 
 
-@pytest.mark.parametrize("size", [(1600, 900), (1601, 903), (1920, 1208), (800, 450), (701, 333)])
+@pytest.mark.parametrize(
+    "size", [(1600, 900), (1601, 903), (1920, 1208), (800, 450), (701, 333), (400, 225), (480, 270)]
+)
 def test_the_sky_is_left_out_before_scaling_and_no_pixel_changes(size):
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     camera, config = replace(_camera(*size, focal=900), image=image), ModelConfig()
     rows = round(size[1] * config.image_width / size[0])
-    whole = cv2.resize(image, (config.image_width, rows), interpolation=cv2.INTER_AREA)[-config.image_height :]
+    how = cv2.INTER_CUBIC if size[0] < 500 else cv2.INTER_AREA
+    whole = cv2.resize(image, (config.image_width, rows), interpolation=how)[-config.image_height :]
     assert np.abs(fit_image(camera, config).astype(int) - whole).max() <= (size[1] in (1208, 333))
 
 
 @pytest.mark.parametrize(
-    ("size", "factor"), [((1600, 900), 2), ((1920, 1080), 2), ((2880, 1860), 4), ((1601, 900), 1), ((1280, 720), 1)]
+    ("size", "factor"),
+    [((1600, 900), 4), ((1920, 1080), 4), ((2880, 1860), 4), ((1601, 900), 1), ((1280, 720), 2), ((704, 396), 2)],
 )
-def test_reduction_leaves_twice_the_width_and_whole_pixels(size, factor):
+def test_reduction_leaves_the_width_and_whole_pixels(size, factor):
     assert reduction(*size, ModelConfig()) == factor
 
 
-def test_a_picture_decoded_smaller_gives_the_same_input_within_the_tolerance():
+@pytest.mark.parametrize(("factor", "mean", "far"), [(2, 1, 4), (4, 2, 9)])
+def test_a_picture_decoded_smaller_gives_the_same_input_within_the_tolerance(factor, mean, far):
     rng, config = np.random.default_rng(1), ModelConfig()
     grey = cv2.resize(rng.integers(0, 256, (90, 160, 1), np.uint8), (1600, 900), interpolation=cv2.INTER_CUBIC)
     soft = np.stack([grey, grey, grey // 2 + 60], -1)
     _, data = cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, 95])
     camera = _camera(1600, 900, focal=1260)
     full = replace(camera, image=decode_compressed("jpeg", data))
-    small = reduced(camera, decode_compressed("jpeg", data, reduce=2), 2)
-    assert small.image.shape == (small.height, small.width, 3) == (450, 800, 3)
+    small = reduced(camera, decode_compressed("jpeg", data, reduce=factor), factor)
+    assert small.image.shape == (small.height, small.width, 3) == (900 // factor, 1600 // factor, 3)
     np.testing.assert_allclose(fit_intrinsics(small, config), fit_intrinsics(full, config), atol=1e-9)
     away = np.abs(fit_image(small, config).astype(int) - fit_image(full, config))
-    assert away.mean() < 1 and np.percentile(away, 99) <= 4  # noise; pictures of roads are nearer
+    assert away.mean() < mean and np.percentile(away, 99) <= far  # noise; pictures of roads are nearer

@@ -114,12 +114,12 @@ def test_floor_is_the_slower_of_work_and_traffic():
 
 
 def test_floors_of_the_stages_by_hand():
-    """Six pictures of 1600 x 900 at 100 kB, decoded at half the size, of which the lower 128 of 198 rows are scaled."""
+    """Six pictures of 1600 x 900 at 100 kB, decoded at a quarter, of which the lower 128 of 198 rows are scaled."""
     config = ModelConfig()
     moved = floors.moved_bytes(1600, 900, 100_000, 6, config, is_reduced=True)
     fitted = 352 * 128 * 3
     assert moved == {
-        "decode": 6 * (100_000 + 800 * 450 * 3), "resize": 6 * (round(128 / 198 * 800 * 450 * 3) + fitted),
+        "decode": 6 * (100_000 + 400 * 225 * 3), "resize": 6 * (round(128 / 198 * 400 * 225 * 3) + fitted),
         "prepare": 12 * fitted, "plan": 8 * 200 * 100, "vectorise": 4 * 50 * (3 + 40),
     }  # fmt: skip
     whole = floors.moved_bytes(1600, 900, 100_000, 6, config, is_reduced=False)
