@@ -7,6 +7,7 @@ is made anywhere.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,8 +44,9 @@ def as_options(scales: Scales | None, graph: Path) -> dict[str, Any]:
         return {}
     import onnx
 
-    nodes = onnx.load(str(graph)).graph.node
+    nodes, joined = list(onnx.load(str(graph)).graph.node), _joined(graph)
     wanted = {name for node in nodes if node.op_type == "Conv" for name in (node.input[0], node.output[0])}
+    wanted -= {node.input[0] for node in joined}
     if absent := wanted.symmetric_difference(scales):
         raise ValueError(
             f"{SCALES} of the weights' card fit another graph: {min(absent)!r} is in one of the two alone; take the "
@@ -54,3 +56,23 @@ def as_options(scales: Scales | None, graph: Path) -> dict[str, Any]:
         name: [{"scale": np.array(step, np.float32), "zero_point": np.array(zero, np.uint8)}]
         for name, (step, zero) in scales.items()
     }}  # fmt: skip
+
+
+def other_relus(graph: Path) -> list[str]:
+    """Names of those ReLUs that are not part of what a convolution writes for others."""
+    import onnx
+
+    joined = {node.name for node in _joined(graph)}
+    return [n.name for n in onnx.load(str(graph)).graph.node if n.op_type == "Relu" and n.name not in joined]
+
+
+def _joined(graph: Path) -> list[Any]:
+    """ReLUs that alone read a convolution, and that convolutions read."""
+    import onnx
+
+    nodes = list(onnx.load(str(graph)).graph.node)
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    written, read = {n.output[0] for n in convolutions}, {n.input[0] for n in convolutions}
+    readers = Counter(name for node in nodes for name in node.input)
+    alone = {name for name in written if readers[name] == 1}
+    return [n for n in nodes if n.op_type == "Relu" and n.input[0] in alone and n.output[0] in read]
