@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mapkd_core.bench import executors, reduced_table, vectorising
@@ -11,8 +12,8 @@ from mapkd_core.evaluation.report import table
 from mapkd_core.performance import device_table, ways_table
 
 
-def budget(result: dict[str, Any]) -> list[str]:
-    """Stages from JPEG to map, median and 95th percentile, and the picture of them."""
+def budget(result: dict[str, Any], image: str = "images/budget.svg") -> list[str]:
+    """Stages from JPEG to map, median and 95th percentile, and the picture of them where there is one."""
     stages = list(next(iter(result["stages_ms"].values())))
     rows = [
         [name, *[f"{times[s]['p50']:.1f}" for s in stages], f"{times['total']['p95']:.1f}"]
@@ -22,7 +23,8 @@ def budget(result: dict[str, Any]) -> list[str]:
     rows += [[f"floor of {least[i][0]}", *[f"{least[i][1][s]:.1f}" for s in stages], "-"] for i in (0, -1)]
     sizes = ", ".join(f"{name}: {count / 1000:.0f} kB" for name, count in result["jpeg_bytes"].items())
     lines = table(["JPEGs, ms a frame", *stages, "total, p95"], rows)
-    lines += ["", f"{sizes} a picture. {where(result)}", "", "![The budget of a frame](images/budget.svg)"]
+    lines += ["", f"{sizes} a picture. {where(result)}"]
+    lines += ["", f"![The budget of a frame]({image})"] if image else []
     if "node_stages_ms" in result:
         node = [
             [name, f"{ms.get('p50', 0):.1f}", f"{ms.get('p95', 0):.1f}"]
@@ -145,9 +147,11 @@ def where(result: dict[str, Any]) -> str:
 
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "budget": ("docs/results/budget.json", budget),
+    "budget-avx2": ("docs/results/budget_avx2.json", partial(budget, image="")),
     "parts": ("docs/results/budget.json", parts),
     "gpu": ("docs/results/gpu.json", device_table.markdown),
     "executors": ("docs/results/executors.json", executors.markdown),
+    "executors-avx2": ("docs/results/executors_avx2.json", executors.markdown),
     "ways": ("docs/results/ways.json", ways),
     "ways-avx2": ("docs/results/ways_avx2.json", ways),
     "scaling": ("docs/results/scaling.json", scaling),
