@@ -43,19 +43,22 @@ def decoded(frame: Frame, reduction, quality: int = 80) -> Frame:
     return replace(frame, cameras=tuple(cameras))
 
 
-def test_labels_agree_with_those_from_every_pixel(mapper, frame):
-    """Measured: 99.2 to 99.4 % of the cells have the same label, and probabilities are 0.8 to 0.9 of 255 apart."""
-    small = mapper.predict(decoded(frame, reduction_for(mapper.config)))
+@pytest.mark.parametrize(("factor", "share"), [(2, 0.99), (4, 0.98)])
+def test_labels_agree_with_those_from_every_pixel(mapper, frame, factor, share):
+    """Measured: of halved pictures 99.2 to 99.4 % of the cells have the same label, of quartered 98.4 to 98.8 %, and
+    probabilities are 0.8 to 0.9 and 1.4 of 255 apart. What that costs in scores is in docs/results/reduced.json."""
+    assert reduction_for(mapper.config)(1600, 900) == 4
+    small = mapper.predict(decoded(frame, lambda *_: factor))
     full = mapper.predict(decoded(frame, whole))
     agree = argmax_labels(small.probability) == argmax_labels(full.probability)
     np.testing.assert_array_equal(small.observed, full.observed)
-    assert agree.mean() > 0.99
+    assert agree.mean() > share
     assert np.abs(small.probability.astype(int) - full.probability).mean() < 1.5
 
 
 def test_a_reduction_that_is_not_wanted_or_not_known_decodes_every_pixel():
     _, data = cv2.imencode(".jpg", np.full((900, 1600, 3), 90, np.uint8))
-    assert decode("jpeg", data, reduction_for(ModelConfig())).pixels.shape == (450, 800, 3)
+    assert decode("jpeg", data, reduction_for(ModelConfig())).pixels.shape == (225, 400, 3)
     for reduction in (reduction_for(ModelConfig(), is_reduced=False), reduction_for(None)):
         found = decode("jpeg", data, reduction)
         assert found.pixels.shape == (900, 1600, 3) and found.size == (1600, 900)

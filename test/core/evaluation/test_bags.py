@@ -35,8 +35,8 @@ def test_a_bag_gives_its_frames_with_truth_and_the_calibration_of_smaller_pictur
     with BagDrive(bags[0], reduction=reduction_for(tiny)) as drive, BagDrive(bags[0]) as whole:
         small, full = next(drive.frames()).cameras[0], next(whole.frames()).cameras[0]
         assert [frame.stamp_ns for frame in drive.frames({START_NS + PERIOD_NS})] == [START_NS + PERIOD_NS]
-    assert (full.width, full.height) == (384, 256) and small.image.shape == (128, 192, 3) and small.width == 192
-    np.testing.assert_allclose(small.K[0, 2], (full.K[0, 2] + 0.5) / 2 - 0.5)
+    assert (full.width, full.height) == (384, 256) and small.image.shape == (64, 96, 3) and small.width == 96
+    np.testing.assert_allclose(small.K[0, 2], (full.K[0, 2] + 0.5) / 4 - 0.5)
     np.testing.assert_allclose(small.ego_T_camera, full.ego_T_camera)
 
 
