@@ -151,7 +151,6 @@ BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parts": ("docs/results/budget.json", parts),
     "gpu": ("docs/results/gpu.json", device_table.markdown),
     "executors": ("docs/results/executors.json", executors.markdown),
-    "executors-avx2": ("docs/results/executors_avx2.json", executors.markdown),
     "ways": ("docs/results/ways.json", ways),
     "ways-avx2": ("docs/results/ways_avx2.json", ways),
     "scaling": ("docs/results/scaling.json", scaling),
