@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,8 @@ _SMALL_TURN = 1e-9  # radians: far below what any pose knows
 
 def transform(rotation: ArrayLike, translation: ArrayLike) -> Matrix:
     """4x4 from a 3x3 rotation and a translation in metres."""
-    matrix = np.eye(4)
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1.0
     matrix[:3, :3] = rotation
     matrix[:3, 3] = translation
     return matrix
@@ -117,13 +119,13 @@ def rotation_to_quaternion(rotation: ArrayLike) -> NDArray[np.float64]:
     return q if q[3] >= 0 else -q
 
 
-def quaternion_to_rotation(quaternion_xyzw: ArrayLike) -> Matrix:
+def quaternion_to_rotation(quaternion_xyzw: Iterable[float]) -> Matrix:
     """x y z w (normalised here) -> 3x3."""
-    q = np.asarray(quaternion_xyzw, np.float64)
-    norm = np.linalg.norm(q)
-    if not np.isfinite(norm) or norm < 1e-9:
-        raise ValueError(f"not a rotation: quaternion x y z w = {q.tolist()}; send a unit quaternion")
-    x, y, z, w = q / norm
+    q = [float(part) for part in quaternion_xyzw]
+    norm = math.hypot(*q)  # of four numbers: plain Python, as it is asked of every pose that a vehicle sends
+    if not math.isfinite(norm) or norm < 1e-9:
+        raise ValueError(f"not a rotation: quaternion x y z w = {q}; send a unit quaternion")
+    x, y, z, w = (part / norm for part in q)
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.data.encoded_image import EncodedImage
 from mapkd_core.data.prepare import Prepared, prepare
+from mapkd_core.data.reduced import Fitted, Picture
 from mapkd_core.grid import BevGrid
 from mapkd_core.models.build import observed, plan
 from mapkd_core.models.inference import device_of, make_runner
@@ -100,6 +102,20 @@ class Mapper:
         if before is not None and len(ego_T_cameras) == len(before.K):
             self._lookup(before.K, np.stack([np.asarray(pose, np.float64) for pose in ego_T_cameras]), before.valid)
 
+    def ahead(self, picture: Picture | Fitted) -> Picture | Fitted:
+        """The same picture, which the network has seen: a frame that it is part of then takes less time.
+
+        For those who have pictures before the last one of the frame is there. As it was where the runtime wants all at
+        once, where it is not of the network's size (`data.reduced.fitted`), and before the first prediction. May be
+        called from several threads, while another one predicts.
+        """
+        encode = getattr(self._run, "encode", None)
+        if encode is None or not isinstance(picture, Fitted) or not isinstance(picture.pixels, np.ndarray):
+            return picture
+        since_s, pixels = time.monotonic(), picture.pixels
+        features = encode(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return picture if features is None else picture._replace(pixels=EncodedImage(pixels, features, self, since_s))
+
     def predict(self, frame: Frame, known: Sequence[NDArray | None] = ()) -> LocalMap:
         """The map at the frame's stamp.
 
@@ -114,7 +130,7 @@ class Mapper:
     ) -> dict[str, LocalMap]:
         """The map with the polylines of each head in `kinds`, query and raster; the network runs once."""
         start = time.perf_counter()
-        prepared = prepare(frame, self.config, is_on_device=self.device != "cpu")
+        prepared = prepare(frame, self.config, self.device != "cpu", network=self)
         if not prepared.valid.any():
             raise ValueError(f"none of the {len(frame.cameras)} cameras has a picture; at least one is needed")
         self._rig_size = max(self._rig_size, len(prepared.valid))
@@ -126,7 +142,8 @@ class Mapper:
         prepared_at = time.perf_counter()
         lookup = self._lookup(prepared.K, prepared.ego_T_camera, prepared.valid)
         planned_at = time.perf_counter()
-        probability, scores, points = self._run(prepared.images, lookup, *([known] if known else []))
+        seen = {"ahead": prepared.features} if any(features is not None for features in prepared.features) else {}
+        probability, scores, points = self._run(prepared.images, lookup, *([known] if known else []), **seen)
         ran_at = time.perf_counter()
         moments = (start, prepared_at, planned_at, ran_at)
         maps = {}
@@ -186,4 +203,5 @@ def padded(prepared: Prepared, count: int) -> Prepared:
         np.concatenate([prepared.K, prepared.K[:1].repeat(missing, 0)]),
         np.concatenate([prepared.ego_T_camera, prepared.ego_T_camera[:1].repeat(missing, 0)]),
         np.concatenate([prepared.valid, np.zeros(missing, bool)]),
+        (*prepared.features, *[None] * missing),
     )

@@ -21,8 +21,11 @@ LAYERS = ("drivable_area", "ped_crossing", "walkway", "stop_line", "carpark_area
 SD_CLASS = "road"  # of elements that a navigation map (SD) gives; HD priors have those of CLASSES
 
 
-class DeviceImage(Protocol):
-    """A picture in a GPU's memory (`data.tensor_images`); shape H W 3 and dtype uint8 are those of its array."""
+class HeldImage(Protocol):
+    """A picture that is more than an array, whose shape H W 3 and dtype uint8 it has.
+
+    One in a GPU's memory (`data.tensor_images`), or one that the network has seen already (`data.encoded_image`).
+    """
 
     dtype: np.dtype[np.uint8]
 
@@ -30,21 +33,21 @@ class DeviceImage(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def numpy(self) -> NDArray[np.uint8]:
-        """Brings it to the host and waits for that."""
+        """Its array on the host; who brings it there waits for that."""
 
 
 @dataclass(frozen=True)
 class Camera:
     """One image with its calibration.
 
-    image: H W 3 uint8 RGB, or None where the camera gave nothing for this frame. A network on a GPU may have left it
-        there; who looks at pixels on the host asks `pixels`.
+    image: H W 3 uint8 RGB, or None where the camera gave nothing for this frame. A network may have left it on its GPU,
+        or seen it ahead; who looks at pixels on the host asks `pixels`.
     K: 3x3 pinhole intrinsics in pixels of an image of `width` x `height`.
     ego_T_camera: 4x4, camera optical frame (x right, y down, z forward) to the ego frame **at the frame's stamp**.
     """
 
     name: str
-    image: NDArray[np.uint8] | DeviceImage | None
+    image: NDArray[np.uint8] | HeldImage | None
     K: NDArray[np.float64]
     ego_T_camera: NDArray[np.float64]
     width: int
@@ -52,7 +55,7 @@ class Camera:
     stamp_ns: int = 0
 
     @property
-    def is_on_device(self) -> bool:
+    def is_held(self) -> bool:
         return not isinstance(self.image, np.ndarray | None)
 
     @property

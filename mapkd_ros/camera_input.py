@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only from Python 3.11 on
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import message_filters
 from rclpy.node import Node
@@ -25,7 +26,14 @@ _KEPT_INFOS = 32
 # More undecoded images of one camera than this means that decoding cannot keep up.
 _MAX_UNDECODED = 4
 
+Ahead: TypeAlias = Callable[[Picture | Fitted], Picture | Fitted]
+
 _KINDS = {"raw": (Image,), "compressed": (CompressedImage,), "auto": (CompressedImage, Image)}
+
+
+def unchanged(picture: Picture | Fitted) -> Picture | Fitted:
+    """Where no network wants to see pictures ahead of their frame."""
+    return picture
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,21 @@ class CameraInput(message_filters.SimpleFilter):
 
     transport: raw, compressed, or auto = listen to both until the first image, then to its topic alone, until
     `look_again`.
-    reduction: of the network, to whose size pictures are brought.
+    reduction: of the network, to whose size pictures are brought. ahead: asked at
+    each image: what is done with its picture then.
     counts: received, infos, qos_incompatible, decode_overload, lost (on the way, as the middleware counts).
     first_arrival_s, last_arrival_s: time.monotonic() of the oldest and the newest image.
     """
 
     def __init__(
-        self, node: Node, name: str, transport: str, qos: QoSProfile, pool: Executor, reduction: Reduction = whole
+        self,
+        node: Node,
+        name: str,
+        transport: str,
+        qos: QoSProfile,
+        pool: Executor,
+        reduction: Reduction = whole,
+        ahead: Callable[[], Ahead] = lambda: unchanged,
     ) -> None:
         super().__init__()
         self.name = name
@@ -68,7 +84,7 @@ class CameraInput(message_filters.SimpleFilter):
         self.counts: Counter[str] = Counter()
         self.last_arrival_s: float | None = None
         self.first_arrival_s = float("inf")
-        self._node, self._pool, self._reduction = node, pool, reduction
+        self._node, self._pool, self._reduction, self._ahead = node, pool, reduction, ahead
         self._undecoded: deque[Future[Any]] = deque()
         self._kinds = {
             f"{name.lower()}/image" + ("/compressed" if kind is CompressedImage else ""): kind
@@ -136,9 +152,12 @@ class CameraInput(message_filters.SimpleFilter):
             self._undecoded.popleft()
         if len(self._undecoded) >= _MAX_UNDECODED and self._undecoded.popleft().cancel():
             self.counts["decode_overload"] += 1
-        decoded = self._pool.submit(picture, message, self._reduction)
+        decoded = self._pool.submit(self._picture, message, self._ahead())
         self._undecoded.append(decoded)
         self.signalMessage(CameraImage(message.header, decoded))
+
+    def _picture(self, message: Any, ahead: Ahead) -> Picture | Fitted:
+        return ahead(picture(message, self._reduction))
 
     def _keep_only(self, topic: str) -> None:
         for other in [name for name in self._images if name != topic]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mapkd_core.data.encoded_image import encoding_s
 from mapkd_core.data.reduced import Fitted, Picture
 from mapkd_core.geometry import Matrix
 from mapkd_core.types import Camera, Frame
@@ -24,7 +25,7 @@ class AssembledFrame:
     """rejected: camera -> why its image could not be used. has_ego_motion: odometry covered the capture times.
 
     doubts: camera -> what does not fit about its mount, though it was used. waited_s: for pictures that were still
-    being decoded. odom: the frame of frame.odom_T_ego.
+    being decoded. encoded_s: for what the network makes of the last ones ahead. odom: the frame of frame.odom_T_ego.
     """
 
     frame: Frame
@@ -32,6 +33,7 @@ class AssembledFrame:
     has_ego_motion: bool
     doubts: dict[str, str] = field(default_factory=dict)
     waited_s: float = 0.0
+    encoded_s: float = 0.0
     odom: str = "odom"
 
 
@@ -64,7 +66,7 @@ class FrameAssembler:
         """
         placed = self._placer.place(frame_set, infos)
         self._expect(list(placed.ego_T_camera.values()))
-        cameras, rejected, waited_s = [], dict(placed.rejected), 0.0
+        cameras, rejected, waited_s, encoded_s = [], dict(placed.rejected), 0.0, 0.0
         for name, ego_T_camera in placed.ego_T_camera.items():
             stamped, asked_s = frame_set.frames[name], time.monotonic()
             try:
@@ -72,9 +74,12 @@ class FrameAssembler:
                 cameras.append(self._camera(name, stamped.stamp_ns, infos[name], picture, ego_T_camera))
             except ValueError as error:
                 rejected[name] = str(error)
+            else:
+                encoded_s += encoding_s(cameras[-1], asked_s)
             waited_s += time.monotonic() - asked_s
         frame = Frame(tuple(cameras), frame_set.stamp_ns, odom_T_ego=placed.odom_T_ego)
-        return AssembledFrame(frame, rejected, placed.has_ego_motion, placed.doubts, waited_s, placed.odom)
+        waited_s = max(0.0, waited_s - encoded_s)
+        return AssembledFrame(frame, rejected, placed.has_ego_motion, placed.doubts, waited_s, encoded_s, placed.odom)
 
     def pose_source(self, stamp_ns: int) -> PoseAt:
         """odom_T_ego over time, all from the source that covers `stamp_ns`: odometry and /tf may differ."""

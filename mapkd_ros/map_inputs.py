@@ -14,7 +14,7 @@ from tf2_msgs.msg import TFMessage
 
 from mapkd_core.data.reduced import Reduction, whole
 from mapkd_ros import qos
-from mapkd_ros.camera_input import CameraInput
+from mapkd_ros.camera_input import Ahead, CameraInput, unchanged
 from mapkd_ros.conversions import odometry_pose, stamp_ns
 from mapkd_ros.map_parameters import MapParameters
 from mapkd_ros.odometry_track import OdometryTrack
@@ -28,18 +28,25 @@ Dropped = Callable[[str, str], None]  # (reason, message): counted and logged
 class MapInputs:
     """Subscriptions from activation to deactivation; `close` frees them and ends the decoders.
 
-    reduction: of the network, to whose size pictures are brought. cameras: name -> CameraInput. transforms, odometry:
-    what /tf, /tf_static and odom have told so far.
+    reduction: of the network, to whose size pictures are brought. ahead: asked at each image, as of CameraInput.
+    cameras: name -> CameraInput. transforms, odometry: what /tf, /tf_static and odom have told so far.
     """
 
-    def __init__(self, node: Node, settings: MapParameters, dropped: Dropped, reduction: Reduction = whole) -> None:
+    def __init__(
+        self,
+        node: Node,
+        settings: MapParameters,
+        dropped: Dropped,
+        reduction: Reduction = whole,
+        ahead: Callable[[], Ahead] = lambda: unchanged,
+    ) -> None:
         self._node, self._base_frame, self._dropped = node, settings.frames.base.lstrip("/"), dropped
         self.transforms, self.odometry = TransformBuffer(), OdometryTrack(settings.frames.odom)
         self._has_odometry = False
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
         profile = qos.images(settings.qos.image_reliability, settings.qos.image_depth)
         self.cameras = {
-            name: CameraInput(node, name, settings.transport(name), profile, self._decoders, reduction)
+            name: CameraInput(node, name, settings.transport(name), profile, self._decoders, reduction, ahead)
             for name in settings.cameras.names
         }
         self._heard: list[Any] = []

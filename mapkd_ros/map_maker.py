@@ -103,7 +103,9 @@ class MapMaker:
         model_id, at_ns = str(getattr(self._predictor, "model_id", "")), frame_set.stamp_ns
         spent = self._outputs.lines(predicted, at_ns, status, model_id)
         local_map = self._memory.fill(predicted, frame.odom_T_ego, status.temporal_reset)  # of the raster alone
-        times_ms = before_prediction(job, begin_s, ready_s, assembled.waited_s) | local_map.times_ms
+        times_ms = (
+            before_prediction(job, begin_s, ready_s, assembled.waited_s, assembled.encoded_s) | local_map.times_ms
+        )
         told = self._outputs.rest(local_map, at_ns, status, times_ms, spent, settings.publish.semantic_map)
         self._health.published(*told, assembled.has_ego_motion)
         self._last_epoch = frame_set.epoch

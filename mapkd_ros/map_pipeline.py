@@ -13,8 +13,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from mapkd_core.data.reduced import reduction_for
+from mapkd_core.data.reduced import Fitted, Picture, reduction_for
 from mapkd_ros import device_memory
+from mapkd_ros.camera_input import Ahead, unchanged
 from mapkd_ros.frame_set import FrameSet
 from mapkd_ros.map_health import MapHealth
 from mapkd_ros.map_inputs import MapInputs
@@ -40,7 +41,8 @@ class MapPipeline:
         self._node = node
         network, device = getattr(predictor, "config", None), getattr(predictor, "device", "cpu")
         reduction = reduction_for(network, settings.decode.reduced, device)
-        self.inputs = MapInputs(node, settings, lambda *why: self._health.dropped(*why), reduction)
+        self.inputs = MapInputs(node, settings, lambda *why: self._health.dropped(*why), reduction, self._ahead)
+        self._see_ahead: Ahead = getattr(predictor, "ahead", unchanged)
         self._health = MapHealth(node, self.inputs.cameras, settings.diagnostics)
         self._maker = MapMaker(node, predictor, outputs, self.inputs, self._health, settings)
         self._is_closed = False
@@ -97,6 +99,22 @@ class MapPipeline:
             if silent_s > _LOOK_AGAIN_S and camera.look_again():
                 topics = " and ".join(camera.topics)
                 self._node.get_logger().info(f"no image of {name} for {silent_s:.1f} s: listening to {topics} again")
+
+    def _ahead(self) -> Ahead:
+        """When an image arrives: the network sees it as soon as it is decoded, while others are still to come.
+
+        Not while a frame is predicted: that would take the longer for it, and where the cores have no time to spare,
+        what comes meanwhile may never become a map.
+        """
+        return unchanged if self._worker.is_busy else self._seen
+
+    def _seen(self, picture: Picture | Fitted) -> Picture | Fitted:
+        """In the decoders' threads."""
+        try:
+            return self._see_ahead(picture)
+        except Exception as error:  # the frame is predicted all the same, later
+            self._health.dropped("ahead_failed", f"a picture not seen ahead: {type(error).__name__}: {error}")
+            return picture
 
     def _on_set(self, frame_set: FrameSet) -> None:
         self._worker.submit(CompleteSet(frame_set, time.monotonic(), self._node.get_clock().now().nanoseconds))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+# Every tick costs each node a message: images and their CameraInfo, odometry and its transform share one.
+_NEAR_NS = 1_000_000
 _LATE_S = 0.1
 
 
@@ -37,7 +39,8 @@ class PlaybackReport:
 class Player:
     """Plays messages (with .topic and .stamp_ns) at `rate` times real time; `stop` may be set from any thread.
 
-    publish(message) is called when it is due, tick(bag time in ns) before it and at least `clock_hz` times a second.
+    publish(message) is called when it is due, tick(bag time in ns) before it, where more than a
+    millisecond has passed since the last one, and at least `clock_hz` times a second.
     skip_before_ns: earlier messages are left out, except those of `latched` topics, which go out at once.
     """
 
@@ -47,6 +50,7 @@ class Player:
         self._publish, self._tick = publish, tick
         self._rate, self._clock_period_s = rate, 1.0 / clock_hz
         self._last_ns: int | None = None
+        self._ticked_ns: int | None = None
         self.stop = threading.Event()
         self.report = PlaybackReport()
 
@@ -74,7 +78,8 @@ class Player:
                 if self.stop.is_set():
                     break
                 self._note_lateness(time.monotonic() - begin_s - bag_s / self._rate)
-                self._tick(message.stamp_ns)
+                if self._ticked_ns is None or not 0 <= message.stamp_ns - self._ticked_ns < _NEAR_NS:
+                    self._ticks_at(message.stamp_ns)
                 self._last_ns = message.stamp_ns
                 self.report.bag_s = max(self.report.bag_s, bag_s)
             self._publish(message)
@@ -88,7 +93,7 @@ class Player:
             if self.stop.wait(min(seconds - elapsed_s, self._clock_period_s)):
                 return
             if self._last_ns is not None:
-                self._tick(self._last_ns + round(1e9 * (time.monotonic() - begin_s) * self._rate))
+                self._ticks_at(self._last_ns + round(1e9 * (time.monotonic() - begin_s) * self._rate))
 
     def _wait(self, due_s: float, first_ns: int, begin_s: float) -> None:
         """Sleep until `due_s`, ticking the clock meanwhile."""
@@ -97,7 +102,11 @@ class Player:
                 return
             elapsed_s = min(time.monotonic(), due_s) - begin_s
             if due_s > time.monotonic():
-                self._tick(first_ns + round(1e9 * elapsed_s * self._rate))
+                self._ticks_at(first_ns + round(1e9 * elapsed_s * self._rate))
+
+    def _ticks_at(self, bag_ns: int) -> None:
+        self._tick(bag_ns)
+        self._ticked_ns = bag_ns
 
     def _note_lateness(self, late_s: float) -> None:
         self.report.latest_s = max(self.report.latest_s, late_s)

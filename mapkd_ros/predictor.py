@@ -6,12 +6,16 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mapkd_core.data.reduced import Fitted
 from mapkd_core.types import Frame, LocalMap
 from mapkd_ros.parameter_groups import ModelParameters
+
+if TYPE_CHECKING:
+    from mapkd_core.mapper import Mapper
 
 
 class Predictor(Protocol):
@@ -19,7 +23,8 @@ class Predictor(Protocol):
 
     Optional: model_id; config, by which JPEGs are decoded no larger than the network needs; modalities, of lidar, sd,
     hd what it takes beside the cameras; set_min_confidence(value or None), which changes the threshold between two
-    predictions; expect(poses of the cameras), which is told of the next frame before its pictures are there.
+    predictions; expect(poses of the cameras), which is told of the next frame before its pictures are there;
+    ahead(picture), which is given each as it comes, and gives it back with what the network made of it.
     """
 
     @property
@@ -42,8 +47,17 @@ def make_predictor(parameters: ModelParameters, cameras: int = 6) -> Predictor:
         threads=parameters.threads or None,
     )
     if parameters.warm_up:
-        mapper.predict(black_frame(cameras))
+        _warm_up(mapper, black_frame(cameras))
     return mapper
+
+
+def _warm_up(mapper: Mapper, frame: Frame) -> None:
+    """As a frame whose pictures come together, and as one whose pictures are seen ahead."""
+    mapper.predict(frame)
+    black, config = np.zeros((mapper.config.image_height, mapper.config.image_width, 3), np.uint8), mapper.config
+    seen = [mapper.ahead(Fitted(black, (c.width, c.height), config)).of(c) for c in frame.cameras]
+    if any(camera.is_held for camera in seen):
+        mapper.predict(replace(frame, cameras=tuple(seen)))
 
 
 def black_frame(cameras: int = 6) -> Frame:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -109,7 +110,7 @@ class TransformBuffer:
 
 def to_matrix(translation: Any, rotation: Any) -> Matrix:
     """4x4 from x y z and a quaternion x y z w of any message; ValueError when not finite or not a rotation."""
-    position = np.array([translation.x, translation.y, translation.z])
-    if not np.isfinite(position).all():
-        raise ValueError(f"translation {position.tolist()} is not finite")
+    position = [float(translation.x), float(translation.y), float(translation.z)]
+    if not all(map(math.isfinite, position)):
+        raise ValueError(f"translation {position} is not finite")
     return transform(quaternion_to_rotation([rotation.x, rotation.y, rotation.z, rotation.w]), position)

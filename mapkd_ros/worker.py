@@ -33,6 +33,11 @@ class LatestWorker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is in hand, or waits."""
+        return self._job is not None or self.busy_since is not None
+
     def submit(self, job: Any) -> None:
         """Never blocks."""
         with self._condition:

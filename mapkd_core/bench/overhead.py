@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 NOT_WORK = ("exposure", "receive")  # the cameras' and the middleware's time before the node has a frame to work on
+NETWORK = ("encode", "network")  # what it made of the last pictures ahead of the frame, and all of the rest
 
 
 def over_own_network(stages_ms: Mapping[str, Any]) -> float | None:
     """The node's other work over the network's time there, 0.1 = a tenth; None where the node did not tell.
 
-    What else runs on the machine slows both.
+    What else runs on the machine slows both. Pictures that were seen ahead, while others were still to come, are in
+    neither: nobody waited for them.
     """
-    work = _work(stages_ms)
-    return None if "network" not in work else round(sum(work.values()) / work["network"] - 1, 3)
+    network_ms = network(stages_ms)
+    return None if network_ms is None else round(sum(_work(stages_ms).values()) / network_ms - 1, 3)
 
 
 def over_bare_network(stages_ms: Mapping[str, Any], bare_ms: float) -> float | None:
@@ -25,6 +27,12 @@ def over_bare_network(stages_ms: Mapping[str, Any], bare_ms: float) -> float | N
     """
     work = _work(stages_ms)
     return None if "network" not in work else round(sum(work.values()) / bare_ms - 1, 3)
+
+
+def network(stages_ms: Mapping[str, Any]) -> float | None:
+    """Milliseconds that a frame waits for the network; None where the node did not tell."""
+    work = _work(stages_ms)
+    return sum(work.get(name, 0.0) for name in NETWORK) if "network" in work else None
 
 
 def _work(stages_ms: Mapping[str, Any]) -> dict[str, float]:

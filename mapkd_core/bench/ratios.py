@@ -37,7 +37,7 @@ def ratios(measured: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, fl
     forward, networks = measured["forward_ms"], measured["networks"]
     fastest = forward.get(speed.FASTEST, forward[speed.EAGER])
     bare_ms, stages = forward[speed.NODE]["median"], node.get("stages_ms", {})
-    network = (stages.get("network") or {}).get("p50")
+    network = overhead.network(stages)
     return {
         "hdmapnet_over_student": measured["ratios"]["node"],
         "mapkd_over_student": measured["ratios"]["mapkd_node"],

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from mapkd_core.bench import executors, reduced_table, vectorising
+from mapkd_core.bench.overhead import network
 from mapkd_core.evaluation.report import table
 from mapkd_core.performance import device_table, ways_table
 
@@ -39,8 +40,8 @@ def _overhead(result: dict[str, Any]) -> str:
     overhead, stages = result["node_overhead"], result["node_stages_ms"]
     if overhead is None:
         return "Over the network's time there: -."
-    waiting = stages.get("decode", {}).get("p50")
-    share = "" if waiting is None else f" ({100 * waiting / stages['network']['p50']:.0f} % waiting for pictures)"
+    waiting, network_ms = stages.get("decode", {}).get("p50"), network(stages)
+    share = "" if waiting is None or not network_ms else f" ({100 * waiting / network_ms:.0f} % waiting for pictures)"
     told = f"The node's other work, over the network's time there: {100 * overhead:.0f} %{share}."
     if "node_over_bare" in result:
         told += (

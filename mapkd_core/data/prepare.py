@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.config import ModelConfig
+from mapkd_core.data.encoded_image import features_of
 from mapkd_core.data.image_codec import REDUCTIONS
 from mapkd_core.types import Camera, Frame
 
@@ -33,18 +34,23 @@ _OPENCV: dict[Scaling, int] = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CU
 
 @dataclass(frozen=True)
 class Prepared:
-    """images: N 3 H W uint8 RGB; K: N 3 3 for these pictures; ego_T_camera: N 4 4; valid: N bool (False: black)."""
+    """images: N 3 H W uint8 RGB; K: N 3 3 for these pictures; ego_T_camera: N 4 4; valid: N bool (False: black).
+
+    features: of each picture that its network has seen ahead, which is black in `images`; None of the others.
+    """
 
     images: NDArray[np.uint8] | TensorImages
     K: NDArray[np.float64]
     ego_T_camera: NDArray[np.float64]
     valid: NDArray[np.bool_]
+    features: tuple[Any | None, ...] = ()
 
 
-def prepare(frame: Frame, config: ModelConfig, is_on_device: bool = False) -> Prepared:
+def prepare(frame: Frame, config: ModelConfig, is_on_device: bool = False, network: object = None) -> Prepared:
     """All cameras of a frame.
 
     is_on_device: pictures on the network's device stay there, as TensorImages; otherwise they come to the host.
+    network: whose `features` are taken.
     Raises ValueError for a frame without cameras or with more than MOST_CAMERAS, a picture of another size than its
     calibration says, and a bad K.
     """
@@ -52,22 +58,26 @@ def prepare(frame: Frame, config: ModelConfig, is_on_device: bool = False) -> Pr
         raise ValueError("the frame has no camera; give it at least one")
     if len(frame.cameras) > MOST_CAMERAS:
         raise ValueError(f"the frame has {len(frame.cameras)} cameras; give it 1 to {MOST_CAMERAS}")
+    features = tuple(None if network is None else features_of(camera, network) for camera in frame.cameras)
     return Prepared(
-        _images(frame.cameras, config, is_on_device),
+        _images(frame.cameras, features, config, is_on_device),
         np.stack([fit_intrinsics(camera, config) for camera in frame.cameras]),
         np.stack([np.asarray(camera.ego_T_camera, np.float64) for camera in frame.cameras]),
         np.array([camera.image is not None for camera in frame.cameras]),
+        features,
     )
 
 
-def _images(cameras: Sequence[Camera], config: ModelConfig, is_on_device: bool) -> NDArray[np.uint8] | TensorImages:
-    if is_on_device and any(camera.is_on_device for camera in cameras):
+def _images(
+    cameras: Sequence[Camera], features: Sequence[Any | None], config: ModelConfig, is_on_device: bool
+) -> NDArray[np.uint8] | TensorImages:
+    if is_on_device and any(camera.is_held for camera in cameras):
         from mapkd_core.data.tensor_images import gathered  # which needs PyTorch
 
         return gathered(cameras, config)
     images = np.zeros((len(cameras), 3, config.image_height, config.image_width), np.uint8)
-    for image, camera in zip(images, cameras, strict=True):
-        if camera.image is not None:
+    for image, camera, seen in zip(images, cameras, features, strict=True):
+        if camera.image is not None and seen is None:
             image[:] = fit_image(camera, config).transpose(2, 0, 1)
     return images
 

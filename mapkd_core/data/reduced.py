@@ -17,7 +17,7 @@ import numpy as np
 from mapkd_core.config import ModelConfig
 from mapkd_core.data import prepare
 from mapkd_core.data.image_codec import Buffer, Pixels, compressed_size, decode_compressed
-from mapkd_core.types import Camera, DeviceImage
+from mapkd_core.types import Camera, HeldImage
 
 Reduction: TypeAlias = Callable[[int, int], int]  # width and height of a JPEG -> 1, 2, 4 or 8
 _JPEG = b"\xff\xd8\xff"
@@ -42,9 +42,12 @@ class Picture(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """pixels: h w 3 RGB of the network's size, where it was decoded. size: width and height as the camera took it."""
+    """pixels: h w 3 RGB of the network's size, where it was decoded, or as the network has seen it ahead.
 
-    pixels: Pixels | DeviceImage
+    size: width and height as the camera took it.
+    """
+
+    pixels: Pixels | HeldImage
     size: tuple[int, int]
     config: ModelConfig
 

@@ -22,7 +22,7 @@ from mapkd_core.types import Camera
 
 
 class TensorImage:
-    """One picture, a `types.DeviceImage`. tensor: 3 H W uint8 RGB. made: the CUDA event that says so; None on a CPU."""
+    """One picture, a `types.HeldImage`. tensor: 3 H W uint8 RGB. made: the CUDA event that says so; None on a CPU."""
 
     dtype = np.dtype(np.uint8)
 

@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -79,6 +79,22 @@ def session(graph: bytes | str, threads: int | None = None) -> "onnxruntime.Infe
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def infer(
+    graph: bytes, given: Mapping[str, NDArray], threads: int | None, at_once: int = 1
+) -> list[Callable[[Mapping[str, NDArray]], Mapping[str, NDArray]]]:
+    """So many calls of an ONNX file that may run at the same time and share the threads; given: by name, of any shape.
+
+    A `Runtime` of `performance.by_picture`.
+    """
+    made = session(graph, max(1, (threads or default_threads()) // at_once))
+    names = [output.name for output in made.get_outputs()]
+
+    def call(inputs: Mapping[str, NDArray]) -> dict[str, NDArray]:
+        return dict(zip(names, made.run(None, dict(inputs)), strict=True))
+
+    return [call] * at_once
 
 
 def default_threads() -> int:

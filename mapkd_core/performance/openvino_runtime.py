@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,28 @@ def graph_runner(graph: Any, threads: int | None, precision: str) -> Runner:
     return run
 
 
+def infer(
+    graph: bytes, given: Mapping[str, NDArray], threads: int | None, at_once: int = 1, *, precision: str = "f32"
+) -> list[Callable[[Mapping[str, NDArray]], Mapping[str, NDArray]]]:
+    """So many calls of an ONNX file that may run at the same time, for inputs of the shapes of `given`: a `Runtime`."""
+
+    def call(made: Any, inputs: Mapping[str, NDArray]) -> Mapping[str, NDArray]:
+        answers: Mapping[str, NDArray] = made.infer(inputs, share_inputs=True)
+        return answers
+
+    compiled = compiled_model(graph, given, threads, precision, at_once)
+    return [partial(call, compiled.create_infer_request()) for _ in range(at_once)]
+
+
 def request(graph: bytes, given: Mapping[str, NDArray], threads: int | None, precision: str) -> Any:
     """openvino.InferRequest of an ONNX file for inputs of the shapes of `given`."""
+    return compiled_model(graph, given, threads, precision).create_infer_request()
+
+
+def compiled_model(
+    graph: bytes, given: Mapping[str, NDArray], threads: int | None, precision: str, streams: int = 1
+) -> Any:
+    """openvino.CompiledModel. streams: so many requests may run at the same time, and share the threads."""
     import openvino
 
     core = openvino.Core()
@@ -53,8 +73,9 @@ def request(graph: bytes, given: Mapping[str, NDArray], threads: int | None, pre
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": threads or default_threads(),
         # It would hold the threads of every process at the same cores, the first ones: several would share one of many.
         "ENABLE_CPU_PINNING": False,
     }
-    return core.compile_model(network, "CPU", settings).create_infer_request()
+    return core.compile_model(network, "CPU", settings)

@@ -16,10 +16,13 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 from mapkd_core.data.tensor_images import TensorImages
+from mapkd_core.models import onnx_graph
+from mapkd_core.models.deployed import can_deploy
 from mapkd_core.models.inference import GPU_BACKENDS, Runner, torch_runner
 from mapkd_core.models.map_model import MapModel
-from mapkd_core.models.onnx_graph import onnx_runner
+from mapkd_core.models.onnx_graph import exported, onnx_runner
 from mapkd_core.performance import choice, compiled, int8, openvino_runtime
+from mapkd_core.performance.by_picture import ByPicture, Features, Runtime
 from mapkd_core.performance.int8_scales import has_scales
 from mapkd_core.performance.staged import staged_runner
 
@@ -57,23 +60,58 @@ def _kept(make: Callable[..., Runner], **settings: Any) -> Callable[[MapModel, C
     return lambda model, card, threads: make(model, card["sha256"], threads, **settings)
 
 
+def _by_picture(
+    whole: Callable[[MapModel, Card, int | None], Runner],
+    graph: Callable[[MapModel, Card, NDArray, NDArray], bytes],
+    runtime: Runtime,
+) -> Callable[[MapModel, Card, int | None], Runner]:
+    """The same runner, which can see pictures ahead where the network's graph can be cut."""
+
+    def make(model: MapModel, card: Card, threads: int | None) -> Runner:
+        run = whole(model, card, threads)
+        return ByPicture(run, partial(graph, model, card), runtime, threads) if can_deploy(model) else run
+
+    return make
+
+
+def _exported(model: MapModel, card: Card, images: NDArray, plan: NDArray) -> bytes:
+    return exported(model, card["sha256"], len(images), plan)
+
+
+def _openvino(precision: str) -> Callable[[MapModel, Card, int | None], Runner]:
+    whole = _kept(openvino_runtime.runner, precision=precision)
+    return _by_picture(whole, _exported, partial(openvino_runtime.infer, precision=precision))
+
+
 def _never(card: Card) -> bool:
     return False
 
 
 WAYS: dict[str, Way] = {
     "torch": Way(lambda model, card, threads: torch_runner(model), starts_fast=_never),
-    "onnx": Way(_kept(onnx_runner), ("onnx", "onnxruntime")),
-    "openvino": Way(_kept(openvino_runtime.runner, precision="f32"), ("onnx", "openvino")),
+    "onnx": Way(_by_picture(_kept(onnx_runner), _exported, onnx_graph.infer), ("onnx", "onnxruntime")),
+    "openvino": Way(_openvino("f32"), ("onnx", "openvino")),
     "openvino-bf16": Way(
-        _kept(openvino_runtime.runner, precision="bf16"),
+        _openvino("bf16"),
         ("onnx", "openvino"),
         False,
         precision="bf16",
         lacks=lambda: "" if openvino_runtime.computes_bf16() else "instructions for bf16",
     ),
-    "onnx-int8": Way(int8.onnx_runner, ("onnx", "onnxruntime"), False, has_scales, "int8"),
-    "openvino-int8": Way(int8.openvino_runner, ("onnx", "onnxruntime", "openvino"), False, has_scales, "int8"),
+    "onnx-int8": Way(
+        _by_picture(int8.onnx_runner, int8.quantised, onnx_graph.infer),
+        ("onnx", "onnxruntime"),
+        False,
+        has_scales,
+        "int8",
+    ),
+    "openvino-int8": Way(
+        _by_picture(int8.openvino_runner, int8.quantised, openvino_runtime.infer),
+        ("onnx", "onnxruntime", "openvino"),
+        False,
+        has_scales,
+        "int8",
+    ),
     "compiled": Way(_kept(compiled.compiled_runner), starts_fast=_never),
     "aot": Way(_kept(compiled.aot_runner), starts_fast=_never),
 }
@@ -135,20 +173,25 @@ def auto_runner(model: MapModel, card: Card, threads: int | None = None, device:
         return torch_runner(model)
     if len(candidates) == 1:
         return runner(candidates[0], model, card, threads, device)
-    return _decided_at_first_frame(
-        {name: partial(runner, name, model, card, threads, device) for name in candidates}, key
-    )
+    return _DecidedAtFirstFrame({name: partial(runner, name, model, card, threads, device) for name in candidates}, key)
 
 
-def _decided_at_first_frame(makers: Mapping[str, Callable[[], Runner]], key: str) -> Runner:
-    chosen: list[Runner] = []
+class _DecidedAtFirstFrame:
+    """A `Runner`: the fastest of some, which are tried on the first frame."""
 
-    def run(images: NDArray | TensorImages, plan: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        if not chosen:
-            runners = {name: make() for name, make in makers.items()}
+    def __init__(self, makers: Mapping[str, Callable[[], Runner]], key: str) -> None:
+        self._makers, self._key = makers, key
+        self._chosen: Runner | None = None
+
+    def __call__(self, images: NDArray | TensorImages, plan: NDArray, **ahead: Any) -> tuple[NDArray, NDArray, NDArray]:
+        if self._chosen is None:
+            runners = {name: make() for name, make in self._makers.items()}
             name, times = choice.fastest(runners, images, plan)
-            choice.write(key, name, times, tried=list(makers))
-            chosen.append(runners[name])
-        return chosen[0](images, plan)
+            choice.write(self._key, name, times, tried=list(self._makers))
+            self._chosen = runners[name]
+        return self._chosen(images, plan, **ahead)
 
-    return run
+    def encode(self, picture: NDArray) -> Features | None:
+        """As the chosen one's (`by_picture`); None where that has none, or none is chosen yet."""
+        encode: Callable[[NDArray], Features | None] | None = getattr(self._chosen, "encode", None)
+        return None if encode is None else encode(picture)

@@ -2,6 +2,7 @@
 """A predictor without a network, for tests of the nodes, and a process that runs the map node with it.
 
 python stub_predictor.py [--delay SECONDS] [--fail-every N] [--inside-a-library] [--out-of-memory N] [--blind-back]
+        [--ahead sees|fails]
     --ros-args ...
 """
 
@@ -13,6 +14,8 @@ import time
 
 import numpy as np
 
+from mapkd_core.data.encoded_image import EncodedImage
+from mapkd_core.data.reduced import Picture
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Frame, LocalMap, MapElement
 
@@ -31,7 +34,10 @@ class StubPredictor:
         is_inside: bool = False,
         out_of_memory_every: int = 0,
         needs_back: bool = False,
+        ahead: str = "",
     ) -> None:
+        if ahead:
+            self.ahead = self._sees if ahead == "sees" else self._fails_ahead
         self.needs_back = needs_back
         self.is_inside, self.out_of_memory_every = is_inside, out_of_memory_every
         self.delay_s, self.fail_every, self.calls = delay_s, fail_every, 0
@@ -40,8 +46,16 @@ class StubPredictor:
     def set_min_confidence(self, value: float | None) -> None:
         self.min_confidence = value or 0.0
 
+    def _sees(self, picture: Picture) -> Picture:
+        return picture._replace(pixels=EncodedImage(picture.pixels, {}, self, time.monotonic()))
+
+    def _fails_ahead(self, picture: Picture) -> Picture:
+        raise RuntimeError(f"stub does not look at {picture.size}")
+
     def predict(self, frame: Frame) -> LocalMap:
         self.calls += 1
+        if hasattr(self, "ahead"):
+            print(f"frame {self.calls}: {sum(c.is_held for c in frame.cameras)} seen ahead", flush=True)
         if self.fail_every and self.calls % self.fail_every == 0:
             raise RuntimeError(f"stub fails on call {self.calls}")
         if self.out_of_memory_every and self.calls % self.out_of_memory_every == 0:
@@ -50,7 +64,7 @@ class StubPredictor:
         if self.is_inside:  # many seconds in compiled code that lets other threads run
             np.linalg.svd(np.random.default_rng(0).normal(size=(4000, 4000)))
         count = float(len(frame.cameras))
-        red = float(frame.cameras[0].image[..., 0].mean()) / 10
+        red = float(frame.cameras[0].pixels[..., 0].mean()) / 10
         probability = np.zeros((len(CLASSES), *self.grid.shape), np.uint8)
         probability[0, 110] = 255
         elements = (
@@ -94,9 +108,15 @@ def main() -> int:
     parser.add_argument("--inside-a-library", action="store_true")
     parser.add_argument("--out-of-memory", type=int, default=0)
     parser.add_argument("--blind-back", action="store_true", help="nothing is known behind without CAM_BACK")
+    parser.add_argument("--ahead", choices=["sees", "fails"], default="", help="pictures are given to it as they come")
     options, ros_arguments = parser.parse_known_args()
     predictor = StubPredictor(
-        options.delay, options.fail_every, options.inside_a_library, options.out_of_memory, options.blind_back
+        options.delay,
+        options.fail_every,
+        options.inside_a_library,
+        options.out_of_memory,
+        options.blind_back,
+        options.ahead,
     )
     return run(lambda: MapNode(lambda _: predictor), ros_arguments)
 

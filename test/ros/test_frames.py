@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo
 
+from mapkd_core.data.encoded_image import EncodedImage
 from mapkd_core.data.reduced import Picture
 from mapkd_core.geometry import apply, from_euler, inverse, planar, project, transform
 from mapkd_ros.frame_set import FrameSet, Stamped
@@ -162,6 +163,23 @@ def test_waiting_for_pictures_is_told_apart_from_the_rest(transforms, monkeypatc
         frame_set(), {"FRONT": info(), "LEFT": info()}, slowly
     )
     assert 0.06 <= result.waited_s <= time.monotonic() - begin_s - 0.2 and "LEFT" in result.rejected
+
+
+def test_of_the_wait_that_for_the_network_is_told_apart(transforms):
+    """One picture is decoded and then seen, one is there at once."""
+
+    def seen(payload):
+        pixels = np.zeros_like(IMAGE)
+        if payload.header.frame_id == "left":
+            return Picture(EncodedImage(pixels, {}, None, time.monotonic() - 1.0))
+        time.sleep(0.03)
+        begin_s = time.monotonic()
+        time.sleep(0.05)
+        return Picture(EncodedImage(pixels, {}, None, begin_s))
+
+    result = FrameAssembler(transforms, OdometryTrack()).assemble(frame_set(), {"FRONT": info(), "LEFT": info()}, seen)
+    assert len(result.frame.cameras) == 2
+    assert 0.05 <= result.encoded_s < 0.08 <= result.encoded_s + result.waited_s and result.waited_s >= 0.03
 
 
 def test_where_the_cameras_stand_is_told_before_their_pictures_are_waited_for(transforms):

@@ -48,6 +48,32 @@ def test_six_images_become_one_map_with_the_anchors_stamp(bench, map_node, monke
     assert code == 0 and seconds < END_S and "Traceback" not in process.output
 
 
+def test_pictures_are_seen_ahead_but_while_a_frame_is_predicted(bench, map_node):
+    """Then they would take the cores from it, for what may never become a map."""
+    process = map_node("--ahead", "sees", "--delay", "1.0", *FAST)
+    times = bench.listen(ProcessingTime, "map/processing_time")
+    bench.connect()
+    bench.capture(START_NS)
+    assert bench.until(lambda: "frame 1: 6 seen ahead" in process.output), process.output
+    bench.capture(START_NS + PERIOD_NS)  # the first one takes a second
+    assert bench.until(lambda: len(times) == 2), process.output
+    assert "frame 2: 0 seen ahead" in process.output
+    assert all({"decode", "encode"} <= set(t.stages) for t in times)
+    bench.capture(START_NS + 2 * PERIOD_NS)
+    assert bench.until(lambda: "frame 3: 6 seen ahead" in process.output), process.output
+
+
+def test_a_picture_that_cannot_be_seen_ahead_is_counted_and_used(bench, map_node):
+    process = map_node("--ahead", "fails", *FAST)
+    vectors, diagnostics = bench.listen(VectorMap, "map/vector_map"), bench.listen(DiagnosticArray, "/diagnostics")
+    bench.connect()
+    bench.capture(START_NS, red=100)
+    assert bench.until(lambda: vectors), process.output
+    assert elements(vectors[0])[0].vertices_m[0, 1] == 6 and "frame 1: 0 seen ahead" in process.output
+    assert "a picture not seen ahead: RuntimeError: stub does not look at" in process.output
+    assert bench.until(lambda: newest(diagnostics, "output")[2].get("ahead_failed") == "6"), process.output
+
+
 def test_a_best_effort_publisher_is_heard_and_bgr_is_rgb(bench, map_node):
     process = map_node(*FAST, "-p", "cameras.transports:=[raw]")
     vectors = bench.listen(VectorMap, "map/vector_map")

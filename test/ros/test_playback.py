@@ -65,3 +65,17 @@ def test_the_clock_runs_on_after_the_end():
     player.linger(0.1)
     assert ticks == sorted(ticks) and len(ticks) > 4
     assert end_ns + 0.15 * SECOND < ticks[-1] < end_ns + 2 * SECOND
+
+
+def test_messages_of_one_moment_share_a_tick_and_none_is_a_millisecond_ahead_of_it():
+    """A tick costs every node a message; a drive has 25 messages a frame, most of them in pairs."""
+    stamps = [0, 0, 900_000, 1_000_000, 1_000_000, 5_000_000, 4_000_000]
+    seen: list[tuple[str, int]] = []
+    player = Player(lambda m: seen.append(("message", m.stamp_ns)), lambda ns: seen.append(("tick", ns)))
+    player.play([SimpleNamespace(topic="t", stamp_ns=7 * SECOND + stamp) for stamp in stamps])
+    ticks = [ns - 7 * SECOND for kind, ns in seen if kind == "tick"]
+    assert ticks == [0, 1_000_000, 5_000_000, 4_000_000], "and where a bag goes back the clock goes with it"
+    now = None
+    for kind, ns in seen:
+        now = ns if kind == "tick" else now
+        assert now is not None and 0 <= ns - now < 1_000_000

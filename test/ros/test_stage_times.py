@@ -18,9 +18,9 @@ def _job(clock_ms: int) -> CompleteSet:
 
 
 def test_stages_add_up_from_the_anchors_capture_to_the_frame():
-    stages = before_prediction(_job(142), begin_s=5.003, ready_s=5.010, decode_s=0.002)
-    assert list(stages) == ["exposure", "receive", "queue", "decode", "assemble"]
-    assert list(stages.values()) == pytest.approx([30, 12, 3, 2, 5])
+    stages = before_prediction(_job(142), begin_s=5.003, ready_s=5.010, decode_s=0.002, encode_s=0.001)
+    assert list(stages) == ["exposure", "receive", "queue", "decode", "encode", "assemble"]
+    assert list(stages.values()) == pytest.approx([30, 12, 3, 2, 1, 4])
     assert sum(stages.values()) == pytest.approx(142 - 100 + 10)
 
 

@@ -17,7 +17,9 @@ def test_the_newest_job_wins_and_the_replaced_are_counted():
         release.wait(30)
 
     worker = LatestWorker(work, on_error=seen.append)
+    assert not worker.is_busy
     worker.submit(0)
+    assert worker.is_busy, "from here on, not when the thread has noticed"
     while not seen:
         time.sleep(0.001)
     for job in range(1, 6):

@@ -55,13 +55,13 @@ def test_a_rig_that_lost_a_camera_keeps_its_shape(tiny, camera):
 
 def test_host_code_looks_at_pixels(camera):
     """The watch of mounts, for one, which wants rows that lie together."""
-    assert camera.is_on_device and camera.image.shape == (64, 96, 3) and camera.image.dtype == np.uint8
+    assert camera.is_held and camera.image.shape == (64, 96, 3) and camera.image.dtype == np.uint8
     np.testing.assert_array_equal(camera.pixels, noise(96, 64))
     assert camera.pixels.flags.c_contiguous
     found, expected = (views(Frame((c,)))[camera.name] for c in (camera, replace(camera, image=camera.pixels)))
     np.testing.assert_array_equal(found.texture, expected.texture)
     none = replace(camera, image=None)
-    assert none.pixels is None and not none.is_on_device
+    assert none.pixels is None and not none.is_held
 
 
 def test_pictures_of_another_size(tiny):
